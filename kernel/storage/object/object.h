@@ -1,0 +1,56 @@
+/*
+ * kernel/storage/object - immutable objects: files of the data folder that are written once.
+ *
+ * An object's id is globally unique (store id, counter); its file is objects/<id as 16 hex>.<kind>.
+ * Nothing is ever overwritten; an object that no manifest names is garbage and goes at start-up.
+ */
+#ifndef LK_STORAGE_OBJECT_H
+#define LK_STORAGE_OBJECT_H
+
+#include <lumadb/host/object.h>
+
+#include "io/io.h"
+
+struct lk_cache;
+
+enum lk_object_kind { LK_OBJECT_SEGMENT = 1, LK_OBJECT_RUN = 2, LK_OBJECT_DELETES = 3 };
+
+/* Where objects are and what reads them; one per store, shared by all. */
+struct lk_objects;
+
+LUMA_NODISCARD luma_rc lk_objects_open(struct luma_ctx *ctx, struct lk_io *io, const char *dir,
+                                       struct lk_cache *cache, struct lk_objects **out_objects);
+void lk_objects_close(struct lk_objects *objects); /* NULL is fine */
+
+/* Ids above everything seen: the caller recovers the floor from manifest, log and folder. */
+uint64_t lk_objects_next_id(struct lk_objects *objects);
+void lk_objects_id_floor(struct lk_objects *objects, uint64_t id);
+
+/* A new object. finish makes content and name durable (fdatasync and fsync of the folder); abort or a
+ * crash before that leaves garbage only. Every append is framed by its author, not here. */
+struct lk_object_writer {
+    struct luma_object_writer base; /* first: what modules get */
+    uint64_t id;
+};
+LUMA_NODISCARD luma_rc lk_object_create(struct luma_ctx *ctx, struct lk_objects *objects,
+                                        enum lk_object_kind kind,
+                                        struct lk_object_writer **out_writer);
+/* Takes the writer. Many objects may be finished with one lk_objects_sync. */
+LUMA_NODISCARD luma_rc lk_object_finish(struct luma_ctx *ctx, struct lk_object_writer *writer,
+                                        uint64_t *out_bytes);
+void lk_object_abort(struct lk_object_writer *writer);
+
+/* Reading goes through the cache; readers are counted: a removed object's file goes when the last one
+ * closes. */
+LUMA_NODISCARD luma_rc lk_object_open(struct luma_ctx *ctx, struct lk_objects *objects,
+                                      enum lk_object_kind kind, uint64_t id,
+                                      struct luma_object_reader **out_reader);
+void lk_object_close(struct luma_object_reader *reader);
+void lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
+/* Every object file there is: start-up garbage collection, backup, check. */
+LUMA_NODISCARD luma_rc lk_objects_each(struct luma_ctx *ctx, struct lk_objects *objects,
+                                       void (*fn)(void *arg, enum lk_object_kind kind, uint64_t id,
+                                                  uint64_t bytes),
+                                       void *arg);
+
+#endif
