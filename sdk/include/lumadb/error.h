@@ -40,10 +40,10 @@ struct luma_ctx {
 };
 
 /* report an error: return LUMA_FAIL(ctx, LUMA_E_RANGE, "integer out of range"); */
-#define LUMA_FAIL(ctx, code, ...) ((ctx)->fail((ctx), (code), NULL, __FILE__, __LINE__, __VA_ARGS__))
+#define LUMA_FAIL(ctx, code, ...) (((ctx)->fail)((ctx), (code), NULL, __FILE__, __LINE__, __VA_ARGS__))
 /* the same with a precise SQLSTATE */
 #define LUMA_FAIL_SQL(ctx, code, sqlstate, ...)                                                    \
-    ((ctx)->fail((ctx), (code), (sqlstate), __FILE__, __LINE__, __VA_ARGS__))
+    (((ctx)->fail)((ctx), (code), (sqlstate), __FILE__, __LINE__, __VA_ARGS__))
 
 #define LUMA_TRY(call)                                                                             \
     do {                                                                                           \
