@@ -55,13 +55,29 @@ enum luma_pred_op {
     LUMA_PRED_BLOOM    /* values[0].str.ptr: struct luma_pred_bloom; may let wrong rows pass */
 };
 
-/* A runtime join filter: min/max of the keys and a blocked bloom filter over data->hash values. */
+/* A runtime join filter: min/max of the keys and a blocked bloom filter over data->hash values of
+ * the one column. Null keys never pass. The values are borrowed until scan_close. */
 struct luma_pred_bloom {
     const uint64_t *words;
-    uint32_t words_log2;
+    uint32_t words_log2; /* 1 .. 40 */
     bool has_range;
     struct luma_value min, max;
 };
+
+/* The bits of a hash: four of one word, which the top bits of the hash name. */
+static inline uint64_t
+luma_bloom_mask(uint64_t hash)
+{
+    return (uint64_t)1 << (hash & 63) | (uint64_t)1 << ((hash >> 6) & 63) |
+           (uint64_t)1 << ((hash >> 12) & 63) | (uint64_t)1 << ((hash >> 18) & 63);
+}
+
+static inline bool
+luma_bloom_has(const struct luma_pred_bloom *bloom, uint64_t hash)
+{
+    uint64_t mask = luma_bloom_mask(hash);
+    return (bloom->words[hash >> (64 - bloom->words_log2)] & mask) == mask;
+}
 
 /* One conjunct: column op constant. Every row that comes back satisfies all of them (BLOOM aside). */
 struct luma_pred {
