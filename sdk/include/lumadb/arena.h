@@ -68,7 +68,7 @@ luma_arena_text(struct luma_arena *arena, const void *src, size_t bytes)
 }
 
 #define LUMA_NEW(arena, type) ((type *)luma_arena_zalloc((arena), sizeof(type)))
-#define LUMA_NEW_ARRAY(arena, type, count)                                                         \
+#define LUMA_NEW_ARRAY(arena, type, count) \
     ((type *)luma_arena_zalloc((arena), sizeof(type) * (size_t)(count)))
 
 #endif

@@ -7,6 +7,8 @@
 #ifndef LUMADB_BASE_H
 #define LUMADB_BASE_H
 
+#include <lumadb/version.h>
+
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,21 +16,19 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <lumadb/version.h>
-
 #ifdef __cplusplus
 #define LUMA_STATIC_ASSERT(cond, text) static_assert(cond, text)
 #else
 #define LUMA_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
 #endif
 
-#define LUMA_NODISCARD __attribute__((warn_unused_result))
-#define LUMA_EXPORT __attribute__((visibility("default")))
+#define LUMA_NODISCARD                    __attribute__((warn_unused_result))
+#define LUMA_EXPORT                       __attribute__((visibility("default")))
 #define LUMA_PRINTF(fmt_index, arg_index) __attribute__((format(printf, fmt_index, arg_index)))
-#define LUMA_LIKELY(x) __builtin_expect(!!(x), 1)
-#define LUMA_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define LUMA_UNUSED __attribute__((unused))
-#define LUMA_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
+#define LUMA_LIKELY(x)                    __builtin_expect(!!(x), 1)
+#define LUMA_UNLIKELY(x)                  __builtin_expect(!!(x), 0)
+#define LUMA_UNUSED                       __attribute__((unused))
+#define LUMA_COUNTOF(a)                   (sizeof(a) / sizeof((a)[0]))
 
 /* 0 or a negative LUMA_E_* of errors.def; out_ parameters change on success only. */
 typedef int32_t luma_rc;
@@ -91,23 +91,22 @@ struct luma_head {
 };
 
 /* True when `table` is long enough to hold `member`. */
-#define LUMA_HAS(table, member)                                                                    \
-    ((table)->head.size_bytes >=                                                                   \
-     offsetof(__typeof__(*(table)), member) + sizeof((table)->member))
+#define LUMA_HAS(table, member) \
+    ((table)->head.size_bytes >= offsetof(__typeof__(*(table)), member) + sizeof((table)->member))
 
 /* __attribute__((cleanup)) glue: LUMA_CLEANUP(x_close) struct x *x = NULL; calls x_close(x). */
 #define LUMA_CLEANUP(fn) __attribute__((cleanup(fn##_cleanup_)))
-#define LUMA_DEFINE_CLEANUP(type, fn)                                                              \
-    static inline void fn##_cleanup_(type *p)                                                      \
-    {                                                                                              \
-        if (*p)                                                                                    \
-            fn(*p);                                                                                \
+#define LUMA_DEFINE_CLEANUP(type, fn)         \
+    static inline void fn##_cleanup_(type *p) \
+    {                                         \
+        if (*p)                               \
+            fn(*p);                           \
     }
-#define LUMA_TAKE(p)                                                                               \
-    ({                                                                                             \
-        __typeof__(p) luma_taken_ = (p);                                                           \
-        (p) = NULL;                                                                                \
-        luma_taken_;                                                                               \
+#define LUMA_TAKE(p)                     \
+    ({                                   \
+        __typeof__(p) luma_taken_ = (p); \
+        (p) = NULL;                      \
+        luma_taken_;                     \
     })
 
 #endif

@@ -28,9 +28,9 @@ enum luma_vec_form {
 
 struct luma_vec {
     struct luma_type type;
-    uint8_t phys;    /* enum luma_phys of a value; NUMERIC: I64, I128 or STR */
-    uint8_t form;    /* enum luma_vec_form */
-    int16_t scale;   /* NUMERIC as I64/I128: value = integer / 10^scale */
+    uint8_t phys;       /* enum luma_phys of a value; NUMERIC: I64, I128 or STR */
+    uint8_t form;       /* enum luma_vec_form */
+    int16_t scale;      /* NUMERIC as I64/I128: value = integer / 10^scale */
     uint32_t dict_rows; /* DICT: values in dict */
     void *data;
     uint64_t *valid; /* NULL: no nulls */
@@ -101,9 +101,9 @@ luma_batch_row(const struct luma_batch *batch, uint32_t k)
 }
 
 /* LUMA_BATCH_FOR(batch, row) { ... } visits each row that counts. */
-#define LUMA_BATCH_FOR(batch, row)                                                                 \
-    for (uint32_t luma_k_ = 0, row = 0;                                                            \
-         luma_k_ < (batch)->sel_rows && ((row) = luma_batch_row((batch), luma_k_), true);          \
+#define LUMA_BATCH_FOR(batch, row)                                                        \
+    for (uint32_t luma_k_ = 0, row = 0;                                                   \
+         luma_k_ < (batch)->sel_rows && ((row) = luma_batch_row((batch), luma_k_), true); \
          luma_k_++)
 
 /* An empty flat vector with room for `rows` values, data zeroed, no validity; false: no memory. */
@@ -114,8 +114,8 @@ luma_vec_init(struct luma_vec *vec, struct luma_arena *arena, struct luma_type t
     vec->type = type;
     vec->phys = (uint8_t)luma_type_phys(type);
     vec->scale = type.id == LUMA_TYPE_NUMERIC ? type.scale : (int16_t)0;
-    vec->data = luma_arena_zalloc(
-        arena, (size_t)(rows == 0 ? 1 : rows) * luma_phys_bytes((enum luma_phys)vec->phys));
+    vec->data = luma_arena_zalloc(arena, (size_t)(rows == 0 ? 1 : rows) *
+                                             luma_phys_bytes((enum luma_phys)vec->phys));
     return vec->data != NULL;
 }
 

@@ -47,23 +47,31 @@ struct luma_conf_item {
     const char *help;
 };
 
-#define LUMA_CONF_ITEM_(st, field, ...)                                                            \
-    {                                                                                              \
-        .name = #field, .offset = offsetof(st, field), __VA_ARGS__                                 \
+#define LUMA_CONF_ITEM_(st, field, ...)                            \
+    {                                                              \
+        .name = #field, .offset = offsetof(st, field), __VA_ARGS__ \
     }
-#define LUMA_CONF_BOOL(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_BOOL, __VA_ARGS__)
-#define LUMA_CONF_INT(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_INT, __VA_ARGS__)
-#define LUMA_CONF_FLOAT(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_FLOAT, __VA_ARGS__)
-#define LUMA_CONF_BYTES(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_BYTES, __VA_ARGS__)
-#define LUMA_CONF_DURATION(st, field, ...)                                                         \
+#define LUMA_CONF_BOOL(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_BOOL, __VA_ARGS__)
+#define LUMA_CONF_INT(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_INT, __VA_ARGS__)
+#define LUMA_CONF_FLOAT(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_FLOAT, __VA_ARGS__)
+#define LUMA_CONF_BYTES(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_BYTES, __VA_ARGS__)
+#define LUMA_CONF_DURATION(st, field, ...) \
     LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_DURATION, __VA_ARGS__)
-#define LUMA_CONF_TEXT(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_TEXT, __VA_ARGS__)
-#define LUMA_CONF_PATH(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_PATH, __VA_ARGS__)
-#define LUMA_CONF_ENUM(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_ENUM, __VA_ARGS__)
-#define LUMA_CONF_LIST(st, field, ...) LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_LIST, __VA_ARGS__)
-#define LUMA_CONF_END                                                                              \
-    {                                                                                              \
-        .type = LUMA_CONF_TYPE_END                                                                 \
+#define LUMA_CONF_TEXT(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_TEXT, __VA_ARGS__)
+#define LUMA_CONF_PATH(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_PATH, __VA_ARGS__)
+#define LUMA_CONF_ENUM(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_ENUM, __VA_ARGS__)
+#define LUMA_CONF_LIST(st, field, ...) \
+    LUMA_CONF_ITEM_(st, field, .type = LUMA_CONF_TYPE_LIST, __VA_ARGS__)
+#define LUMA_CONF_END              \
+    {                              \
+        .type = LUMA_CONF_TYPE_END \
     }
 
 #endif

@@ -16,10 +16,10 @@ struct luma_cancel;
 /* What went wrong, in the words every protocol needs. Strings live in the context's own storage
  * (message) or in the statement arena (the others, NULL: absent) until the next reset. */
 struct luma_error {
-    luma_rc code;         /* LUMA_OK: no error */
-    char sqlstate[6];     /* five characters and NUL */
-    uint32_t position;    /* 1-based character in the statement text; 0: unknown */
-    const char *file;     /* where it was born */
+    luma_rc code;      /* LUMA_OK: no error */
+    char sqlstate[6];  /* five characters and NUL */
+    uint32_t position; /* 1-based character in the statement text; 0: unknown */
+    const char *file;  /* where it was born */
     int line;
     const char *detail, *hint;
     const char *schema, *table, *column, *constraint, *type;
@@ -40,16 +40,17 @@ struct luma_ctx {
 };
 
 /* report an error: return LUMA_FAIL(ctx, LUMA_E_RANGE, "integer out of range"); */
-#define LUMA_FAIL(ctx, code, ...) (((ctx)->fail)((ctx), (code), NULL, __FILE__, __LINE__, __VA_ARGS__))
+#define LUMA_FAIL(ctx, code, ...) \
+    (((ctx)->fail)((ctx), (code), NULL, __FILE__, __LINE__, __VA_ARGS__))
 /* the same with a precise SQLSTATE */
-#define LUMA_FAIL_SQL(ctx, code, sqlstate, ...)                                                    \
+#define LUMA_FAIL_SQL(ctx, code, sqlstate, ...) \
     (((ctx)->fail)((ctx), (code), (sqlstate), __FILE__, __LINE__, __VA_ARGS__))
 
-#define LUMA_TRY(call)                                                                             \
-    do {                                                                                           \
-        luma_rc luma_rc_ = (call);                                                                 \
-        if (LUMA_UNLIKELY(luma_rc_ != LUMA_OK))                                                    \
-            return luma_rc_;                                                                       \
+#define LUMA_TRY(call)                          \
+    do {                                        \
+        luma_rc luma_rc_ = (call);              \
+        if (LUMA_UNLIKELY(luma_rc_ != LUMA_OK)) \
+            return luma_rc_;                    \
     } while (0)
 
 static inline void

@@ -72,26 +72,26 @@ struct luma_module {
 
 #ifdef LUMA_MODULE_STATIC
 #define LUMA_MODULE_PASTE2_(a, b) a##b
-#define LUMA_MODULE_PASTE_(a, b) LUMA_MODULE_PASTE2_(a, b)
-#define LUMA_MODULE_SYMBOL LUMA_MODULE_PASTE_(luma_module_, LUMA_MODULE_STATIC)
+#define LUMA_MODULE_PASTE_(a, b)  LUMA_MODULE_PASTE2_(a, b)
+#define LUMA_MODULE_SYMBOL        LUMA_MODULE_PASTE_(luma_module_, LUMA_MODULE_STATIC)
 #define LUMA_MODULE_VISIBLE
 #else
-#define LUMA_MODULE_SYMBOL luma_module_v1
+#define LUMA_MODULE_SYMBOL  luma_module_v1
 #define LUMA_MODULE_VISIBLE LUMA_EXPORT
 #endif
 
 /* Closes a module's main file: LUMA_MODULE(.kind = "codec", .name = "zstd", ...); */
-#define LUMA_MODULE(...)                                                                           \
-    LUMA_MODULE_VISIBLE extern const struct luma_module LUMA_MODULE_SYMBOL;                        \
-    LUMA_MODULE_VISIBLE const struct luma_module LUMA_MODULE_SYMBOL = {                            \
-        .magic = LUMA_MODULE_MAGIC,                                                                \
-        .abi_major = LUMA_ABI_MAJOR,                                                               \
-        .abi_minor = LUMA_ABI_MINOR,                                                               \
-        .size_bytes = sizeof(struct luma_module),                                                  \
-        .build = LUMA_MODULE_BUILD,                                                                \
+#define LUMA_MODULE(...)                                                    \
+    LUMA_MODULE_VISIBLE extern const struct luma_module LUMA_MODULE_SYMBOL; \
+    LUMA_MODULE_VISIBLE const struct luma_module LUMA_MODULE_SYMBOL = {     \
+        .magic = LUMA_MODULE_MAGIC,                                         \
+        .abi_major = LUMA_ABI_MAJOR,                                        \
+        .abi_minor = LUMA_ABI_MINOR,                                        \
+        .size_bytes = sizeof(struct luma_module),                           \
+        .build = LUMA_MODULE_BUILD,                                         \
         __VA_ARGS__}
 
 #define LUMA_OFFERS(...) ((const struct luma_offer[]){__VA_ARGS__, {NULL, NULL}})
-#define LUMA_NEEDS(...) ((const struct luma_need[]){__VA_ARGS__, {NULL, 0, false}})
+#define LUMA_NEEDS(...)  ((const struct luma_need[]){__VA_ARGS__, {NULL, 0, false}})
 
 #endif

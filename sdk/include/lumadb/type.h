@@ -7,9 +7,8 @@
  * oid             I32        unsigned
  * float4/8        F32/F64
  * numeric         I64, I128  value = integer / 10^scale of the vector, or
- *                 STR        the variable form of kernel/data (host/data.h): any precision, NaN, Inf
- * text, varchar, bpchar, name, json, bytea, jsonb (binary document), arrays (host/data.h)
- *                 STR
+ *                 STR        the variable form of kernel/data (host/data.h): any precision, NaN,
+ * Inf text, varchar, bpchar, name, json, bytea, jsonb (binary document), arrays (host/data.h) STR
  * date            I32        days since 2000-01-01; INT32_MIN/MAX: -infinity/infinity
  * time            I64        microseconds since midnight
  * timestamp(tz)   I64        microseconds since 2000-01-01 00:00 (UTC); INT64_MIN/MAX: -/+infinity
@@ -53,8 +52,8 @@ enum luma_type_id {
     LUMA_TYPE_REGNAMESPACE = 27,
     LUMA_TYPE_CHAR1 = 28, /* PostgreSQL's internal "char" */
     LUMA_TYPE_VOID = 29,
-    LUMA_TYPE_UNKNOWN = 30, /* an untyped literal or parameter, before the binder decides */
-    LUMA_TYPE_ANY = 31,     /* in signatures: any type */
+    LUMA_TYPE_UNKNOWN = 30,    /* an untyped literal or parameter, before the binder decides */
+    LUMA_TYPE_ANY = 31,        /* in signatures: any type */
     LUMA_TYPE_ANYARRAY = 32,   /* in signatures */
     LUMA_TYPE_ANYELEMENT = 33, /* in signatures: all of these agree */
     LUMA_TYPE_RECORD = 34,

@@ -2,8 +2,8 @@
  * lumadb/host/catalog.h - names: databases, schemas, tables, columns, indexes, views, sequences,
  * functions, users, grants.
  *
- * A view of the catalogue is immutable. A transaction without DDL shares the newest committed one; DDL
- * gives the transaction a private copy that its commit publishes. Objects are plain records; to
+ * A view of the catalogue is immutable. A transaction without DDL shares the newest committed one;
+ * DDL gives the transaction a private copy that its commit publishes. Objects are plain records; to
  * change one, copy it (arena), change the copy, put it back.
  */
 #ifndef LUMADB_HOST_CATALOG_H
@@ -27,15 +27,15 @@ enum luma_cat_kind {
 };
 
 /* Well-known ids; user objects start at 16384, as in PostgreSQL. */
-#define LUMA_CAT_ID_PG_CATALOG 11
-#define LUMA_CAT_ID_PUBLIC 2200
+#define LUMA_CAT_ID_PG_CATALOG         11
+#define LUMA_CAT_ID_PUBLIC             2200
 #define LUMA_CAT_ID_INFORMATION_SCHEMA 13000
-#define LUMA_CAT_ID_DATABASE_DEFAULT 5
-#define LUMA_CAT_ID_ROLE_LUMADB 10
-#define LUMA_CAT_ID_USER_FIRST 16384
+#define LUMA_CAT_ID_DATABASE_DEFAULT   5
+#define LUMA_CAT_ID_ROLE_LUMADB        10
+#define LUMA_CAT_ID_USER_FIRST         16384
 
 struct luma_cat_column {
-    uint32_t id;          /* storage's column id; also attnum; never reused */
+    uint32_t id; /* storage's column id; also attnum; never reused */
     const char *name;
     struct luma_type type;
     bool not_null;
@@ -64,7 +64,8 @@ struct luma_cat_constraint {
     const char *check_sql;
     uint64_t ref_table_id; /* FOREIGN */
     const uint32_t *ref_cols;
-    char on_delete, on_update; /* 'a' no action, 'r' restrict, 'c' cascade, 'n' set null, 'd' set default */
+    char on_delete,
+        on_update; /* 'a' no action, 'r' restrict, 'c' cascade, 'n' set null, 'd' set default */
 };
 
 struct luma_cat_index {
@@ -78,16 +79,24 @@ struct luma_cat_index {
 };
 
 struct luma_cat_grant {
-    uint64_t role_id;   /* 0: PUBLIC */
-    uint32_t rights;    /* enum luma_right bits */
-    uint32_t col_id;    /* 0: the whole object */
+    uint64_t role_id; /* 0: PUBLIC */
+    uint32_t rights;  /* enum luma_right bits */
+    uint32_t col_id;  /* 0: the whole object */
     bool grantable;
 };
 
 enum luma_right {
-    LUMA_RIGHT_SELECT = 1, LUMA_RIGHT_INSERT = 2, LUMA_RIGHT_UPDATE = 4, LUMA_RIGHT_DELETE = 8,
-    LUMA_RIGHT_TRUNCATE = 16, LUMA_RIGHT_REFERENCES = 32, LUMA_RIGHT_USAGE = 64,
-    LUMA_RIGHT_CREATE = 128, LUMA_RIGHT_CONNECT = 256, LUMA_RIGHT_EXECUTE = 512, LUMA_RIGHT_TRIGGER = 1024
+    LUMA_RIGHT_SELECT = 1,
+    LUMA_RIGHT_INSERT = 2,
+    LUMA_RIGHT_UPDATE = 4,
+    LUMA_RIGHT_DELETE = 8,
+    LUMA_RIGHT_TRUNCATE = 16,
+    LUMA_RIGHT_REFERENCES = 32,
+    LUMA_RIGHT_USAGE = 64,
+    LUMA_RIGHT_CREATE = 128,
+    LUMA_RIGHT_CONNECT = 256,
+    LUMA_RIGHT_EXECUTE = 512,
+    LUMA_RIGHT_TRIGGER = 1024
 };
 
 struct luma_cat_object {
@@ -108,7 +117,7 @@ struct luma_cat_object {
     const struct luma_cat_index *indexes;
     uint32_t constraints_count;
     const struct luma_cat_constraint *constraints;
-    const char *options;   /* "fillfactor=100,..." or NULL */
+    const char *options; /* "fillfactor=100,..." or NULL */
     bool temporary, unlogged, flexible;
 
     /* VIEW, FUNCTION */
@@ -128,7 +137,7 @@ struct luma_cat_object {
     int64_t valid_until_us;
     uint32_t members_of_count;
     const uint64_t *members_of;
-    uint32_t settings_count; /* ALTER ROLE ... SET */
+    uint32_t settings_count;     /* ALTER ROLE ... SET */
     const char *const *settings; /* "name=value" */
 };
 
@@ -136,11 +145,12 @@ struct luma_cat_view; /* one immutable state of the catalogue */
 
 struct luma_host_catalog {
     struct luma_head head;
-    /* The catalogue as txn sees it (NULL: newest committed). Valid until txn's next DDL or end; for NULL
-     * until release. */
+    /* The catalogue as txn sees it (NULL: newest committed). Valid until txn's next DDL or end; for
+     * NULL until release. */
     const struct luma_cat_view *(*view)(struct luma_txn *txn);
     void (*release)(const struct luma_cat_view *view); /* of view(NULL) only */
-    /* Grows with every committed DDL; private views have numbers nobody else ever sees. Plans bind it. */
+    /* Grows with every committed DDL; private views have numbers nobody else ever sees. Plans bind
+     * it. */
     uint64_t (*version)(const struct luma_cat_view *view);
     const struct luma_cat_object *(*by_id)(const struct luma_cat_view *view, uint64_t id);
     /* Tables, views, indexes and sequences share one name space per schema. */
@@ -153,10 +163,12 @@ struct luma_host_catalog {
 
     /* --- DDL --- */
     uint64_t (*next_id)(void);
-    /* Adds or replaces object->id; deep copy. Tables change storage with it: a new one is created, new
-     * columns appear with their missing value, dropped ones hide, new indexes are built from the rows (unique ones
-     * fail with LUMA_E_UNIQUE), dropped ones go. Names are checked: LUMA_E_EXISTS. */
-    luma_rc (*put)(struct luma_ctx *ctx, struct luma_txn *txn, const struct luma_cat_object *object);
+    /* Adds or replaces object->id; deep copy. Tables change storage with it: a new one is created,
+     * new columns appear with their missing value, dropped ones hide, new indexes are built from
+     * the rows (unique ones fail with LUMA_E_UNIQUE), dropped ones go. Names are checked:
+     * LUMA_E_EXISTS. */
+    luma_rc (*put)(struct luma_ctx *ctx, struct luma_txn *txn,
+                   const struct luma_cat_object *object);
     /* Removes an object with its storage; what depends on it is the language's to find first. */
     luma_rc (*remove)(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t id);
 
@@ -169,8 +181,8 @@ struct luma_host_catalog {
                             int64_t *out_last, bool *out_called);
 
     /* --- rights --- */
-    /* LUMA_E_DENIED (42501) with the object's name unless the session's user (through roles too) has all
-     * of `rights` on object, or on its column col_id when that is not 0. */
+    /* LUMA_E_DENIED (42501) with the object's name unless the session's user (through roles too)
+     * has all of `rights` on object, or on its column col_id when that is not 0. */
     luma_rc (*check)(struct luma_ctx *ctx, const struct luma_cat_view *view,
                      const struct luma_cat_object *object, uint32_t col_id, uint32_t rights);
     /* Verifier text for a password (PBKDF2; call through sched->blocking). */

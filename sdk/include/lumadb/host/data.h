@@ -10,27 +10,27 @@
 
 /* What the text form of a value depends on (session settings). */
 struct luma_format {
-    const struct luma_zone *zone;   /* time zone; NULL: UTC */
-    uint8_t date_style;             /* 0 ISO, 1 SQL, 2 Postgres, 3 German */
-    uint8_t date_order;             /* 0 MDY, 1 DMY, 2 YMD */
-    uint8_t interval_style;         /* 0 postgres, 1 postgres_verbose, 2 sql_standard, 3 iso_8601 */
-    uint8_t bytea_escape;           /* 0 hex, 1 escape */
-    int8_t extra_float_digits;      /* default 1: shortest exact */
+    const struct luma_zone *zone; /* time zone; NULL: UTC */
+    uint8_t date_style;           /* 0 ISO, 1 SQL, 2 Postgres, 3 German */
+    uint8_t date_order;           /* 0 MDY, 1 DMY, 2 YMD */
+    uint8_t interval_style;       /* 0 postgres, 1 postgres_verbose, 2 sql_standard, 3 iso_8601 */
+    uint8_t bytea_escape;         /* 0 hex, 1 escape */
+    int8_t extra_float_digits;    /* default 1: shortest exact */
     const char *(*regname)(void *arg, enum luma_type_id id, uint32_t oid); /* regclass and kin */
     void *arg;
 };
 
 struct luma_type_info {
     struct luma_type type;
-    uint32_t oid;          /* PostgreSQL's */
-    uint32_t array_oid;    /* of type[]; 0: none */
-    int16_t typlen;        /* PostgreSQL's: -1 variable */
-    char category;         /* PostgreSQL's typcategory: 'N', 'S', 'D', ... */
-    bool preferred;        /* of its category */
+    uint32_t oid;       /* PostgreSQL's */
+    uint32_t array_oid; /* of type[]; 0: none */
+    int16_t typlen;     /* PostgreSQL's: -1 variable */
+    char category;      /* PostgreSQL's typcategory: 'N', 'S', 'D', ... */
+    bool preferred;     /* of its category */
     bool typbyval;
-    char align;            /* 'c' 's' 'i' 'd' */
-    const char *name;      /* "int4" */
-    const char *sql_name;  /* "integer" */
+    char align;           /* 'c' 's' 'i' 'd' */
+    const char *name;     /* "int4" */
+    const char *sql_name; /* "integer" */
 };
 
 /* Parts of a timestamp, proleptic Gregorian. */
@@ -49,12 +49,24 @@ struct luma_civil {
  *   uint16_t digits[] base 10000, no leading or trailing zero digit
  */
 enum luma_numeric_op {
-    LUMA_NUMERIC_ADD, LUMA_NUMERIC_SUB, LUMA_NUMERIC_MUL, LUMA_NUMERIC_DIV, LUMA_NUMERIC_MOD,
-    LUMA_NUMERIC_DIVTRUNC, LUMA_NUMERIC_POWER
+    LUMA_NUMERIC_ADD,
+    LUMA_NUMERIC_SUB,
+    LUMA_NUMERIC_MUL,
+    LUMA_NUMERIC_DIV,
+    LUMA_NUMERIC_MOD,
+    LUMA_NUMERIC_DIVTRUNC,
+    LUMA_NUMERIC_POWER
 };
 enum luma_numeric_fn {
-    LUMA_NUMERIC_NEG, LUMA_NUMERIC_ABS, LUMA_NUMERIC_SIGN, LUMA_NUMERIC_CEIL, LUMA_NUMERIC_FLOOR,
-    LUMA_NUMERIC_SQRT, LUMA_NUMERIC_EXP, LUMA_NUMERIC_LN, LUMA_NUMERIC_LOG10
+    LUMA_NUMERIC_NEG,
+    LUMA_NUMERIC_ABS,
+    LUMA_NUMERIC_SIGN,
+    LUMA_NUMERIC_CEIL,
+    LUMA_NUMERIC_FLOOR,
+    LUMA_NUMERIC_SQRT,
+    LUMA_NUMERIC_EXP,
+    LUMA_NUMERIC_LN,
+    LUMA_NUMERIC_LOG10
 };
 
 enum luma_key_flags { LUMA_KEY_DESC = 1, LUMA_KEY_NULLS_FIRST = 2 };
@@ -63,10 +75,11 @@ struct luma_host_data {
     struct luma_head head;
 
     /* --- types --- */
-    const struct luma_type_info *(*type_info)(struct luma_type type); /* never NULL for stored types */
-    const struct luma_type_info *(*type_by_oid)(uint32_t oid);        /* NULL: unknown */
-    const struct luma_type_info *(*type_by_name)(const char *name);   /* "int4", "integer", "_int4" */
-    const struct luma_type_info *(*type_at)(size_t index);            /* NULL past the end */
+    const struct luma_type_info *(*type_info)(
+        struct luma_type type);                                /* never NULL for stored types */
+    const struct luma_type_info *(*type_by_oid)(uint32_t oid); /* NULL: unknown */
+    const struct luma_type_info *(*type_by_name)(const char *name); /* "int4", "integer", "_int4" */
+    const struct luma_type_info *(*type_at)(size_t index);          /* NULL past the end */
     uint32_t (*type_oid)(struct luma_type type);
     /* "numeric(15,2)", "character varying(25)", "integer[]" in the arena. */
     const char *(*type_text)(struct luma_type type, struct luma_arena *arena);
@@ -80,9 +93,10 @@ struct luma_host_data {
                          struct luma_value *out);
     /* Parses fields[0..rows) (data NULL: null) into a flat vector made with luma_vec_init; strings
      * that need no change borrow the field's bytes. On error *out_bad is the row. The COPY path. */
-    luma_rc (*column_from_text)(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,
-                                const struct luma_format *format, const struct luma_slice *fields,
-                                uint32_t rows, struct luma_vec *out, uint32_t *out_bad);
+    luma_rc (*column_from_text)(struct luma_ctx *ctx, struct luma_arena *arena,
+                                struct luma_type type, const struct luma_format *format,
+                                const struct luma_slice *fields, uint32_t rows,
+                                struct luma_vec *out, uint32_t *out_bad);
     /* Upper bound of the text form of row, then the form itself: returns bytes written, no NUL. */
     size_t (*text_bound)(const struct luma_vec *vec, uint32_t row);
     size_t (*text_write)(const struct luma_vec *vec, uint32_t row, const struct luma_format *format,
@@ -108,11 +122,13 @@ struct luma_host_data {
                         uint32_t rows, bool deep, struct luma_vec *out);
     /* The same numbers in the table form of `type` (I64, I128 with its scale, or STR). LUMA_E_RANGE
      * when a value does not fit the declared precision. */
-    luma_rc (*numeric_vec_as)(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_vec *vec,
-                              const uint16_t *sel, uint32_t rows, struct luma_type type,
-                              struct luma_vec *out);
-    /* <0, 0, >0 in PostgreSQL's order (NaN above all, "C" collation); both not null, types alike. */
-    int (*compare)(const struct luma_vec *a, uint32_t row_a, const struct luma_vec *b, uint32_t row_b);
+    luma_rc (*numeric_vec_as)(struct luma_ctx *ctx, struct luma_arena *arena,
+                              const struct luma_vec *vec, const uint16_t *sel, uint32_t rows,
+                              struct luma_type type, struct luma_vec *out);
+    /* <0, 0, >0 in PostgreSQL's order (NaN above all, "C" collation); both not null, types alike.
+     */
+    int (*compare)(const struct luma_vec *a, uint32_t row_a, const struct luma_vec *b,
+                   uint32_t row_b);
     int (*value_compare)(const struct luma_value *a, const struct luma_value *b);
     /* Hashes of rows (equal values hash alike whatever their physical form); combine: out[i] is
      * mixed with what is there. Written densely in selection order. Null hashes to a constant. */
@@ -130,7 +146,8 @@ struct luma_host_data {
     /* --- numeric, variable form --- */
     luma_rc (*numeric_from_i128)(struct luma_arena *arena, luma_i128 v, int16_t scale,
                                  struct luma_str *out);
-    /* Value as integer / 10^scale, rounded half away from zero; LUMA_E_RANGE when it does not fit. */
+    /* Value as integer / 10^scale, rounded half away from zero; LUMA_E_RANGE when it does not fit.
+     */
     luma_rc (*numeric_to_i128)(const struct luma_str *num, int16_t scale, luma_i128 *out);
     luma_rc (*numeric_from_f64)(struct luma_ctx *ctx, struct luma_arena *arena, double v,
                                 struct luma_str *out);
@@ -145,7 +162,8 @@ struct luma_host_data {
     int (*numeric_dscale)(const struct luma_str *a);
 
     /* --- calendar --- */
-    const struct luma_zone *(*zone_find)(const char *name); /* IANA name, abbreviation, +hh:mm; NULL */
+    const struct luma_zone *(*zone_find)(
+        const char *name); /* IANA name, abbreviation, +hh:mm; NULL */
     const char *(*zone_name)(const struct luma_zone *zone);
     void (*civil_from_timestamp)(int64_t us, const struct luma_zone *zone, struct luma_civil *out);
     luma_rc (*timestamp_from_civil)(const struct luma_civil *civil, const struct luma_zone *zone,
@@ -158,7 +176,8 @@ struct luma_host_data {
     /* --- documents (jsonb): binary, O(log n) field access, see docs/formats.md --- */
     luma_rc (*doc_from_json)(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_slice json,
                              struct luma_str *out); /* jsonb: keys sorted, last duplicate wins */
-    luma_rc (*json_check)(struct luma_ctx *ctx, struct luma_slice json); /* valid? 22P02 with place */
+    luma_rc (*json_check)(struct luma_ctx *ctx,
+                          struct luma_slice json); /* valid? 22P02 with place */
     size_t (*doc_text_bound)(struct luma_slice doc);
     size_t (*doc_text_write)(struct luma_slice doc, bool pretty, char *out);
     /* A view into doc of a field or element (itself a document); false: absent. */
@@ -168,11 +187,11 @@ struct luma_host_data {
     /* i-th member in stored order; name empty for arrays. */
     bool (*doc_at)(struct luma_slice doc, uint32_t i, struct luma_slice *out_name,
                    struct luma_slice *out);
-    /* 'o' object, 'a' array, 's' string, 'n' number, 'b' bool, 'z' null, or a luma type beyond JSON:
-     * 't' timestamp, 'x' bytes, 'u' uuid, 'v' vector */
+    /* 'o' object, 'a' array, 's' string, 'n' number, 'b' bool, 'z' null, or a luma type beyond
+     * JSON: 't' timestamp, 'x' bytes, 'u' uuid, 'v' vector */
     char (*doc_kind)(struct luma_slice doc);
     bool (*doc_scalar)(struct luma_slice doc, struct luma_arena *arena, struct luma_value *out);
-    int (*doc_compare)(struct luma_slice a, struct luma_slice b); /* jsonb's btree order */
+    int (*doc_compare)(struct luma_slice a, struct luma_slice b);   /* jsonb's btree order */
     bool (*doc_contains)(struct luma_slice a, struct luma_slice b); /* a @> b */
 
     /* --- arrays: one dimension, int32 count, uint8 elem type, validity, then values --- */

@@ -35,12 +35,12 @@ struct luma_host {
 };
 
 struct luma_service_info {
-    const char *service;            /* "codec.zstd" */
+    const char *service; /* "codec.zstd" */
     const struct luma_head *table;
     const struct luma_module *module; /* NULL: the kernel's own */
-    const char *file;               /* shared object, NULL: built in */
-    const char *conf_file;          /* NULL: none */
-    const char *state;              /* "running", "stopped", "failed: ..." */
+    const char *file;                 /* shared object, NULL: built in */
+    const char *conf_file;            /* NULL: none */
+    const char *state;                /* "running", "stopped", "failed: ..." */
 };
 
 /* Services of other modules. Look up when a table, plan or connection opens, not per row. */

@@ -1,4 +1,5 @@
-/* lumadb/host/log.h - messages for the operator. (`wal` is the write-ahead log; `log` is messages.) */
+/* lumadb/host/log.h - messages for the operator. (`wal` is the write-ahead log; `log` is messages.)
+ */
 #ifndef LUMADB_HOST_LOG_H
 #define LUMADB_HOST_LOG_H
 

@@ -13,11 +13,11 @@ struct luma_listener;
 struct luma_conn;
 
 struct luma_listen_spec {
-    const char *name;        /* "frontend.pgwire" */
-    const char *host;        /* address or name; NULL or "*": any */
-    uint16_t port;           /* 0: choose one */
+    const char *name;         /* "frontend.pgwire" */
+    const char *host;         /* address or name; NULL or "*": any */
+    uint16_t port;            /* 0: choose one */
     uint32_t connections_max; /* 0: no limit of its own */
-    const char *conf_origin; /* "config.toml:12 [postgres] port": named when the port is taken */
+    const char *conf_origin;  /* "config.toml:12 [postgres] port": named when the port is taken */
     /* Runs as the connection's task; the connection closes when it returns. */
     void (*serve)(void *arg, struct luma_conn *conn);
     /* Called in place of serve for a connection over connections_max, so that the protocol can
@@ -36,8 +36,8 @@ struct luma_host_net {
     void (*unlisten)(struct luma_listener *listener, uint64_t deadline_ns);
 
     /* --- reading: the connection owns a growing input buffer --- */
-    /* Parks until at least `bytes` unread bytes are there and gives a view of ALL unread bytes, valid
-     * until the next call on this connection. LUMA_E_CLOSED at end of stream, LUMA_E_TIMEOUT,
+    /* Parks until at least `bytes` unread bytes are there and gives a view of ALL unread bytes,
+     * valid until the next call on this connection. LUMA_E_CLOSED at end of stream, LUMA_E_TIMEOUT,
      * LUMA_E_LIMIT when bytes exceeds bytes_max. Not reported in ctx. */
     luma_rc (*peek)(struct luma_conn *conn, size_t bytes, struct luma_slice *out_view);
     void (*consume)(struct luma_conn *conn, size_t bytes); /* of what peek showed */
@@ -47,8 +47,8 @@ struct luma_host_net {
     void (*set_idle_timeout)(struct luma_conn *conn, uint64_t nanoseconds); /* of peek; 0: none */
 
     /* --- writing --- */
-    /* Room for `bytes` in the output buffer; commit says how many were used. Flushes (parks) by itself
-     * when much is pending. LUMA_E_CLOSED when the peer is gone. */
+    /* Room for `bytes` in the output buffer; commit says how many were used. Flushes (parks) by
+     * itself when much is pending. LUMA_E_CLOSED when the peer is gone. */
     luma_rc (*reserve)(struct luma_conn *conn, size_t bytes, uint8_t **out_room);
     void (*commit)(struct luma_conn *conn, size_t bytes);
     luma_rc (*write)(struct luma_conn *conn, const void *data, size_t bytes); /* copies */

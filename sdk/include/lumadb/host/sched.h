@@ -25,9 +25,9 @@ enum luma_task_prio {
 };
 
 enum luma_stack_class {
-    LUMA_STACK_SMALL = 0, /* 64 KiB: services, timers */
+    LUMA_STACK_SMALL = 0,  /* 64 KiB: services, timers */
     LUMA_STACK_NORMAL = 1, /* 512 KiB: sessions, operators */
-    LUMA_STACK_PARSER = 2 /* 256 MiB mapped, guarded, untouched pages cost nothing */
+    LUMA_STACK_PARSER = 2  /* 256 MiB mapped, guarded, untouched pages cost nothing */
 };
 
 /* One-shot or counting wake-up. Zero-initialized is "nothing signalled, nobody waiting". Several
@@ -62,8 +62,8 @@ struct luma_host_sched {
     void (*broadcast)(struct luma_event *event); /* wakes all that wait now, keeps nothing */
     luma_rc (*sleep)(struct luma_ctx *ctx, uint64_t nanoseconds);
     void (*cancel)(struct luma_cancel *cancel, luma_rc why); /* any thread; wakes the sleepers */
-    uint64_t (*now_ns)(void);      /* monotonic */
-    int64_t (*wall_us)(void);      /* microseconds since 1970 UTC */
+    uint64_t (*now_ns)(void);                                /* monotonic */
+    int64_t (*wall_us)(void);                                /* microseconds since 1970 UTC */
 
     /* --- parallel work --- */
     /* Runs fn(arg, part, ctx_of_part) for part = 0 .. parts-1 on up to parts workers (part 0 may

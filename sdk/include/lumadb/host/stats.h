@@ -17,11 +17,11 @@ struct luma_stat_sample {
     const char *labels; /* "state=\"active\"" or "" */
     const char *help, *unit;
     enum luma_stat_kind kind;
-    int64_t value;            /* counter, gauge */
-    uint64_t count;           /* histogram */
-    double sum;               /* histogram, in base units (seconds, bytes) */
-    const double *bounds;     /* histogram: upper bounds, bounds_count of them */
-    const uint64_t *buckets;  /* cumulative, bounds_count + 1 of them (+Inf last) */
+    int64_t value;           /* counter, gauge */
+    uint64_t count;          /* histogram */
+    double sum;              /* histogram, in base units (seconds, bytes) */
+    const double *bounds;    /* histogram: upper bounds, bounds_count of them */
+    const uint64_t *buckets; /* cumulative, bounds_count + 1 of them (+Inf last) */
     size_t bounds_count;
 };
 
@@ -31,8 +31,8 @@ struct luma_host_stats {
      * stat. Never freed. NULL: out of memory. */
     struct luma_stat *(*open)(enum luma_stat_kind kind, const char *name, const char *labels,
                               const char *unit, const char *help);
-    void (*add)(struct luma_stat *stat, int64_t delta);           /* counter, gauge */
-    void (*set)(struct luma_stat *stat, int64_t value);           /* gauge */
+    void (*add)(struct luma_stat *stat, int64_t delta);               /* counter, gauge */
+    void (*set)(struct luma_stat *stat, int64_t value);               /* gauge */
     void (*observe_ns)(struct luma_stat *stat, uint64_t nanoseconds); /* histogram of durations */
     /* Visits all in name order. */
     void (*each)(void (*fn)(void *arg, const struct luma_stat_sample *sample), void *arg);

@@ -22,7 +22,8 @@ struct luma_bulk;
 struct luma_store_col {
     uint32_t id; /* never reused within the collection; 1.. */
     struct luma_type type;
-    struct luma_value missing; /* value of rows written before the column was added; bytes borrowed */
+    struct luma_value
+        missing; /* value of rows written before the column was added; bytes borrowed */
 };
 
 struct luma_store_index_col {
@@ -31,7 +32,7 @@ struct luma_store_index_col {
 };
 
 struct luma_store_index {
-    uint64_t id; /* of the catalogue, never reused */
+    uint64_t id;      /* of the catalogue, never reused */
     const char *kind; /* "btree" */
     bool unique;
     bool nulls_not_distinct; /* unique: nulls equal each other (NULLS NOT DISTINCT) */
@@ -49,10 +50,16 @@ struct luma_store_coll {
 };
 
 enum luma_pred_op {
-    LUMA_PRED_EQ, LUMA_PRED_NE, LUMA_PRED_LT, LUMA_PRED_LE, LUMA_PRED_GT, LUMA_PRED_GE, /* as luma_cmp */
-    LUMA_PRED_IN,      /* values[0..values_count) */
-    LUMA_PRED_IS_NULL, LUMA_PRED_NOT_NULL,
-    LUMA_PRED_BLOOM    /* values[0].str.ptr: struct luma_pred_bloom; may let wrong rows pass */
+    LUMA_PRED_EQ,
+    LUMA_PRED_NE,
+    LUMA_PRED_LT,
+    LUMA_PRED_LE,
+    LUMA_PRED_GT,
+    LUMA_PRED_GE, /* as luma_cmp */
+    LUMA_PRED_IN, /* values[0..values_count) */
+    LUMA_PRED_IS_NULL,
+    LUMA_PRED_NOT_NULL,
+    LUMA_PRED_BLOOM /* values[0].str.ptr: struct luma_pred_bloom; may let wrong rows pass */
 };
 
 /* A runtime join filter: min/max of the keys and a blocked bloom filter over data->hash values of
@@ -79,7 +86,8 @@ luma_bloom_has(const struct luma_pred_bloom *bloom, uint64_t hash)
     return (bloom->words[hash >> (64 - bloom->words_log2)] & mask) == mask;
 }
 
-/* One conjunct: column op constant. Every row that comes back satisfies all of them (BLOOM aside). */
+/* One conjunct: column op constant. Every row that comes back satisfies all of them (BLOOM aside).
+ */
 struct luma_pred {
     uint32_t col; /* position in luma_scan_spec.cols */
     enum luma_pred_op op;
@@ -92,8 +100,8 @@ struct luma_scan_spec {
     uint32_t cols_count;
     const struct luma_pred *preds;
     uint32_t preds_count;
-    bool rowids;            /* fill batch->rowids */
-    const bool *lazy;       /* per column: not decoded until `load`; NULL: none */
+    bool rowids;      /* fill batch->rowids */
+    const bool *lazy; /* per column: not decoded until `load`; NULL: none */
 };
 
 struct luma_scan_stats {
@@ -108,7 +116,12 @@ struct luma_key_range {
     bool reverse;
 };
 
-enum luma_lock_mode { LUMA_LOCK_UPDATE = 0, LUMA_LOCK_NO_KEY_UPDATE = 1, LUMA_LOCK_SHARE = 2, LUMA_LOCK_KEY_SHARE = 3 };
+enum luma_lock_mode {
+    LUMA_LOCK_UPDATE = 0,
+    LUMA_LOCK_NO_KEY_UPDATE = 1,
+    LUMA_LOCK_SHARE = 2,
+    LUMA_LOCK_KEY_SHARE = 3
+};
 enum luma_lock_wait { LUMA_LOCK_WAIT = 0, LUMA_LOCK_NOWAIT = 1, LUMA_LOCK_SKIP = 2 };
 enum luma_lock_result {
     LUMA_ROW_LOCKED = 0,  /* as the snapshot saw it */
@@ -118,9 +131,9 @@ enum luma_lock_result {
 };
 
 enum luma_conflict_mode {
-    LUMA_CONFLICT_FAIL = 0, /* LUMA_E_UNIQUE, constraint named by its index id in error->constraint
-                               as decimal text; the language puts the name in its place */
-    LUMA_CONFLICT_SKIP = 1, /* rows in conflict are left out: ON CONFLICT DO NOTHING */
+    LUMA_CONFLICT_FAIL = 0,  /* LUMA_E_UNIQUE, constraint named by its index id in error->constraint
+                                as decimal text; the language puts the name in its place */
+    LUMA_CONFLICT_SKIP = 1,  /* rows in conflict are left out: ON CONFLICT DO NOTHING */
     LUMA_CONFLICT_REPORT = 2 /* left out, and the conflicting row is locked and told: DO UPDATE */
 };
 
@@ -132,9 +145,9 @@ struct luma_insert_opts {
 struct luma_col_stats {
     bool known;
     uint64_t rows, nulls;
-    double distinct;              /* estimate */
-    struct luma_value min, max;   /* valid while coll is open; is_null when unknown */
-    double width_bytes;           /* average */
+    double distinct;            /* estimate */
+    struct luma_value min, max; /* valid while coll is open; is_null when unknown */
+    double width_bytes;         /* average */
 };
 
 struct luma_host_store {
@@ -153,15 +166,16 @@ struct luma_host_store {
     /* --- scans: in no order; parts run cursors side by side --- */
     luma_rc (*scan_open)(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *coll,
                          const struct luma_scan_spec *spec, struct luma_scan **out_scan);
-    uint32_t (*scan_morsels)(const struct luma_scan *scan); /* pieces of work left, for choosing parts */
+    uint32_t (*scan_morsels)(
+        const struct luma_scan *scan); /* pieces of work left, for choosing parts */
     void (*scan_stats)(const struct luma_scan *scan, struct luma_scan_stats *out);
     void (*scan_close)(struct luma_scan *scan); /* after its cursors */
     /* A reader that takes morsels from the shared scan; ctx is the part's own. */
     luma_rc (*cursor_open)(struct luma_ctx *ctx, struct luma_scan *scan,
                            struct luma_cursor **out_cursor);
-    /* Next batch with at least one row, visible and satisfying the predicates; rows 0: end. The batch
-     * and what it points to stay valid until the next call on this cursor. The caller may narrow
-     * batch->sel before it loads lazy columns. */
+    /* Next batch with at least one row, visible and satisfying the predicates; rows 0: end. The
+     * batch and what it points to stay valid until the next call on this cursor. The caller may
+     * narrow batch->sel before it loads lazy columns. */
     luma_rc (*cursor_next)(struct luma_ctx *ctx, struct luma_cursor *cursor,
                            struct luma_batch **out_batch);
     /* Fills a lazy column for the rows batch->sel names now. */
@@ -170,8 +184,9 @@ struct luma_host_store {
     void (*cursor_close)(struct luma_cursor *cursor);
 
     /* --- by row id --- */
-    /* Rows by id under the snapshot (newest: the newest version, of rows this transaction has locked).
-     * out (arena) has the rows that exist; out_found[i] is row i's position in out or -1. */
+    /* Rows by id under the snapshot (newest: the newest version, of rows this transaction has
+     * locked). out (arena) has the rows that exist; out_found[i] is row i's position in out or -1.
+     */
     luma_rc (*fetch)(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *coll,
                      const int64_t *rowids, uint32_t count, const uint32_t *cols,
                      uint32_t cols_count, bool newest, struct luma_arena *arena,
@@ -184,15 +199,16 @@ struct luma_host_store {
                    uint64_t index_id, const struct luma_value *key, uint32_t key_count,
                    const uint32_t *cols, uint32_t cols_count, struct luma_arena *arena,
                    struct luma_value *out_values, int64_t *out_rowid);
-    /* Equality on a full or prefix key for many keys at once: rows in out, out_key_index[i] says which
-     * key row i answers. Up to LUMA_BATCH_ROWS rows a call; *inout_state (start at 0) continues;
-     * rows 0: end. Vectors keys[0..key_count) have keys_rows rows. */
+    /* Equality on a full or prefix key for many keys at once: rows in out, out_key_index[i] says
+     * which key row i answers. Up to LUMA_BATCH_ROWS rows a call; *inout_state (start at 0)
+     * continues; rows 0: end. Vectors keys[0..key_count) have keys_rows rows. */
     luma_rc (*probe)(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *coll,
                      uint64_t index_id, const struct luma_vec *keys, uint32_t key_count,
                      uint32_t keys_rows, const uint32_t *cols, uint32_t cols_count, bool rowids,
                      struct luma_arena *arena, struct luma_batch *out, uint32_t *out_key_index,
                      uint64_t *inout_state);
-    /* A range in key order (ORDERED kinds) as a cursor for cursor_next; preds of spec are applied. */
+    /* A range in key order (ORDERED kinds) as a cursor for cursor_next; preds of spec are applied.
+     */
     luma_rc (*index_scan)(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *coll,
                           uint64_t index_id, const struct luma_key_range *range,
                           const struct luma_scan_spec *spec, struct luma_cursor **out_cursor);
@@ -200,9 +216,10 @@ struct luma_host_store {
                                const struct luma_key_range *range);
 
     /* --- changes: visible to the transaction after command_end --- */
-    /* batch has all columns of the definition in its order. out_rowids (batch->sel_rows of them, may
-     * be NULL) gets the new ids; with SKIP/REPORT -1 for rows left out, and REPORT fills out_conflicts
-     * with the locked row in the way (-1: none). A row proposed twice in one batch: 21000. */
+    /* batch has all columns of the definition in its order. out_rowids (batch->sel_rows of them,
+     * may be NULL) gets the new ids; with SKIP/REPORT -1 for rows left out, and REPORT fills
+     * out_conflicts with the locked row in the way (-1: none). A row proposed twice in one batch:
+     * 21000. */
     luma_rc (*insert)(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *coll,
                       const struct luma_batch *batch, const struct luma_insert_opts *opts,
                       int64_t *out_rowids, int64_t *out_conflicts);
@@ -211,8 +228,9 @@ struct luma_host_store {
     luma_rc (*lock)(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *coll,
                     const int64_t *rowids, uint32_t count, enum luma_lock_mode mode,
                     enum luma_lock_wait wait, enum luma_lock_result *results);
-    /* New values of some columns for rows this transaction has locked; other columns keep theirs. A row
-     * named twice is changed once (the first). batch->cols follow col_ids; dense rows, no sel. */
+    /* New values of some columns for rows this transaction has locked; other columns keep theirs. A
+     * row named twice is changed once (the first). batch->cols follow col_ids; dense rows, no sel.
+     */
     luma_rc (*update)(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *coll,
                       const int64_t *rowids, uint32_t count, const uint32_t *col_ids,
                       const struct luma_batch *batch);

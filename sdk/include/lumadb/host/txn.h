@@ -10,7 +10,7 @@
 struct luma_txn;
 
 enum luma_isolation {
-    LUMA_READ_COMMITTED = 0, /* a snapshot per statement */
+    LUMA_READ_COMMITTED = 0,  /* a snapshot per statement */
     LUMA_REPEATABLE_READ = 1, /* snapshot isolation, first updater wins */
     LUMA_SERIALIZABLE = 2
 };
@@ -30,16 +30,16 @@ struct luma_host_txn {
     luma_rc (*statement_begin)(struct luma_ctx *ctx, struct luma_txn *txn);
     /* Makes this statement's own writes visible to what follows within the same statement group. */
     void (*command_end)(struct luma_txn *txn);
-    /* Takes txn whatever it returns. Parks until the commit (for a reader: the newest commit it saw)
-     * is durable as configured. On an error nothing of it is visible (LUMA_E_IO: unknown until
+    /* Takes txn whatever it returns. Parks until the commit (for a reader: the newest commit it
+     * saw) is durable as configured. On an error nothing of it is visible (LUMA_E_IO: unknown until
      * restart, said in the message). */
     luma_rc (*commit)(struct luma_ctx *ctx, struct luma_txn *txn);
     void (*rollback)(struct luma_txn *txn); /* takes txn; NULL is fine */
     luma_rc (*savepoint)(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_savepoint);
     luma_rc (*rollback_to)(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t savepoint);
     void (*release)(struct luma_txn *txn, uint64_t savepoint);
-    /* Parks until everything the current snapshot saw is durable: before a result leaves the server inside a
-     * transaction that goes on. Nearly always one comparison. */
+    /* Parks until everything the current snapshot saw is durable: before a result leaves the server
+     * inside a transaction that goes on. Nearly always one comparison. */
     luma_rc (*wait_seen)(struct luma_ctx *ctx, struct luma_txn *txn);
     uint64_t (*id)(const struct luma_txn *txn); /* unique, ascending; txid_current() */
     bool (*wrote)(const struct luma_txn *txn);

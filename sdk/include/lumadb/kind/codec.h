@@ -22,7 +22,8 @@ struct luma_codec {
     size_t (*bound)(size_t src_bytes);
     luma_rc (*worker_init)(const void *conf, void **out_worker_state); /* may be NULL */
     void (*worker_fini)(void *worker_state);
-    /* Fills dst->used_bytes. LUMA_E_ROOM when dst has too little room: nothing is promised of dst. */
+    /* Fills dst->used_bytes. LUMA_E_ROOM when dst has too little room: nothing is promised of dst.
+     */
     luma_rc (*compress)(const struct luma_codec_call *call, struct luma_slice src,
                         struct luma_buf *dst);
     /* dst->room_bytes is the exact size of the original. Any other length, truncated or changed
@@ -31,9 +32,9 @@ struct luma_codec {
                       struct luma_buf *dst);
 };
 
-#define LUMA_CODEC_HEAD                                                                            \
-    {                                                                                              \
-        sizeof(struct luma_codec), LUMA_CODEC_MAJOR, 0                                             \
+#define LUMA_CODEC_HEAD                                \
+    {                                                  \
+        sizeof(struct luma_codec), LUMA_CODEC_MAJOR, 0 \
     }
 
 #endif

@@ -21,7 +21,7 @@
 struct luma_enc_view {
     struct luma_slice bytes;
     uint32_t rows;
-    uint8_t phys;    /* enum luma_phys of the values */
+    uint8_t phys; /* enum luma_phys of the values */
     uint64_t words[8];
     const struct luma_simd *simd;
 };
@@ -29,39 +29,42 @@ struct luma_enc_view {
 /* Everything a chooser wants to know of a column chunk before it encodes. */
 struct luma_enc_stats {
     uint32_t rows, nulls;
-    uint32_t runs;          /* of equal neighbours */
-    uint32_t distinct;      /* exact up to 65,536 by sampling or hashing; estimate */
-    bool sorted;            /* ascending */
-    int64_t min, max;       /* integers up to 64 bits; else 0 */
+    uint32_t runs;                 /* of equal neighbours */
+    uint32_t distinct;             /* exact up to 65,536 by sampling or hashing; estimate */
+    bool sorted;                   /* ascending */
+    int64_t min, max;              /* integers up to 64 bits; else 0 */
     uint64_t delta_min, delta_max; /* of neighbours, as int64 bit patterns */
-    uint64_t text_bytes;    /* STR: sum of lengths */
+    uint64_t text_bytes;           /* STR: sum of lengths */
 };
 
 struct luma_encoding {
     struct luma_head head;
-    uint32_t wire_id; /* written in segment files: a value is never used twice */
+    uint32_t wire_id;   /* written in segment files: a value is never used twice */
     uint32_t phys_mask; /* 1 << enum luma_phys of what it can encode */
     /* Bytes the column would take, roughly, and in *out_cost the relative price of reading a row
      * (10: plain). SIZE_MAX: not for this column. Must be cheap: looks at stats and a sample. */
-    size_t (*estimate)(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats *stats,
-                       uint32_t *out_cost);
+    size_t (*estimate)(const struct luma_vec *vec, uint32_t rows,
+                       const struct luma_enc_stats *stats, uint32_t *out_cost);
     /* Upper bound of encode's output. */
     size_t (*bound)(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats *stats);
-    /* vec is FLAT. Output is padded so that reading 16 bytes past used_bytes is the caller's care. */
+    /* vec is FLAT. Output is padded so that reading 16 bytes past used_bytes is the caller's care.
+     */
     luma_rc (*encode)(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
                       const struct luma_enc_stats *stats, const struct luma_simd *simd,
                       struct luma_buf *dst);
-    /* Checks everything that later calls rely on (bytes come from disk): LUMA_E_CORRUPT. bytes, rows,
-     * phys and simd of view are set; bytes are followed by 16 readable bytes. */
+    /* Checks everything that later calls rely on (bytes come from disk): LUMA_E_CORRUPT. bytes,
+     * rows, phys and simd of view are set; bytes are followed by 16 readable bytes. */
     luma_rc (*open)(struct luma_ctx *ctx, struct luma_enc_view *view);
     /*
-     * Rows first .. first+n-1 (n <= LUMA_BATCH_ROWS) into out: FLAT into out->data (room for n values
-     * is there), or, where it is cheaper, DICT (codes into out->data, which has room for n uint32_t;
-     * out->dict stays valid while the view is open) or CONST. Strings may point into view bytes.
+     * Rows first .. first+n-1 (n <= LUMA_BATCH_ROWS) into out: FLAT into out->data (room for n
+     * values is there), or, where it is cheaper, DICT (codes into out->data, which has room for n
+     * uint32_t; out->dict stays valid while the view is open) or CONST. Strings may point into view
+     * bytes.
      */
     luma_rc (*decode)(const struct luma_enc_view *view, uint32_t first, uint32_t n,
                       struct luma_arena *arena, struct luma_vec *out);
-    /* Values at first + sel[i] land in out row sel[i]; the others are undefined. NULL: kernel decodes all. */
+    /* Values at first + sel[i] land in out row sel[i]; the others are undefined. NULL: kernel
+     * decodes all. */
     luma_rc (*decode_sel)(const struct luma_enc_view *view, uint32_t first, uint32_t n,
                           const uint16_t *sel, uint32_t sel_rows, struct luma_arena *arena,
                           struct luma_vec *out);
@@ -73,9 +76,9 @@ struct luma_encoding {
                    const struct luma_value *constant, uint64_t *out_bits);
 };
 
-#define LUMA_ENCODING_HEAD                                                                         \
-    {                                                                                              \
-        sizeof(struct luma_encoding), LUMA_ENCODING_MAJOR, 0                                       \
+#define LUMA_ENCODING_HEAD                                   \
+    {                                                        \
+        sizeof(struct luma_encoding), LUMA_ENCODING_MAJOR, 0 \
     }
 
 #endif

@@ -19,9 +19,9 @@ struct luma_frontend {
     uint16_t (*port)(void *state); /* bound port, 0: not listening */
 };
 
-#define LUMA_FRONTEND_HEAD                                                                         \
-    {                                                                                              \
-        sizeof(struct luma_frontend), LUMA_FRONTEND_MAJOR, 0                                       \
+#define LUMA_FRONTEND_HEAD                                   \
+    {                                                        \
+        sizeof(struct luma_frontend), LUMA_FRONTEND_MAJOR, 0 \
     }
 
 #endif

@@ -13,34 +13,51 @@
 #include <lumadb/host/data.h>
 
 #define LUMA_FUNCTION_MAJOR 1
-#define LUMA_FUNC_ARGS_MAX 8
+#define LUMA_FUNC_ARGS_MAX  8
 
 enum luma_func_flags {
-    LUMA_FUNC_STRICT = 1,     /* a null argument gives null; the engine sets out->valid, the body
-                                 may compute anything for those rows but must not fail on them */
-    LUMA_FUNC_STABLE = 2,     /* same answer within a statement (now()); default: immutable */
-    LUMA_FUNC_VOLATILE = 4,   /* called for every row (random()) */
-    LUMA_FUNC_VARIADIC = 8,   /* the last argument type repeats, zero or more times */
-    LUMA_FUNC_OPERATOR = 16,  /* name is an operator: "+", "~~", "->>" (1 arg: prefix) */
-    LUMA_FUNC_CAST = 32,      /* name is ignored: a cast from args[0] to result */
-    LUMA_FUNC_CAST_ASSIGN = 64,   /* with CAST: also on assignment */
+    LUMA_FUNC_STRICT = 1,       /* a null argument gives null; the engine sets out->valid, the body
+                                   may compute anything for those rows but must not fail on them */
+    LUMA_FUNC_STABLE = 2,       /* same answer within a statement (now()); default: immutable */
+    LUMA_FUNC_VOLATILE = 4,     /* called for every row (random()) */
+    LUMA_FUNC_VARIADIC = 8,     /* the last argument type repeats, zero or more times */
+    LUMA_FUNC_OPERATOR = 16,    /* name is an operator: "+", "~~", "->>" (1 arg: prefix) */
+    LUMA_FUNC_CAST = 32,        /* name is ignored: a cast from args[0] to result */
+    LUMA_FUNC_CAST_ASSIGN = 64, /* with CAST: also on assignment */
     LUMA_FUNC_CAST_IMPLICIT = 128, /* with CAST: also in expressions */
     LUMA_FUNC_AGGREGATE = 256,
-    LUMA_FUNC_SET = 512,      /* returns rows: generate_series, unnest, json_each ... */
-    LUMA_FUNC_DICT = 1024,    /* cheap to evaluate on a dictionary instead of on rows: the engine may
-                                 evaluate a one-column call once per distinct value */
-    LUMA_FUNC_HIDDEN = 2048   /* not shown in \df */
+    LUMA_FUNC_SET = 512,    /* returns rows: generate_series, unnest, json_each ... */
+    LUMA_FUNC_DICT = 1024,  /* cheap to evaluate on a dictionary instead of on rows: the engine may
+                               evaluate a one-column call once per distinct value */
+    LUMA_FUNC_HIDDEN = 2048 /* not shown in \df */
 };
 
 /* What the engine may understand beyond calling: comparisons can be pushed into segments. */
 enum luma_func_op {
     LUMA_OP_NONE = 0,
-    LUMA_OP_EQ, LUMA_OP_NE, LUMA_OP_LT, LUMA_OP_LE, LUMA_OP_GT, LUMA_OP_GE,
-    LUMA_OP_ADD, LUMA_OP_SUB, LUMA_OP_MUL, LUMA_OP_DIV, LUMA_OP_MOD, LUMA_OP_NEG,
-    LUMA_OP_LIKE, LUMA_OP_NOT_LIKE, LUMA_OP_PREFIX,
+    LUMA_OP_EQ,
+    LUMA_OP_NE,
+    LUMA_OP_LT,
+    LUMA_OP_LE,
+    LUMA_OP_GT,
+    LUMA_OP_GE,
+    LUMA_OP_ADD,
+    LUMA_OP_SUB,
+    LUMA_OP_MUL,
+    LUMA_OP_DIV,
+    LUMA_OP_MOD,
+    LUMA_OP_NEG,
+    LUMA_OP_LIKE,
+    LUMA_OP_NOT_LIKE,
+    LUMA_OP_PREFIX,
     LUMA_OP_CAST,
     /* aggregates the engine has fast paths for; their functions below still work */
-    LUMA_OP_COUNT_STAR, LUMA_OP_COUNT, LUMA_OP_SUM, LUMA_OP_AVG, LUMA_OP_MIN, LUMA_OP_MAX
+    LUMA_OP_COUNT_STAR,
+    LUMA_OP_COUNT,
+    LUMA_OP_SUM,
+    LUMA_OP_AVG,
+    LUMA_OP_MIN,
+    LUMA_OP_MAX
 };
 
 struct luma_func;
@@ -50,8 +67,8 @@ struct luma_func_call {
     struct luma_arena *arena; /* batch lifetime: results and what they point to */
     const struct luma_func *func;
     const struct luma_format *format; /* of the session; never NULL */
-    void *bound;              /* what bind() made; NULL */
-    struct luma_type result;  /* as bound */
+    void *bound;                      /* what bind() made; NULL */
+    struct luma_type result;          /* as bound */
 };
 
 /*
@@ -98,8 +115,8 @@ struct luma_func {
     struct luma_type args[LUMA_FUNC_ARGS_MAX];
     struct luma_type result; /* ANYELEMENT etc.: follows the arguments */
     /* May refine the result type from the actual argument types (numeric scale, text lengths) and
-     * prepare state from constant arguments (consts[i] NULL: not constant), e.g. a compiled pattern.
-     * State lives in call->arena (statement or plan lifetime). NULL: nothing to do. */
+     * prepare state from constant arguments (consts[i] NULL: not constant), e.g. a compiled
+     * pattern. State lives in call->arena (statement or plan lifetime). NULL: nothing to do. */
     luma_rc (*bind)(struct luma_func_call *call, const struct luma_type *arg_types,
                     const struct luma_value *const *consts, uint32_t args_count);
     luma_func_eval eval;                         /* scalar functions, operators, casts */
@@ -114,9 +131,9 @@ struct luma_function_package {
     size_t functions_count;
 };
 
-#define LUMA_FUNCTION_HEAD                                                                         \
-    {                                                                                              \
-        sizeof(struct luma_function_package), LUMA_FUNCTION_MAJOR, 0                               \
+#define LUMA_FUNCTION_HEAD                                           \
+    {                                                                \
+        sizeof(struct luma_function_package), LUMA_FUNCTION_MAJOR, 0 \
     }
 
 #endif

@@ -2,11 +2,11 @@
  * lumadb/kind/index.h - index kinds.
  *
  * An index is a set of entries (key bytes, row id). Keys come encoded so that memcmp order is the
- * index order (host/data.h key_write); the row id is unique within equal keys. One mutable hot part takes new
- * entries; a checkpoint freezes it and writes a run; runs merge on their own schedule. Modules
- * answer candidates: an entry may be stale (the row was deleted or has another key now). The kernel
- * judges visibility, rechecks the key, keeps uniqueness and key locks, and says at a merge which
- * entries are dead.
+ * index order (host/data.h key_write); the row id is unique within equal keys. One mutable hot part
+ * takes new entries; a checkpoint freezes it and writes a run; runs merge on their own schedule.
+ * Modules answer candidates: an entry may be stale (the row was deleted or has another key now).
+ * The kernel judges visibility, rechecks the key, keeps uniqueness and key locks, and says at a
+ * merge which entries are dead.
  *
  * Service "index.<name>" version 1.
  */
@@ -64,8 +64,8 @@ struct luma_index_kind {
     void (*hot_remove)(void *hot, const struct luma_index_entry *entry);
     size_t (*hot_bytes)(const void *hot);
     size_t (*hot_count)(const void *hot);
-    /* Row ids under exactly `key`: up to room of them; *out_count is the number there are. Entries added
-     * while it runs may or may not be seen. */
+    /* Row ids under exactly `key`: up to room of them; *out_count is the number there are. Entries
+     * added while it runs may or may not be seen. */
     luma_rc (*hot_find)(struct luma_ctx *ctx, void *hot, struct luma_slice key, int64_t *out_rowids,
                         size_t room, size_t *out_count);
     /* ORDERED: cursor over a range; stays usable while others insert (sees them or not). */
@@ -80,10 +80,11 @@ struct luma_index_kind {
     /* Opens a run: reads and checks its footer; blocks are checked when they are read. */
     luma_rc (*run_open)(struct luma_ctx *ctx, struct luma_object_reader *reader, void **out_run);
     void (*run_close)(void *run);
-    /* Batched exact lookup: for each key its row ids are appended to out (a filter spares runs that cannot
-     * have it). emit is called with the index of the key. */
-    luma_rc (*run_find)(struct luma_ctx *ctx, void *run, const struct luma_slice *keys, size_t count,
-                        void (*emit)(void *arg, size_t key_index, int64_t rowid), void *arg);
+    /* Batched exact lookup: for each key its row ids are appended to out (a filter spares runs that
+     * cannot have it). emit is called with the index of the key. */
+    luma_rc (*run_find)(struct luma_ctx *ctx, void *run, const struct luma_slice *keys,
+                        size_t count, void (*emit)(void *arg, size_t key_index, int64_t rowid),
+                        void *arg);
     luma_rc (*run_cursor)(struct luma_ctx *ctx, void *run, const struct luma_index_range *range,
                           struct luma_arena *arena, struct luma_index_cursor **out_cursor);
     uint64_t (*run_count)(const void *run);
@@ -99,9 +100,9 @@ struct luma_index_kind {
     void (*cursor_close)(struct luma_index_cursor *cursor); /* NULL is fine */
 };
 
-#define LUMA_INDEX_HEAD                                                                            \
-    {                                                                                              \
-        sizeof(struct luma_index_kind), LUMA_INDEX_MAJOR, 0                                        \
+#define LUMA_INDEX_HEAD                                     \
+    {                                                       \
+        sizeof(struct luma_index_kind), LUMA_INDEX_MAJOR, 0 \
     }
 
 #endif

@@ -18,9 +18,9 @@ enum luma_cmp { LUMA_CMP_EQ, LUMA_CMP_NE, LUMA_CMP_LT, LUMA_CMP_LE, LUMA_CMP_GT,
 
 struct luma_simd {
     struct luma_head head;
-    const char *name;          /* "avx2" */
-    int32_t rank;              /* the machine's highest usable rank is chosen */
-    bool (*usable)(void);      /* does this processor have it? */
+    const char *name;     /* "avx2" */
+    int32_t rank;         /* the machine's highest usable rank is chosen */
+    bool (*usable)(void); /* does this processor have it? */
 
     /* --- compare: bitmap (LSB first, ceil(n/64) words, tail bits zero) of x[i] op y --- */
     void (*cmp_i16)(enum luma_cmp op, const int16_t *x, int16_t y, size_t n, uint64_t *out);
@@ -36,8 +36,8 @@ struct luma_simd {
     void (*cmp2_i64)(enum luma_cmp op, const int64_t *x, const int64_t *y, size_t n, uint64_t *out);
 
     /* --- bitmaps and selections --- */
-    size_t (*bits_count)(const uint64_t *bits, size_t n);                       /* ones in n bits */
-    size_t (*bits_to_sel)(const uint64_t *bits, size_t n, uint16_t *out);       /* n <= 65536 */
+    size_t (*bits_count)(const uint64_t *bits, size_t n);                 /* ones in n bits */
+    size_t (*bits_to_sel)(const uint64_t *bits, size_t n, uint16_t *out); /* n <= 65536 */
     void (*sel_to_bits)(const uint16_t *sel, size_t count, size_t n, uint64_t *out);
 
     /* --- gather: out[i] = x[sel[i]] --- */
@@ -47,8 +47,9 @@ struct luma_simd {
     void (*gather_32)(const uint32_t *x, const uint32_t *idx, size_t n, uint32_t *out);
     void (*gather_64)(const uint64_t *x, const uint32_t *idx, size_t n, uint64_t *out);
 
-    /* --- bit-packing: n values of `bits` (0..64) each, little endian, LSB first, from value `first` of
-     * the packed area; adds base. Reads at most 8 bytes past the last value (areas are padded). --- */
+    /* --- bit-packing: n values of `bits` (0..64) each, little endian, LSB first, from value
+     * `first` of the packed area; adds base. Reads at most 8 bytes past the last value (areas are
+     * padded). --- */
     void (*unpack_64)(const uint8_t *packed, uint32_t bits, uint64_t base, size_t first, size_t n,
                       uint64_t *out);
     void (*unpack_32)(const uint8_t *packed, uint32_t bits, uint32_t base, size_t first, size_t n,
@@ -67,7 +68,8 @@ struct luma_simd {
     /* --- aggregates over all n --- */
     luma_i128 (*sum_i64)(const int64_t *x, size_t n);
     int64_t (*sum_i32)(const int32_t *x, size_t n);
-    double (*sum_f64)(const double *x, size_t n); /* order of additions is fixed: 8 lanes, pairwise */
+    double (*sum_f64)(const double *x,
+                      size_t n); /* order of additions is fixed: 8 lanes, pairwise */
     void (*minmax_i32)(const int32_t *x, size_t n, int32_t *out_min, int32_t *out_max); /* n > 0 */
     void (*minmax_i64)(const int64_t *x, size_t n, int64_t *out_min, int64_t *out_max); /* n > 0 */
     /* prefix sum: out[i] = base + x[0] + ... + x[i], wrapping */
@@ -85,9 +87,9 @@ struct luma_simd {
     uint32_t (*crc32c)(uint32_t crc, const void *data, size_t bytes);
 };
 
-#define LUMA_SIMD_HEAD                                                                             \
-    {                                                                                              \
-        sizeof(struct luma_simd), LUMA_SIMD_MAJOR, 0                                               \
+#define LUMA_SIMD_HEAD                               \
+    {                                                \
+        sizeof(struct luma_simd), LUMA_SIMD_MAJOR, 0 \
     }
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * lumadb/unstable/engine.h - the query engine as languages see it: service "query.engine" version 1.
+ * lumadb/unstable/engine.h - the query engine as languages see it: service "query.engine"
+ * version 1.
  *
- * prepare optimizes a logical plan (push-down, join order, indexes, decorrelation) and compiles it once;
- * open runs it any number of times, also at the same time from several sessions.
+ * prepare optimizes a logical plan (push-down, join order, indexes, decorrelation) and compiles it
+ * once; open runs it any number of times, also at the same time from several sessions.
  */
 #ifndef LUMADB_UNSTABLE_ENGINE_H
 #define LUMADB_UNSTABLE_ENGINE_H
@@ -44,8 +45,9 @@ struct luma_engine {
     luma_rc (*eval)(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *txn,
                     const struct luma_expr *expr, const struct luma_value *params,
                     uint32_t params_count, struct luma_arena *arena, struct luma_value *out);
-    /* Rows from anywhere (COPY FROM) into a table: checks, not null, then bulk or insert. The source is
-     * pulled by `parts` workers: next(arg, part, ctx, batch) gives table columns; rows 0: that part is done. */
+    /* Rows from anywhere (COPY FROM) into a table: checks, not null, then bulk or insert. The
+     * source is pulled by `parts` workers: next(arg, part, ctx, batch) gives table columns; rows 0:
+     * that part is done. */
     luma_rc (*load)(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *txn,
                     const struct luma_plan_change *change, uint32_t parts,
                     luma_rc (*next)(void *arg, uint32_t part, struct luma_ctx *ctx,
@@ -53,9 +55,9 @@ struct luma_engine {
                     void *arg, uint64_t *out_rows);
 };
 
-#define LUMA_ENGINE_HEAD                                                                           \
-    {                                                                                              \
-        sizeof(struct luma_engine), LUMA_ENGINE_MAJOR, 0                                           \
+#define LUMA_ENGINE_HEAD                                 \
+    {                                                    \
+        sizeof(struct luma_engine), LUMA_ENGINE_MAJOR, 0 \
     }
 
 #endif
