@@ -161,8 +161,12 @@ struct luma_host_catalog {
     void (*each)(const struct luma_cat_view *view, enum luma_cat_kind kind /* 0: all */,
                  bool (*fn)(void *arg, const struct luma_cat_object *object), void *arg);
 
+    /* What version(view(txn)) would be, for one atomic load: is a cached plan still good? */
+    uint64_t (*version_now)(struct luma_txn *txn);
+
     /* --- DDL --- */
-    uint64_t (*next_id)(void);
+    /* An id that no object has or had; 0: failed (reported). txn's commit makes it durable. */
+    uint64_t (*next_id)(struct luma_ctx *ctx, struct luma_txn *txn);
     /* Adds or replaces object->id; deep copy. Tables change storage with it: a new one is created,
      * new columns appear with their missing value, dropped ones hide, new indexes are built from
      * the rows (unique ones fail with LUMA_E_UNIQUE), dropped ones go. Names are checked:
@@ -172,19 +176,25 @@ struct luma_host_catalog {
     /* Removes an object with its storage; what depends on it is the language's to find first. */
     luma_rc (*remove)(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t id);
 
-    /* --- sequences: outside transactions, never given twice --- */
-    luma_rc (*sequence_next)(struct luma_ctx *ctx, const struct luma_cat_object *sequence,
-                             uint32_t count, int64_t *out_first);
-    luma_rc (*sequence_set)(struct luma_ctx *ctx, const struct luma_cat_object *sequence,
-                            int64_t value, bool is_called);
-    luma_rc (*sequence_get)(struct luma_ctx *ctx, const struct luma_cat_object *sequence,
-                            int64_t *out_last, bool *out_called);
+    /* --- sequences: not undone by a rollback, never given twice; durable with txn's commit --- */
+    /* The next count values, *out_first and on by the increment (fewer near the end: *out_count).
+     * LUMA_E_RANGE (2200H) at the end of a sequence that does not cycle. */
+    luma_rc (*sequence_next)(struct luma_ctx *ctx, struct luma_txn *txn,
+                             const struct luma_cat_object *sequence, uint32_t count,
+                             int64_t *out_first, uint32_t *out_count);
+    luma_rc (*sequence_set)(struct luma_ctx *ctx, struct luma_txn *txn,
+                            const struct luma_cat_object *sequence, int64_t value, bool is_called);
+    /* false: nothing was given out yet. */
+    bool (*sequence_last)(const struct luma_cat_object *sequence, int64_t *out_last);
 
     /* --- rights --- */
     /* LUMA_E_DENIED (42501) with the object's name unless the session's user (through roles too)
      * has all of `rights` on object, or on its column col_id when that is not 0. */
     luma_rc (*check)(struct luma_ctx *ctx, const struct luma_cat_view *view,
                      const struct luma_cat_object *object, uint32_t col_id, uint32_t rights);
+    /* The same for any role, and without an error: has_table_privilege(). */
+    bool (*may)(const struct luma_cat_view *view, uint64_t role_id,
+                const struct luma_cat_object *object, uint32_t col_id, uint32_t rights);
     /* Verifier text for a password (PBKDF2; call through sched->blocking). */
     luma_rc (*make_verifier)(struct luma_ctx *ctx, const char *password, struct luma_arena *arena,
                              const char **out_verifier);
