@@ -5,8 +5,6 @@ Prints TAP. The build is LUMA_BUILD_DIR; each test has a server of its own on an
 import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -14,89 +12,24 @@ import tempfile
 import threading
 import time
 
-import psycopg2
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from lumaserver import PROGRAM, Server, run_tap, sanitized  # noqa: E402
 
-SOURCE = os.environ.get("LUMA_SOURCE_DIR") or os.path.abspath(
-    os.path.join(os.path.dirname(__file__), "..", ".."))
-BUILD = os.environ.get("LUMA_BUILD_DIR") or os.path.join(SOURCE, "build")
 STARTUP_MS_MAX = 100
 IDLE_MIB_MAX = 64
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    def __init__(self, prefix=()):
-        self.dir = tempfile.mkdtemp(prefix="lumadb-limits.")
-        self.port = free_port()
-        self.log = open(os.path.join(self.dir, "log"), "wb")
-        command = list(prefix) + [
-            os.path.join(BUILD, "lumadb"), "server",
-            "--data", os.path.join(self.dir, "data"),
-            "--conf-dir", os.path.join(BUILD, "conf.d"),
-            "--set", f"postgres.port={self.port}",
-            "--set", f"server.port={free_port()}",
-            "--set", f"metrics.port={free_port()}"]
-        self.begun = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log,
-                                        stdin=subprocess.DEVNULL, start_new_session=True)
-
-    def connect(self, patience_s=10.0):
-        last = None
-        while time.monotonic() - self.begun < patience_s:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"server ended with {self.process.returncode}: {self.tail()}")
-            try:
-                return psycopg2.connect(host="127.0.0.1", port=self.port, user="lumadb",
-                                        password="lumadb", dbname="default", connect_timeout=5)
-            except psycopg2.OperationalError as error:
-                last = error
-                time.sleep(0.001)
-        raise RuntimeError(f"no connection: {last}")
-
-    def pid(self):
-        """The server itself, below strace if there is one."""
-        with open(f"/proc/{self.process.pid}/comm") as f:
-            if f.read().strip() != "strace":
-                return self.process.pid
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            return int(f.read().split()[0])
-
-    def tail(self):
-        self.log.flush()
-        with open(self.log.name, "rb") as f:
-            return f.read()[-500:].decode(errors="replace")
-
-    def close(self):
-        if self.process.poll() is None:
-            os.kill(self.pid(), signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-        self.log.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def start_up():
     """Start to first answered query on an empty folder."""
     times = []
     for _ in range(7):
-        server = Server()
-        try:
+        with Server() as server:
             connection = server.connect()
             cursor = connection.cursor()
             cursor.execute("SELECT 1")
             assert cursor.fetchone() == (1,)
             times.append((time.monotonic() - server.begun) * 1000)
             connection.close()
-        finally:
-            server.close()
     median = statistics.median(times)
     assert median < STARTUP_MS_MAX, f"{median:.0f} ms, allowed {STARTUP_MS_MAX}: {times}"
     return f"{median:.0f} ms"
@@ -112,15 +45,12 @@ def resident_mib(pid):
 
 def idle_memory():
     """Resident memory of a server that answered a query and has nothing to do."""
-    server = Server()
-    try:
+    with Server() as server:
         connection = server.connect()
         connection.cursor().execute("SELECT 1")
         connection.close()
         time.sleep(1.0)
         mib = resident_mib(server.process.pid)
-    finally:
-        server.close()
     assert mib < IDLE_MIB_MAX, f"{mib:.1f} MiB, allowed {IDLE_MIB_MAX}"
     return f"{mib:.1f} MiB"
 
@@ -165,18 +95,19 @@ def durability():
     if trial.returncode != 0:
         return "SKIP strace may not trace here"
     trace = tempfile.mktemp(prefix="lumadb-strace.")
-    server = Server(["strace", "-f", "-ttt", "-T", "-s", "256", "-o", trace, "-e",
-                     "trace=fsync,fdatasync,read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg"])
+    server = Server(prefix=["strace", "-f", "-ttt", "-T", "-s", "256", "-o", trace, "-e",
+                             "trace=fsync,fdatasync,read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg"])
     clients, each = 4, 25
     failures = []
     try:
-        setup = server.connect(30)
+        server.start()
+        setup = server.connect()
         setup.autocommit = True
         setup.cursor().execute("CREATE TABLE durable (k int PRIMARY KEY, v text)")
 
         def write(number):
             try:
-                connection = server.connect(60)
+                connection = server.connect()
                 connection.autocommit = True
                 cursor = connection.cursor()
                 for i in range(each):
@@ -213,28 +144,10 @@ def durability():
 
 
 def main():
-    if not os.access(os.path.join(BUILD, "lumadb"), os.X_OK):
-        print(f"no program in {BUILD}")
+    if not os.access(PROGRAM, os.X_OK):
+        print(f"{PROGRAM} is not there")
         return 77
-    sanitized = b"__asan_" in subprocess.run(["nm", os.path.join(BUILD, "lumadb")],
-                                             capture_output=True, check=False).stdout
-    tests = [durability] if sanitized else [start_up, idle_memory, durability]
-    print(f"1..{len(tests)}")
-    failed = 0
-    for number, test in enumerate(tests, 1):
-        name = f"{number} - {test.__name__}"
-        try:
-            said = test()
-            if said.startswith("SKIP"):
-                print(f"ok {name} # {said}", flush=True)
-            else:
-                print(f"ok {name} ({said})", flush=True)
-        except Exception as error:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {name}", flush=True)
-            for line in str(error).splitlines():
-                print(f"# {line}", flush=True)
-    return 1 if failed else 0
+    return run_tap([durability] if sanitized() else [start_up, idle_memory, durability])
 
 
 if __name__ == "__main__":
