@@ -24,6 +24,7 @@ struct luma_enc_view {
     uint8_t phys; /* enum luma_phys of the values */
     uint64_t words[8];
     const struct luma_simd *simd;
+    void *room; /* room_bytes of memory that live as long as the view, 64-byte aligned; or NULL */
 };
 
 /* Everything a chooser wants to know of a column chunk before it encodes. */
@@ -52,8 +53,13 @@ struct luma_encoding {
     luma_rc (*encode)(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
                       const struct luma_enc_stats *stats, const struct luma_simd *simd,
                       struct luma_buf *dst);
+    /* Memory that open wants beside the bytes (a parsed dictionary, say); view has bytes, rows and
+     * phys. The bytes are not checked yet: any answer up to 16 times their number + 4 KiB is
+     * served, a larger one is LUMA_E_CORRUPT. NULL: none. */
+    size_t (*room_bytes)(const struct luma_enc_view *view);
     /* Checks everything that later calls rely on (bytes come from disk): LUMA_E_CORRUPT. bytes,
-     * rows, phys and simd of view are set; bytes are followed by 16 readable bytes. */
+     * rows, phys, simd and room of view are set; bytes are 64-byte aligned and followed by 16
+     * readable bytes. */
     luma_rc (*open)(struct luma_ctx *ctx, struct luma_enc_view *view);
     /*
      * Rows first .. first+n-1 (n <= LUMA_BATCH_ROWS) into out: FLAT into out->data (room for n
@@ -75,6 +81,51 @@ struct luma_encoding {
     bool (*filter)(const struct luma_enc_view *view, uint32_t first, uint32_t n, enum luma_cmp op,
                    const struct luma_value *constant, uint64_t *out_bits);
 };
+
+/* Value `row` of packed values of `bits` (0..64) each, as luma_simd packs them. Reads up to 16
+ * bytes from the value's first byte on. */
+static inline uint64_t
+luma_packed_get(const uint8_t *packed, uint32_t bits, size_t row)
+{
+    if (bits == 0)
+        return 0;
+    size_t at = row * bits;
+    uint64_t lo;
+    memcpy(&lo, packed + (at >> 3), sizeof(lo));
+    uint32_t shift = (uint32_t)(at & 7);
+    lo >>= shift;
+    if (shift + bits > 64)
+        lo |= (uint64_t)packed[(at >> 3) + 8] << (64 - shift);
+    return bits == 64 ? lo : lo & (((uint64_t)1 << bits) - 1);
+}
+
+/* Bytes of n packed values. */
+static inline size_t
+luma_packed_bytes(uint32_t bits, size_t n)
+{
+    return (n * bits + 7) / 8;
+}
+
+/* Sets bits first .. first+n-1. */
+static inline void
+luma_bits_fill(uint64_t *bits, size_t first, size_t n)
+{
+    for (; n > 0 && (first & 63) != 0; first++, n--)
+        bits[first >> 6] |= (uint64_t)1 << (first & 63);
+    for (; n >= 64; first += 64, n -= 64)
+        bits[first >> 6] = ~(uint64_t)0;
+    if (n > 0)
+        bits[first >> 6] |= (((uint64_t)1 << n) - 1);
+}
+
+/* All of n bits zero or one; the tail of the last word is zero. */
+static inline void
+luma_bits_all(uint64_t *bits, size_t n, bool one)
+{
+    memset(bits, 0, LUMA_BIT_WORDS(n) * sizeof(uint64_t));
+    if (one)
+        luma_bits_fill(bits, 0, n);
+}
 
 #define LUMA_ENCODING_HEAD                                   \
     {                                                        \

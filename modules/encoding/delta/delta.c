@@ -1,0 +1,260 @@
+/*
+ * modules/encoding/delta/delta.c - differences of neighbours, bit-packed in blocks of 128 rows:
+ * for keys, timestamps and whatever else mostly climbs.
+ *
+ *   0  u8  physical form (I32 or I64)
+ *   1  u8  log2 of the rows of a block: 7
+ *   2  u16 0
+ *   4  u32 rows
+ *   8  u32 blocks
+ *   12 u32 bytes of the packed area
+ *   16 blocks x { i64 first value, i64 smallest difference, u32 offset of its differences in the
+ *      packed area, u8 bits of one, u8[3] 0 }
+ *   .. packed area: per block 127 differences (fewer in the last) less the smallest one
+ */
+#include <lumadb/kind/encoding.h>
+#include <lumadb/module.h>
+
+#define HEADER_BYTES 16
+#define BLOCK_LOG2   7
+#define BLOCK_ROWS   (1u << BLOCK_LOG2)
+
+struct block {
+    int64_t first;
+    int64_t delta_min;
+    uint32_t offset;
+    uint8_t bits;
+    uint8_t zero[3];
+};
+LUMA_STATIC_ASSERT(sizeof(struct block) == 24, "as on disk");
+
+#define PHYS_MASK (1u << LUMA_PHYS_I32 | 1u << LUMA_PHYS_I64)
+
+/* words[] of an open view */
+enum { W_BLOCKS, W_PACKED };
+
+static inline int64_t
+value_at(const struct luma_vec *vec, uint32_t row)
+{
+    return vec->phys == LUMA_PHYS_I32 ? ((const int32_t *)vec->data)[row]
+                                      : ((const int64_t *)vec->data)[row];
+}
+
+static uint32_t
+width(uint64_t v)
+{
+    return v == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(v);
+}
+
+/* Rows of block b. */
+static inline uint32_t
+block_rows(uint32_t rows, uint32_t b)
+{
+    uint32_t left = rows - (b << BLOCK_LOG2);
+    return left < BLOCK_ROWS ? left : BLOCK_ROWS;
+}
+
+/* Differences wrap around: they are exact modulo 2^64, which is all that adding them up needs. */
+static struct block
+block_measure(const struct luma_vec *vec, uint32_t first, uint32_t n)
+{
+    struct block block = {.first = value_at(vec, first)};
+    int64_t previous = block.first, min = 0, max = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        int64_t v = value_at(vec, first + i);
+        int64_t d = (int64_t)((uint64_t)v - (uint64_t)previous);
+        min = i == 1 || d < min ? d : min;
+        max = i == 1 || d > max ? d : max;
+        previous = v;
+    }
+    block.delta_min = min;
+    block.bits = (uint8_t)width((uint64_t)max - (uint64_t)min);
+    return block;
+}
+
+static size_t
+delta_estimate(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats *stats,
+               uint32_t *out_cost)
+{
+    if (rows < 2)
+        return SIZE_MAX;
+    /* A sample of blocks: one outlier costs its block only, not the column. */
+    (void)stats;
+    uint32_t blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2, step = blocks > 16 ? blocks / 16 : 1;
+    size_t bytes = 0, seen = 0;
+    for (uint32_t b = 0; b < blocks; b += step) {
+        uint32_t n = block_rows(rows, b);
+        bytes += sizeof(struct block) +
+                 luma_packed_bytes(block_measure(vec, b << BLOCK_LOG2, n).bits, n);
+        seen += n;
+    }
+    *out_cost = 14;
+    return HEADER_BYTES + bytes * rows / seen;
+}
+
+static size_t
+delta_bound(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats *stats)
+{
+    (void)vec;
+    (void)stats;
+    return HEADER_BYTES + ((size_t)rows / BLOCK_ROWS + 1) * (sizeof(struct block) + 8) +
+           (size_t)rows * 8 + 16;
+}
+
+static luma_rc
+delta_encode(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
+             const struct luma_enc_stats *stats, const struct luma_simd *simd, struct luma_buf *dst)
+{
+    uint32_t blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2;
+    uint64_t deltas[BLOCK_ROWS];
+
+    (void)ctx;
+    if (dst->room_bytes < delta_bound(vec, rows, stats))
+        return LUMA_E_ROOM;
+    memset(dst->data, 0, HEADER_BYTES);
+    uint8_t *entry = dst->data + HEADER_BYTES;
+    uint8_t *packed = entry + (size_t)blocks * sizeof(struct block);
+    uint32_t offset = 0;
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t first = b << BLOCK_LOG2, n = block_rows(rows, b);
+        struct block block = block_measure(vec, first, n);
+        block.offset = offset;
+        for (uint32_t i = 1; i < n; i++)
+            deltas[i - 1] =
+                (uint64_t)value_at(vec, first + i) - (uint64_t)value_at(vec, first + i - 1);
+        simd->pack_64(deltas, (uint64_t)block.delta_min, block.bits, n - 1, packed + offset);
+        offset += (uint32_t)luma_packed_bytes(block.bits, n - 1);
+        memcpy(entry + (size_t)b * sizeof(block), &block, sizeof(block));
+    }
+    dst->data[0] = vec->phys;
+    dst->data[1] = BLOCK_LOG2;
+    memcpy(dst->data + 4, &rows, 4);
+    memcpy(dst->data + 8, &blocks, 4);
+    memcpy(dst->data + 12, &offset, 4);
+    dst->used_bytes = HEADER_BYTES + (size_t)blocks * sizeof(struct block) + offset;
+    return LUMA_OK;
+}
+
+static luma_rc
+delta_open(struct luma_ctx *ctx, struct luma_enc_view *view)
+{
+    const uint8_t *p = view->bytes.data;
+    uint32_t rows, blocks, packed_bytes;
+
+    if (view->bytes.bytes < HEADER_BYTES)
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "delta: %zu bytes are no column", view->bytes.bytes);
+    memcpy(&rows, p + 4, 4);
+    memcpy(&blocks, p + 8, 4);
+    memcpy(&packed_bytes, p + 12, 4);
+    if (p[0] != view->phys || (PHYS_MASK >> view->phys & 1) == 0 || p[1] != BLOCK_LOG2 ||
+        rows != view->rows || rows > LUMA_CHUNK_ROWS_MAX ||
+        blocks != (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2 ||
+        view->bytes.bytes != HEADER_BYTES + (size_t)blocks * sizeof(struct block) + packed_bytes)
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "delta: the column's header is damaged");
+    const struct block *block = (const struct block *)(const void *)(p + HEADER_BYTES);
+    for (uint32_t b = 0; b < blocks; b++) {
+        size_t need = luma_packed_bytes(block[b].bits, block_rows(rows, b) - 1);
+        if (block[b].bits > 64 || block[b].offset > packed_bytes ||
+            need > packed_bytes - block[b].offset)
+            return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "delta: block %u lies outside the column", b);
+    }
+    view->words[W_BLOCKS] = (uint64_t)(uintptr_t)block;
+    view->words[W_PACKED] = (uint64_t)(uintptr_t)(block + blocks);
+    return LUMA_OK;
+}
+
+/* The first n rows of a block. */
+static void
+block_decode(const struct luma_enc_view *view, uint32_t b, uint32_t n, int64_t *out)
+{
+    const struct block *block = (const struct block *)(uintptr_t)view->words[W_BLOCKS] + b;
+    const uint8_t *packed = (const uint8_t *)(uintptr_t)view->words[W_PACKED] + block->offset;
+    int64_t deltas[BLOCK_ROWS];
+
+    out[0] = block->first;
+    view->simd->unpack_64(packed, block->bits, (uint64_t)block->delta_min, 0, n - 1,
+                          (uint64_t *)deltas);
+    view->simd->prefix_i64(deltas, block->first, n - 1, out + 1);
+}
+
+static void
+store_values(uint8_t phys, const int64_t *src, uint32_t n, uint32_t at, void *out)
+{
+    if (phys == LUMA_PHYS_I64)
+        memcpy((int64_t *)out + at, src, (size_t)n * 8);
+    else
+        for (uint32_t i = 0; i < n; i++)
+            ((int32_t *)out)[at + i] = (int32_t)src[i];
+}
+
+static luma_rc
+delta_decode(const struct luma_enc_view *view, uint32_t first, uint32_t n, struct luma_arena *arena,
+             struct luma_vec *out)
+{
+    int64_t tmp[BLOCK_ROWS];
+
+    (void)arena;
+    out->form = LUMA_VEC_FLAT;
+    for (uint32_t done = 0; done < n;) {
+        uint32_t row = first + done, b = row >> BLOCK_LOG2, skip = row & (BLOCK_ROWS - 1);
+        uint32_t m = block_rows(view->rows, b) - skip;
+        m = m < n - done ? m : n - done;
+        if (skip == 0 && view->phys == LUMA_PHYS_I64) {
+            block_decode(view, b, m, (int64_t *)out->data + done);
+        } else {
+            block_decode(view, b, skip + m, tmp);
+            store_values(view->phys, tmp + skip, m, done, out->data);
+        }
+        done += m;
+    }
+    return LUMA_OK;
+}
+
+static void
+delta_get(const struct luma_enc_view *view, uint32_t row, void *out)
+{
+    uint32_t b = row >> BLOCK_LOG2, k = row & (BLOCK_ROWS - 1);
+    const struct block *block = (const struct block *)(uintptr_t)view->words[W_BLOCKS] + b;
+    const uint8_t *packed = (const uint8_t *)(uintptr_t)view->words[W_PACKED] + block->offset;
+    uint64_t v = (uint64_t)block->first + (uint64_t)block->delta_min * k;
+
+    if (block->bits != 0)
+        for (uint32_t i = 0; i < k; i++)
+            v += luma_packed_get(packed, block->bits, i);
+    if (view->phys == LUMA_PHYS_I64)
+        *(int64_t *)out = (int64_t)v;
+    else
+        *(int32_t *)out = (int32_t)v;
+}
+
+/* One or two rows of a window are cheaper got than decoded. */
+static luma_rc
+delta_decode_sel(const struct luma_enc_view *view, uint32_t first, uint32_t n, const uint16_t *sel,
+                 uint32_t sel_rows, struct luma_arena *arena, struct luma_vec *out)
+{
+    if (sel_rows > n / BLOCK_ROWS)
+        return delta_decode(view, first, n, arena, out);
+    uint32_t size = luma_phys_bytes((enum luma_phys)view->phys);
+    out->form = LUMA_VEC_FLAT;
+    for (uint32_t k = 0; k < sel_rows; k++)
+        delta_get(view, first + sel[k], (uint8_t *)out->data + (size_t)sel[k] * size);
+    return LUMA_OK;
+}
+
+static const struct luma_encoding delta_encoding = {
+    .head = LUMA_ENCODING_HEAD,
+    .wire_id = 0x64656c74, /* written in segment files: a value is never used twice */
+    .phys_mask = PHYS_MASK,
+    .estimate = delta_estimate,
+    .bound = delta_bound,
+    .encode = delta_encode,
+    .open = delta_open,
+    .decode = delta_decode,
+    .decode_sel = delta_decode_sel,
+    .get = delta_get,
+};
+
+LUMA_MODULE(.kind = "encoding", .name = "delta", .version = "1.0.0", .licence = "Apache-2.0",
+            .flags = LUMA_MODULE_STORAGE, .author = "LumaDB",
+            .summary = "differences of neighbours: keys, timestamps, row ids",
+            .offers = LUMA_OFFERS({"encoding.delta", &delta_encoding.head}));
