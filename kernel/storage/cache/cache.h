@@ -29,10 +29,21 @@ void lk_cache_destroy(struct lk_cache *cache);
 LUMA_NODISCARD luma_rc lk_cache_room(struct lk_cache *cache, size_t bytes, size_t parsed_bytes,
                                      struct lk_cache_block *out_block);
 /* Finds or loads and pins; concurrent misses of one block load once (the others park). */
-LUMA_NODISCARD luma_rc lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id,
-                                    uint64_t offset, lk_cache_load_fn load, void *arg,
-                                    struct lk_cache_block **out_block);
+LUMA_NODISCARD luma_rc lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache,
+                                    uint64_t object_id, uint64_t offset, lk_cache_load_fn load,
+                                    void *arg, struct lk_cache_block **out_block);
+/* A loader gives back room it could not fill. */
+void lk_cache_room_free(struct lk_cache *cache, struct lk_cache_block *block);
+/* Only what is there: NULL when it would have to be loaded. */
+struct lk_cache_block *lk_cache_peek(struct lk_cache *cache, uint64_t object_id, uint64_t offset);
 void lk_cache_unpin(struct lk_cache *cache, struct lk_cache_block *block);
 void lk_cache_forget(struct lk_cache *cache, uint64_t object_id); /* the object was removed */
+
+struct lk_cache_stats {
+    uint64_t misses, evicted;
+    size_t used_bytes, limit_bytes;
+    uint64_t blocks;
+};
+void lk_cache_stats(struct lk_cache *cache, struct lk_cache_stats *out);
 
 #endif

@@ -13,7 +13,12 @@
 
 struct lk_cache;
 
-enum lk_object_kind { LK_OBJECT_SEGMENT = 1, LK_OBJECT_RUN = 2, LK_OBJECT_DELETES = 3 };
+enum lk_object_kind {
+    LK_OBJECT_SEGMENT = 1,
+    LK_OBJECT_RUN = 2,
+    LK_OBJECT_DELETES = 3,
+    LK_OBJECT_SPILL = 4 /* of a sort: never named by a manifest */
+};
 
 /* Where objects are and what reads them; one per store, shared by all. */
 struct lk_objects;
@@ -26,8 +31,8 @@ void lk_objects_close(struct lk_objects *objects); /* NULL is fine */
 uint64_t lk_objects_next_id(struct lk_objects *objects);
 void lk_objects_id_floor(struct lk_objects *objects, uint64_t id);
 
-/* A new object. finish makes content and name durable (fdatasync and fsync of the folder); abort or a
- * crash before that leaves garbage only. Every append is framed by its author, not here. */
+/* A new object. finish makes content and name durable (fdatasync and fsync of the folder); abort or
+ * a crash before that leaves garbage only. Every append is framed by its author, not here. */
 struct lk_object_writer {
     struct luma_object_writer base; /* first: what modules get */
     uint64_t id;
@@ -40,12 +45,19 @@ LUMA_NODISCARD luma_rc lk_object_finish(struct luma_ctx *ctx, struct lk_object_w
                                         uint64_t *out_bytes);
 void lk_object_abort(struct lk_object_writer *writer);
 
-/* Reading goes through the cache; readers are counted: a removed object's file goes when the last one
- * closes. */
+/* Reading goes through the cache; readers are counted: a removed object's file goes when the last
+ * one closes. */
 LUMA_NODISCARD luma_rc lk_object_open(struct luma_ctx *ctx, struct lk_objects *objects,
                                       enum lk_object_kind kind, uint64_t id,
                                       struct luma_object_reader **out_reader);
 void lk_object_close(struct luma_object_reader *reader);
+/* Past the cache: exactly bytes at offset, LUMA_E_CORRUPT beyond the end. For loaders of blocks. */
+LUMA_NODISCARD luma_rc lk_object_read(struct luma_ctx *ctx, struct luma_object_reader *reader,
+                                      void *buf, size_t bytes, uint64_t offset);
+/* The cache its reads go through. */
+struct lk_cache *lk_object_cache(struct luma_object_reader *reader);
+/* What a message calls it: "objects/0000000000000007.segment". */
+const char *lk_object_name(const struct luma_object_reader *reader);
 void lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
 /* Every object file there is: start-up garbage collection, backup, check. */
 LUMA_NODISCARD luma_rc lk_objects_each(struct luma_ctx *ctx, struct lk_objects *objects,

@@ -27,7 +27,8 @@ struct lk_run_info {
 LUMA_NODISCARD luma_rc lk_index_create(struct luma_ctx *ctx, struct lk_objects *objects,
                                        struct luma_budget *budget,
                                        const struct luma_host_services *services,
-                                       const struct luma_store_index *def, struct lk_index **out_index);
+                                       const struct luma_store_index *def,
+                                       struct lk_index **out_index);
 void lk_index_destroy(struct lk_index *index);
 
 /* --- entries: any thread, never parks --- */
@@ -38,13 +39,15 @@ void lk_index_remove(struct lk_index *index, const struct luma_index_entry *entr
 /* --- candidates, duplicates possible between parts --- */
 LUMA_NODISCARD luma_rc lk_index_find(struct luma_ctx *ctx, struct lk_index *index,
                                      const struct luma_slice *keys, size_t count,
-                                     void (*emit)(void *arg, size_t key_index, int64_t rowid), void *arg);
+                                     void (*emit)(void *arg, size_t key_index, int64_t rowid),
+                                     void *arg);
 /* Merged over hot parts and runs in key order, duplicates (key, rowid) left out. Holds the parts it
  * reads until it is closed. */
 struct lk_index_cursor;
 LUMA_NODISCARD luma_rc lk_index_cursor_open(struct luma_ctx *ctx, struct lk_index *index,
                                             const struct luma_index_range *range,
-                                            struct luma_arena *arena, struct lk_index_cursor **out_cursor);
+                                            struct luma_arena *arena,
+                                            struct lk_index_cursor **out_cursor);
 LUMA_NODISCARD luma_rc lk_index_cursor_next(struct luma_ctx *ctx, struct lk_index_cursor *cursor,
                                             struct luma_index_entry *out_entry, bool *out_more);
 void lk_index_cursor_close(struct lk_index_cursor *cursor);
@@ -54,14 +57,16 @@ size_t lk_index_hot_bytes(const struct lk_index *index);
 uint64_t lk_index_bytes(const struct lk_index *index);
 
 /* --- checkpoint --- */
-/* Makes the present hot part read-only and starts a new one; LUMA_E_AGAIN while one is frozen still. */
+/* Makes the present hot part read-only and starts a new one; LUMA_E_AGAIN while one is frozen
+ * still. */
 LUMA_NODISCARD luma_rc lk_index_freeze(struct luma_ctx *ctx, struct lk_index *index);
 /* Writes the frozen part as a run (durable on return); entries 0: nothing written, *out_written
  * false. */
 LUMA_NODISCARD luma_rc lk_index_write_frozen(struct luma_ctx *ctx, struct lk_index *index,
                                              struct lk_run_info *out_info, bool *out_written);
-/* The manifest names it now: readers switch from frozen part to run. info NULL: drop the frozen part
- * (nothing was written); lk_index_unfreeze puts it back before the hot part after a failure. */
+/* The manifest names it now: readers switch from frozen part to run. info NULL: drop the frozen
+ * part (nothing was written); lk_index_unfreeze puts it back before the hot part after a failure.
+ */
 LUMA_NODISCARD luma_rc lk_index_publish(struct luma_ctx *ctx, struct lk_index *index,
                                         const struct lk_run_info *info);
 void lk_index_unfreeze(struct lk_index *index);
@@ -76,16 +81,17 @@ LUMA_NODISCARD luma_rc lk_run_sorter_create(struct luma_ctx *ctx, struct lk_inde
 LUMA_NODISCARD luma_rc lk_run_sorter_add(struct luma_ctx *ctx, struct lk_run_sorter *sorter,
                                          uint32_t part, const struct luma_index_entry *entries,
                                          size_t count);
-/* Takes the sorter. With check_unique: LUMA_E_UNIQUE when two entries have one key (first offender's key in
- * out_dup, arena). *out_written false: no entries. */
+/* Takes the sorter. With check_unique: LUMA_E_UNIQUE when two entries have one key (first
+ * offender's key in out_dup, arena). *out_written false: no entries. */
 LUMA_NODISCARD luma_rc lk_run_sorter_finish(struct luma_ctx *ctx, struct lk_run_sorter *sorter,
                                             bool check_unique, struct luma_slice *out_dup,
                                             struct lk_run_info *out_info, bool *out_written);
 void lk_run_sorter_abort(struct lk_run_sorter *sorter);
 
 /* --- merging --- */
-/* Runs worth merging now (size tiers), written as one; the caller publishes through the manifest and then
- * calls replace. dead(arg, entry) says an entry needs not be kept. *out_written false: nothing to do. */
+/* Runs worth merging now (size tiers), written as one; the caller publishes through the manifest
+ * and then calls replace. dead(arg, entry) says an entry needs not be kept. *out_written false:
+ * nothing to do. */
 struct lk_run_merge {
     uint32_t inputs_count;
     struct lk_run_info inputs[16];

@@ -1,9 +1,9 @@
 /*
  * kernel/storage/segment - immutable columnar segments.
  *
- * A segment holds rows of one collection in ascending row id order (no id twice), in groups of up to
- * 65,536 rows; per group and column a chunk: validity, an encoding, a codec, CRC32C, zone map. Each
- * row has a begin commit number: one constant for the segment, or a column while it is young.
+ * A segment holds rows of one collection in ascending row id order (no id twice), in groups of up
+ * to 65,536 rows; per group and column a chunk: validity, an encoding, a codec, CRC32C, zone map.
+ * Each row has a begin commit number: one constant for the segment, or a column while it is young.
  * A row may carry an end commit number as well (a version superseded before it was written).
  */
 #ifndef LK_STORAGE_SEGMENT_H
@@ -16,14 +16,16 @@
 
 #define LK_GROUP_ROWS 65536
 
-struct lk_segment;        /* open for reading, reference counted */
+struct lk_segment; /* open for reading, reference counted */
 struct lk_segment_writer;
 
 /* Kinds of codecs and encodings the store found among the modules, best choice first; immutable. */
 struct lk_formats;
 struct luma_host_services;
-LUMA_NODISCARD luma_rc lk_formats_load(struct luma_ctx *ctx, const struct luma_host_services *services,
-                                       const char *codec_preferred, struct lk_formats **out_formats);
+LUMA_NODISCARD luma_rc lk_formats_load(struct luma_ctx *ctx,
+                                       const struct luma_host_services *services,
+                                       const char *codec_preferred,
+                                       struct lk_formats **out_formats);
 void lk_formats_free(struct lk_formats *formats);
 
 /* What the manifest keeps of a segment. */
@@ -45,10 +47,12 @@ LUMA_NODISCARD luma_rc lk_segment_write_begin(struct luma_ctx *ctx, struct lk_ob
 /* Rows in ascending row id order across calls, columns as in def, all forms, sel honoured.
  * rowids NULL: contiguous from rowid_base. begins NULL: all begin at `begin`; a bulk load writes
  * LK_COMMIT_OWN and the manifest entry tells the number when it is published. ends NULL: none. */
-LUMA_NODISCARD luma_rc lk_segment_write_append(struct luma_ctx *ctx, struct lk_segment_writer *writer,
-                                               const struct luma_batch *batch, const int64_t *rowids,
-                                               int64_t rowid_base, const uint64_t *begins,
-                                               uint64_t begin, const uint64_t *ends);
+LUMA_NODISCARD luma_rc lk_segment_write_append(struct luma_ctx *ctx,
+                                               struct lk_segment_writer *writer,
+                                               const struct luma_batch *batch,
+                                               const int64_t *rowids, int64_t rowid_base,
+                                               const uint64_t *begins, uint64_t begin,
+                                               const uint64_t *ends);
 /* Durable when it returns. Takes the writer. */
 LUMA_NODISCARD luma_rc lk_segment_write_end(struct luma_ctx *ctx, struct lk_segment_writer *writer,
                                             struct lk_segment_info *out_info);
@@ -68,8 +72,8 @@ const struct lk_segment_info *lk_segment_info(const struct lk_segment *segment);
 uint32_t lk_segment_groups(const struct lk_segment *segment);
 uint32_t lk_segment_group_rows(const struct lk_segment *segment, uint32_t group);
 /* Row number of a row id, or -1. O(1) when contiguous, else O(log n) (may pin the rowid chunk). */
-LUMA_NODISCARD luma_rc lk_segment_find(struct luma_ctx *ctx, struct lk_segment *segment, int64_t rowid,
-                                       int64_t *out_row);
+LUMA_NODISCARD luma_rc lk_segment_find(struct luma_ctx *ctx, struct lk_segment *segment,
+                                       int64_t rowid, int64_t *out_row);
 /* Zone map and counts of a column over the whole segment. false: the segment lacks the column. */
 bool lk_segment_col_stats(const struct lk_segment *segment, uint32_t col_id,
                           struct luma_col_stats *out);
@@ -78,9 +82,9 @@ bool lk_segment_group_may(const struct lk_segment *segment, uint32_t group,
                           const struct luma_scan_spec *spec);
 
 /* One value: O(1) from the cached chunk. Columns the segment lacks give def's missing value. */
-LUMA_NODISCARD luma_rc lk_segment_get(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t row,
-                                      const struct luma_store_col *col, struct luma_arena *arena,
-                                      struct luma_value *out);
+LUMA_NODISCARD luma_rc lk_segment_get(struct luma_ctx *ctx, struct lk_segment *segment,
+                                      uint32_t row, const struct luma_store_col *col,
+                                      struct luma_arena *arena, struct luma_value *out);
 LUMA_NODISCARD luma_rc lk_segment_row_commits(struct luma_ctx *ctx, struct lk_segment *segment,
                                               uint32_t row, uint64_t *out_begin, uint64_t *out_end);
 
@@ -89,31 +93,35 @@ LUMA_NODISCARD luma_rc lk_segment_row_commits(struct luma_ctx *ctx, struct lk_se
  * until it moves to another group.
  */
 struct lk_segment_cursor;
-LUMA_NODISCARD luma_rc lk_segment_cursor_open(struct luma_ctx *ctx, const struct luma_store_coll *def,
+LUMA_NODISCARD luma_rc lk_segment_cursor_open(struct luma_ctx *ctx,
+                                              const struct luma_store_coll *def,
                                               const struct luma_scan_spec *spec,
                                               struct lk_segment_cursor **out_cursor);
 /* Goes to a group (of any segment of the collection). */
-LUMA_NODISCARD luma_rc lk_segment_cursor_seek(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+LUMA_NODISCARD luma_rc lk_segment_cursor_seek(struct luma_ctx *ctx,
+                                              struct lk_segment_cursor *cursor,
                                               struct lk_segment *segment, uint32_t group);
 /*
  * Next window of the group with rows that satisfy spec's predicates and are in `live`:
  * live(arg, first_row, n, bits) clears bits of rows of [first_row, first_row + n) (segment row
- * numbers) that the snapshot must not see; called before predicates. false in *out_more: group done.
- * *out_batch: eager columns filled for the selected rows, lazy ones by load; batch->rowids when asked.
+ * numbers) that the snapshot must not see; called before predicates. false in *out_more: group
+ * done. *out_batch: eager columns filled for the selected rows, lazy ones by load; batch->rowids
+ * when asked.
  */
-LUMA_NODISCARD luma_rc lk_segment_cursor_next(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
-                                              luma_rc (*live)(void *arg, uint32_t first_row,
-                                                              uint32_t n, uint64_t *bits),
-                                              void *arg, struct luma_batch **out_batch,
-                                              bool *out_more);
-LUMA_NODISCARD luma_rc lk_segment_cursor_load(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+LUMA_NODISCARD luma_rc
+lk_segment_cursor_next(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                       luma_rc (*live)(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits),
+                       void *arg, struct luma_batch **out_batch, bool *out_more);
+LUMA_NODISCARD luma_rc lk_segment_cursor_load(struct luma_ctx *ctx,
+                                              struct lk_segment_cursor *cursor,
                                               struct luma_batch *batch, uint32_t col);
 /* Segment row number of batch row 0 (windows are contiguous). */
 uint32_t lk_segment_cursor_first_row(const struct lk_segment_cursor *cursor);
 void lk_segment_cursor_close(struct lk_segment_cursor *cursor);
-/* Begin/end commit numbers for rows first..first+n-1 when the segment keeps them per row; *out_begins or
- * *out_ends NULL: the constant of info / none. Valid until the cursor moves. */
-LUMA_NODISCARD luma_rc lk_segment_cursor_commits(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+/* Begin/end commit numbers for rows first..first+n-1 when the segment keeps them per row;
+ * *out_begins or *out_ends NULL: the constant of info / none. Valid until the cursor moves. */
+LUMA_NODISCARD luma_rc lk_segment_cursor_commits(struct luma_ctx *ctx,
+                                                 struct lk_segment_cursor *cursor,
                                                  uint32_t first_row, uint32_t n,
                                                  const uint64_t **out_begins,
                                                  const uint64_t **out_ends);

@@ -1,0 +1,489 @@
+/*
+ * storage/object/object.c - immutable objects as files: written through a buffer from front to
+ * back, made durable by one sync of the file and one of the folder, read by pread into the cache.
+ */
+#include "storage/object/object.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base.h"
+#include "storage/cache/cache.h"
+
+#define BUCKETS      256
+#define BUFFER_BYTES ((size_t)256 << 10)
+#define NAME_BYTES   48
+
+static const char *const kind_names[] = {NULL, "segment", "run", "deletes", "spill"};
+
+struct object {
+    struct luma_object_reader base; /* first: what callers hold */
+    struct lk_objects *objects;
+    struct object *next; /* in its bucket */
+    struct lk_file *file;
+    enum lk_object_kind kind;
+    uint32_t refs; /* under the lock */
+    bool removed;  /* the file goes with the last reference */
+    char name[NAME_BYTES];
+};
+
+struct lk_objects {
+    struct lk_io *io;
+    struct lk_cache *cache;
+    char *dir;
+    _Atomic uint64_t id_last;
+    struct lk_mutex lock;
+    struct object *buckets[BUCKETS];
+};
+
+struct writer {
+    struct lk_object_writer pub; /* first */
+    struct lk_objects *objects;
+    struct lk_file *file;
+    enum lk_object_kind kind;
+    uint64_t written; /* bytes in the file */
+    size_t buffered;
+    luma_rc failed; /* of an append: finish gives it again */
+    uint8_t buffer[];
+};
+
+static void
+object_name(enum lk_object_kind kind, uint64_t id, char *out)
+{
+    snprintf(out, NAME_BYTES, "%016llx.%s", (unsigned long long)id, kind_names[kind]);
+}
+
+/* Path of an object; free it. NULL: no memory. */
+static char *
+object_path(const struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    char name[NAME_BYTES];
+    object_name(kind, id, name);
+    size_t bytes = strlen(objects->dir) + strlen(name) + 2;
+    char *path = malloc(bytes);
+    if (path != NULL)
+        snprintf(path, bytes, "%s/%s", objects->dir, name);
+    return path;
+}
+
+/* "<16 hex>.<kind>" */
+static bool
+parse_name(const char *name, enum lk_object_kind *out_kind, uint64_t *out_id)
+{
+    uint64_t id = 0;
+    for (int i = 0; i < 16; i++) {
+        char c = name[i];
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (digit < 0)
+            return false;
+        id = id << 4 | (uint64_t)digit;
+    }
+    if (name[16] != '.')
+        return false;
+    for (int k = LK_OBJECT_SEGMENT; k <= LK_OBJECT_SPILL; k++) {
+        if (strcmp(name + 17, kind_names[k]) == 0) {
+            *out_kind = (enum lk_object_kind)k;
+            *out_id = id;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- the folder --- */
+
+luma_rc
+lk_objects_open(struct luma_ctx *ctx, struct lk_io *io, const char *dir, struct lk_cache *cache,
+                struct lk_objects **out_objects)
+{
+    LUMA_TRY(lk_io_mkdir_all(ctx, io, dir));
+    struct lk_objects *objects = calloc(1, sizeof(*objects));
+    if (objects == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open \"%s\"", dir);
+    lk_mutex_init(&objects->lock, LK_LOCK_OBJECTS);
+    objects->io = io;
+    objects->cache = cache;
+    objects->dir = strdup(dir);
+    if (objects->dir == NULL) {
+        lk_objects_close(objects);
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open \"%s\"", dir);
+    }
+    *out_objects = objects;
+    return LUMA_OK;
+}
+
+void
+lk_objects_close(struct lk_objects *objects)
+{
+    if (objects == NULL)
+        return;
+    for (int i = 0; i < BUCKETS; i++)
+        LK_ASSERT(objects->buckets[i] == NULL);
+    lk_mutex_fini(&objects->lock);
+    free(objects->dir);
+    free(objects);
+}
+
+uint64_t
+lk_objects_next_id(struct lk_objects *objects)
+{
+    return atomic_fetch_add_explicit(&objects->id_last, 1, memory_order_relaxed) + 1;
+}
+
+void
+lk_objects_id_floor(struct lk_objects *objects, uint64_t id)
+{
+    uint64_t seen = atomic_load_explicit(&objects->id_last, memory_order_relaxed);
+    while (seen < id &&
+           !atomic_compare_exchange_weak_explicit(&objects->id_last, &seen, id,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        continue;
+}
+
+struct each_call {
+    struct luma_ctx *ctx;
+    struct lk_objects *objects;
+    void (*fn)(void *arg, enum lk_object_kind kind, uint64_t id, uint64_t bytes);
+    void *arg;
+};
+
+static luma_rc
+each_entry(void *arg, const char *name, bool is_dir)
+{
+    struct each_call *call = arg;
+    enum lk_object_kind kind;
+    struct lk_io_stat stat;
+    uint64_t id;
+
+    if (is_dir || !parse_name(name, &kind, &id))
+        return LUMA_OK;
+    char *path = object_path(call->objects, kind, id);
+    if (path == NULL)
+        return LUMA_E_NOMEM;
+    luma_rc rc = lk_io_stat(call->ctx, call->objects->io, path, &stat);
+    free(path);
+    LUMA_TRY(rc);
+    call->fn(call->arg, kind, id, stat.bytes);
+    return LUMA_OK;
+}
+
+luma_rc
+lk_objects_each(struct luma_ctx *ctx, struct lk_objects *objects,
+                void (*fn)(void *arg, enum lk_object_kind kind, uint64_t id, uint64_t bytes),
+                void *arg)
+{
+    struct each_call call = {ctx, objects, fn, arg};
+    return lk_io_list(ctx, objects->io, objects->dir, each_entry, &call);
+}
+
+/* --- writing --- */
+
+static luma_rc
+writer_flush(struct luma_ctx *ctx, struct writer *writer)
+{
+    if (writer->buffered == 0)
+        return LUMA_OK;
+    LUMA_TRY(lk_io_write(ctx, writer->file, writer->buffer, writer->buffered, writer->written));
+    writer->written += writer->buffered;
+    writer->buffered = 0;
+    return LUMA_OK;
+}
+
+static luma_rc
+writer_put(struct luma_ctx *ctx, struct writer *writer, const uint8_t *data, size_t bytes)
+{
+    if (bytes > BUFFER_BYTES - writer->buffered)
+        LUMA_TRY(writer_flush(ctx, writer));
+    if (bytes >= BUFFER_BYTES) {
+        LUMA_TRY(lk_io_write(ctx, writer->file, data, bytes, writer->written));
+        writer->written += bytes;
+        return LUMA_OK;
+    }
+    if (bytes > 0)
+        memcpy(writer->buffer + writer->buffered, data, bytes);
+    writer->buffered += bytes;
+    return LUMA_OK;
+}
+
+static luma_rc
+writer_append(struct luma_ctx *ctx, struct luma_object_writer *base, const void *data, size_t bytes)
+{
+    struct writer *writer = (struct writer *)base;
+    if (writer->failed == LUMA_OK)
+        writer->failed = writer_put(ctx, writer, data, bytes);
+    return writer->failed;
+}
+
+static uint64_t
+writer_offset(const struct luma_object_writer *base)
+{
+    const struct writer *writer = (const struct writer *)base;
+    return writer->written + writer->buffered;
+}
+
+luma_rc
+lk_object_create(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kind kind,
+                 struct lk_object_writer **out_writer)
+{
+    struct writer *writer = malloc(sizeof(*writer) + BUFFER_BYTES);
+    if (writer == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to write an object");
+    memset(writer, 0, sizeof(*writer));
+    writer->pub.base.append = writer_append;
+    writer->pub.base.offset = writer_offset;
+    writer->pub.id = lk_objects_next_id(objects);
+    writer->objects = objects;
+    writer->kind = kind;
+    char *path = object_path(objects, kind, writer->pub.id);
+    luma_rc rc = path == NULL
+                     ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to write an object")
+                     : lk_io_open(ctx, objects->io, path,
+                                  LK_IO_WRITE | LK_IO_CREATE | LK_IO_EXCLUSIVE, &writer->file);
+    free(path);
+    if (rc != LUMA_OK) {
+        free(writer);
+        return rc;
+    }
+    *out_writer = &writer->pub;
+    return LUMA_OK;
+}
+
+static void
+unlink_object(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    char *path = object_path(objects, kind, id);
+    /* A file that stays is garbage: the next start collects it. */
+    if (path != NULL && lk_io_unlink(NULL, objects->io, path) != LUMA_OK)
+        lk_log_warn("storage", "cannot remove %s", path);
+    free(path);
+}
+
+void
+lk_object_abort(struct lk_object_writer *pub)
+{
+    struct writer *writer = (struct writer *)pub;
+    if (writer == NULL)
+        return;
+    lk_io_close(writer->file);
+    unlink_object(writer->objects, writer->kind, writer->pub.id);
+    free(writer);
+}
+
+luma_rc
+lk_object_finish(struct luma_ctx *ctx, struct lk_object_writer *pub, uint64_t *out_bytes)
+{
+    struct writer *writer = (struct writer *)pub;
+    luma_rc rc = writer->failed;
+
+    if (rc == LUMA_OK)
+        rc = writer_flush(ctx, writer);
+    /* A spill lives no longer than its process: nothing of it must survive a crash. */
+    if (rc == LUMA_OK && writer->kind != LK_OBJECT_SPILL)
+        rc = lk_io_sync(ctx, writer->file);
+    if (rc == LUMA_OK && writer->kind != LK_OBJECT_SPILL)
+        rc = lk_io_sync_dir(ctx, writer->objects->io, writer->objects->dir);
+    if (rc != LUMA_OK) {
+        lk_object_abort(pub);
+        return rc;
+    }
+    *out_bytes = writer->written;
+    lk_io_close(writer->file);
+    free(writer);
+    return LUMA_OK;
+}
+
+/* --- reading --- */
+
+luma_rc
+lk_object_read(struct luma_ctx *ctx, struct luma_object_reader *reader, void *buf, size_t bytes,
+               uint64_t offset)
+{
+    struct object *object = (struct object *)reader;
+    if (offset > reader->bytes || bytes > reader->bytes - offset)
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: %zu bytes at %llu lie beyond its end",
+                         object->name, bytes, (unsigned long long)offset);
+    return lk_io_read_exact(ctx, object->file, buf, bytes, offset);
+}
+
+struct load_call {
+    struct luma_object_reader *reader;
+    size_t bytes;
+};
+
+static luma_rc
+load_block(struct luma_ctx *ctx, void *arg, uint64_t object_id, uint64_t offset,
+           struct lk_cache_block *out_block)
+{
+    struct load_call *call = arg;
+    struct object *object = (struct object *)call->reader;
+
+    (void)object_id;
+    if (offset > call->reader->bytes || call->bytes > call->reader->bytes - offset)
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: %zu bytes at %llu lie beyond its end",
+                         object->name, call->bytes, (unsigned long long)offset);
+    luma_rc rc = lk_cache_room(object->objects->cache, call->bytes, 0, out_block);
+    if (rc != LUMA_OK)
+        return LUMA_FAIL(ctx, rc, "no memory to read %s", object->name);
+    rc = lk_object_read(ctx, call->reader, (uint8_t *)(uintptr_t)out_block->bytes.data, call->bytes,
+                        offset);
+    if (rc != LUMA_OK)
+        lk_cache_room_free(object->objects->cache, out_block);
+    return rc;
+}
+
+static luma_rc
+reader_pin(struct luma_ctx *ctx, struct luma_object_reader *reader, uint64_t offset, size_t bytes,
+           struct luma_pin *out_pin)
+{
+    struct object *object = (struct object *)reader;
+    struct load_call call = {reader, bytes};
+    struct lk_cache_block *block;
+
+    LUMA_TRY(lk_cache_pin(ctx, object->objects->cache, reader->object_id, offset, load_block, &call,
+                          &block));
+    if (block->bytes.bytes != bytes) {
+        size_t held = block->bytes.bytes;
+        lk_cache_unpin(object->objects->cache, block);
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: the block at %llu has %zu bytes, not %zu",
+                         object->name, (unsigned long long)offset, held, bytes);
+    }
+    out_pin->bytes = block->bytes;
+    out_pin->opaque = block;
+    return LUMA_OK;
+}
+
+static void
+reader_unpin(struct luma_pin *pin)
+{
+    if (pin->opaque != NULL)
+        lk_cache_unpin(NULL, pin->opaque);
+    memset(pin, 0, sizeof(*pin));
+}
+
+static struct object **
+bucket_find(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    struct object **at = &objects->buckets[lk_hash_u64(id) % BUCKETS];
+    while (*at != NULL && ((*at)->base.object_id != id || (*at)->kind != kind))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct object *
+object_ref(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    lk_mutex_lock(&objects->lock);
+    struct object *object = *bucket_find(objects, kind, id);
+    if (object != NULL)
+        object->refs++;
+    lk_mutex_unlock(&objects->lock);
+    return object;
+}
+
+static void
+object_free(struct object *object)
+{
+    lk_io_close(object->file);
+    free(object);
+}
+
+static luma_rc
+object_make(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kind kind, uint64_t id,
+            struct object **out_object)
+{
+    struct object *object = calloc(1, sizeof(*object));
+    char *path = object_path(objects, kind, id);
+    luma_rc rc = object == NULL || path == NULL
+                     ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open an object")
+                     : lk_io_open(ctx, objects->io, path, 0, &object->file);
+    free(path);
+    if (rc == LUMA_OK)
+        rc = lk_io_size(ctx, object->file, &object->base.bytes);
+    if (rc != LUMA_OK) {
+        if (object != NULL)
+            object_free(object);
+        return rc;
+    }
+    object->base.object_id = id;
+    object->base.pin = reader_pin;
+    object->base.unpin = reader_unpin;
+    object->objects = objects;
+    object->kind = kind;
+    object->refs = 1;
+    object_name(kind, id, object->name);
+    *out_object = object;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_object_open(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kind kind,
+               uint64_t id, struct luma_object_reader **out_reader)
+{
+    struct object *object = object_ref(objects, kind, id), *twin;
+
+    if (object == NULL) {
+        LUMA_TRY(object_make(ctx, objects, kind, id, &object));
+        lk_mutex_lock(&objects->lock);
+        struct object **at = bucket_find(objects, kind, id);
+        twin = *at;
+        if (twin != NULL)
+            twin->refs++;
+        else
+            *at = object;
+        lk_mutex_unlock(&objects->lock);
+        if (twin != NULL) { /* somebody opened it meanwhile */
+            object_free(object);
+            object = twin;
+        }
+    }
+    *out_reader = &object->base;
+    return LUMA_OK;
+}
+
+void
+lk_object_close(struct luma_object_reader *reader)
+{
+    struct object *object = (struct object *)reader;
+    if (object == NULL)
+        return;
+    struct lk_objects *objects = object->objects;
+    lk_mutex_lock(&objects->lock);
+    bool last = --object->refs == 0;
+    if (last)
+        *bucket_find(objects, object->kind, reader->object_id) = object->next;
+    lk_mutex_unlock(&objects->lock);
+    if (!last)
+        return;
+    if (object->removed) {
+        lk_cache_forget(objects->cache, reader->object_id);
+        unlink_object(objects, object->kind, reader->object_id);
+    }
+    object_free(object);
+}
+
+void
+lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    lk_mutex_lock(&objects->lock);
+    struct object *object = *bucket_find(objects, kind, id);
+    if (object != NULL)
+        object->removed = true;
+    lk_mutex_unlock(&objects->lock);
+    if (object == NULL) {
+        lk_cache_forget(objects->cache, id);
+        unlink_object(objects, kind, id);
+    }
+}
+
+struct lk_cache *
+lk_object_cache(struct luma_object_reader *reader)
+{
+    return ((struct object *)reader)->objects->cache;
+}
+
+const char *
+lk_object_name(const struct luma_object_reader *reader)
+{
+    return ((const struct object *)reader)->name;
+}
