@@ -12,6 +12,7 @@
 #include <lumadb/batch.h>
 #include <lumadb/error.h>
 #include <lumadb/kind/simd.h>
+#include <lumadb/module.h>
 
 #define LUMA_ENCODING_MAJOR 1
 #define LUMA_CHUNK_ROWS_MAX 65536

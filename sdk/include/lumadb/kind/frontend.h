@@ -7,6 +7,7 @@
 
 #include <lumadb/base.h>
 #include <lumadb/host/net.h>
+#include <lumadb/module.h>
 
 #define LUMA_FRONTEND_MAJOR 1
 

@@ -11,6 +11,7 @@
 #include <lumadb/batch.h>
 #include <lumadb/error.h>
 #include <lumadb/host/data.h>
+#include <lumadb/module.h>
 
 #define LUMA_FUNCTION_MAJOR 1
 #define LUMA_FUNC_ARGS_MAX  8

@@ -16,6 +16,7 @@
 #include <lumadb/error.h>
 #include <lumadb/host/mem.h>
 #include <lumadb/host/object.h>
+#include <lumadb/module.h>
 
 #define LUMA_INDEX_MAJOR 1
 

@@ -9,6 +9,7 @@
 #include <lumadb/batch.h>
 #include <lumadb/error.h>
 #include <lumadb/host/session.h>
+#include <lumadb/module.h>
 
 #define LUMA_QUERY_MAJOR 1
 

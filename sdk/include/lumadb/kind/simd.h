@@ -10,6 +10,7 @@
 #define LUMADB_KIND_SIMD_H
 
 #include <lumadb/base.h>
+#include <lumadb/module.h>
 #include <lumadb/type.h>
 
 #define LUMA_SIMD_MAJOR 1
