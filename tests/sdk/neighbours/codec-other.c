@@ -1,0 +1,4 @@
+/* The descriptor names another module than the file. */
+#include <lumadb/module.h>
+
+LUMA_MODULE(.kind = "codec", .name = "someone", .version = "1");
