@@ -90,9 +90,10 @@ lk_mutex_lock(struct lk_mutex *mutex)
 static inline void
 lk_mutex_unlock(struct lk_mutex *mutex)
 {
+    /* Once unlocked, the mutex may be gone: whoever waited may free what it lies in. */
+    lk_lock_rank_pop((enum lk_lock_id)mutex->id);
     int rc = pthread_mutex_unlock(&mutex->m);
     LK_ASSERT(rc == 0);
-    lk_lock_rank_pop((enum lk_lock_id)mutex->id);
 }
 
 static inline void
@@ -127,9 +128,9 @@ lk_rwlock_wrlock(struct lk_rwlock *lock)
 static inline void
 lk_rwlock_unlock(struct lk_rwlock *lock)
 {
+    lk_lock_rank_pop((enum lk_lock_id)lock->id);
     int rc = pthread_rwlock_unlock(&lock->l);
     LK_ASSERT(rc == 0);
-    lk_lock_rank_pop((enum lk_lock_id)lock->id);
 }
 
 /* The clock of lk_cond_timedwait is the monotonic one. */

@@ -179,7 +179,7 @@ client_run(void *arg)
 static void
 echo_many(bool away)
 {
-    struct server s = {.away = away};
+    static struct server s = {.away = away};
     uint16_t port = listen_on(&s, 0);
     pthread_t threads[8];
     struct client clients[8];
@@ -204,7 +204,7 @@ END_TEST
 
 START_TEST(pipelined_frames_and_a_closed_write_half_are_all_answered)
 {
-    struct server s = {0};
+    static struct server s = {0};
     int fd = dial(listen_on(&s, 0));
     enum { COUNT = 30000, FRAME = 54 };
     uint8_t *all = calloc(COUNT, FRAME), *back = calloc(COUNT, FRAME);
@@ -233,7 +233,7 @@ END_TEST
 
 START_TEST(a_length_over_the_limit_and_silence_end_the_connection)
 {
-    struct server s = {.input_max = 1000};
+    static struct server s = {.input_max = 1000};
     int fd = dial(listen_on(&s, 0));
     uint32_t bytes = 1u << 30;
     send_all(fd, &bytes, 4);
@@ -242,7 +242,7 @@ START_TEST(a_length_over_the_limit_and_silence_end_the_connection)
     close(fd);
     ck_assert_int_eq(atomic_load(&s.last_rc), LUMA_E_LIMIT);
 
-    struct server quiet = {.idle_ns = 30000000};
+    static struct server quiet = {.idle_ns = 30000000};
     fd = dial(listen_on(&quiet, 0));
     send_all(fd, &bytes, 3);
     uint64_t before = sched->now_ns();
@@ -255,7 +255,7 @@ END_TEST
 
 START_TEST(one_connection_too_many_hears_why)
 {
-    struct server s = {0};
+    static struct server s = {0};
     uint16_t port = listen_on(&s, 2);
     int a = dial(port), b = dial(port);
     uint32_t frame[2] = {4, 7};
@@ -283,7 +283,7 @@ END_TEST
 
 START_TEST(draining_ends_idle_connections_and_frees_the_port)
 {
-    struct server s = {0};
+    static struct server s = {0};
     uint16_t port = listen_on(&s, 0);
     int fd = dial(port);
     uint32_t frame[2] = {4, 7};
@@ -304,7 +304,7 @@ END_TEST
 
 START_TEST(a_taken_port_names_the_key)
 {
-    struct server s = {0}, t = {0};
+    static struct server s = {0}, t = {0};
     uint16_t port = listen_on(&s, 0);
     struct lk_ctx c;
     lk_ctx_init(&c, NULL);
@@ -360,7 +360,7 @@ START_TEST(tls_carries_the_same_frames)
     ck_assert_msg(rc == LUMA_OK, "%s", c.error.message);
     ck_assert(net->tls_available());
 
-    struct server s = {.tls = true};
+    static struct server s = {.tls = true};
     int fd = dial(listen_on(&s, 0));
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL *ssl = SSL_new(ctx);
@@ -401,7 +401,7 @@ END_TEST
 
 START_TEST(garbage_in_place_of_a_handshake_ends_that_connection_only)
 {
-    struct server s = {.tls = true};
+    static struct server s = {.tls = true};
     int fd = dial(listen_on(&s, 0)); /* no certificate: refused by name, not by a crash */
     char more;
     ck_assert_int_eq(recv(fd, &more, 1, 0), 0);
