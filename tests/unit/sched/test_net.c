@@ -179,7 +179,8 @@ client_run(void *arg)
 static void
 echo_many(bool away)
 {
-    static struct server s = {.away = away};
+    static struct server s;
+    s.away = away;
     uint16_t port = listen_on(&s, 0);
     pthread_t threads[8];
     struct client clients[8];
