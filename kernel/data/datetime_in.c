@@ -784,6 +784,7 @@ lki_datetime_parse(enum lki_dt_kind kind, const struct luma_format *format, cons
         end--;
     if (p == end || end - p > 128)
         return LKI_DT_SYNTAX;
+    f.iso_t = kind == LKI_DT_TIME || kind == LKI_DT_TIMETZ; /* a bare number is a time */
     e = cut(&f, format, p, end);
     if (e != LKI_DT_OK)
         return e;

@@ -16,6 +16,8 @@
  */
 #include "data/data_priv.h"
 
+#include "base/base.h"
+#include "base/ctx.h"
 #include "data/calendar.h"
 #include "data/json/doc.h"
 
@@ -476,11 +478,11 @@ read_doc_container(struct reader *r, bool object, int depth, struct luma_str *ou
     uint8_t four[4];
     uint32_t count;
     struct luma_slice *docs, *names;
-    struct luma_error error = {0};
-    struct luma_ctx ctx = {.arena = r->arena, .error = &error};
+    struct lk_ctx c;
 
     if (depth > LKI_DOC_DEPTH_MAX || !take(r, four, 4))
         return LUMA_E_CORRUPT;
+    lk_ctx_init(&c, r->arena);
     count = (uint32_t)get_be(four, 4);
     if (count > (size_t)(r->end - r->p))
         return LUMA_E_CORRUPT;
@@ -499,16 +501,15 @@ read_doc_container(struct reader *r, bool object, int depth, struct luma_str *ou
         LUMA_TRY(read_doc(r, depth + 1, name + 1));
         docs[i] = luma_str_slice(name + 1);
     }
-    return object ? lk_data_doc_make_object(&ctx, r->arena, names, docs, count, out)
-                  : lk_data_doc_make_array(&ctx, r->arena, docs, count, out);
+    return object ? lk_data_doc_make_object(&c.ctx, r->arena, names, docs, count, out)
+                  : lk_data_doc_make_array(&c.ctx, r->arena, docs, count, out);
 }
 
 static luma_rc
 read_doc(struct reader *r, int depth, struct luma_str *out)
 {
     struct luma_value v = {.phys = LUMA_PHYS_STR};
-    struct luma_error error = {0};
-    struct luma_ctx ctx = {.arena = r->arena, .error = &error};
+    struct lk_ctx c;
     uint8_t rank;
 
     if (!take(r, &rank, 1))
@@ -539,7 +540,8 @@ read_doc(struct reader *r, int depth, struct luma_str *out)
     default:
         return LUMA_E_CORRUPT;
     }
-    return lk_data_doc_make_value(&ctx, r->arena, NULL, &v, out);
+    lk_ctx_init(&c, r->arena);
+    return lk_data_doc_make_value(&c.ctx, r->arena, NULL, &v, out);
 }
 
 static luma_rc

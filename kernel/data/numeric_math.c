@@ -210,10 +210,10 @@ power_int(struct luma_ctx *ctx, struct lki_calc *calc, const struct lki_num *bas
     if (f > (32767 + 1) * 4.0)
         return LUMA_FAIL(ctx, LUMA_E_RANGE, "value overflows numeric format");
     if (f + 1 < -LKI_NUM_DISPLAY_MAX) {
-        *out = (struct lki_num){LKI_NUM_POS, 0, LKI_NUM_DISPLAY_MAX, 0, NULL};
+        *out = (struct lki_num){LKI_NUM_POS, 0, LKI_NUM_SIG_MIN, 0, NULL};
         return LUMA_OK;
     }
-    rscale = clamp_scale(max32(max32(LKI_NUM_SIG_MIN - (int32_t)f, base->dscale), exp_dscale));
+    rscale = clamp_scale(max32(max32(LKI_NUM_SIG_MIN, base->dscale), exp_dscale));
     if (exp == 0) {
         *out = from_int(calc, 1);
         out->dscale = rscale;
@@ -221,7 +221,8 @@ power_int(struct luma_ctx *ctx, struct lki_calc *calc, const struct lki_num *bas
     }
     if (base->count == 0) {
         if (negative)
-            return LUMA_FAIL_SQL(ctx, LUMA_E_INVALID, "22012", "division by zero");
+            return LUMA_FAIL_SQL(ctx, LUMA_E_INVALID, "2201F",
+                                 "zero raised to a negative power is undefined");
         *out = (struct lki_num){LKI_NUM_POS, 0, rscale, 0, NULL};
         return LUMA_OK;
     }

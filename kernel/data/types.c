@@ -90,10 +90,8 @@ static const struct luma_type_info types[] = {
 static const struct {
     const char *alias, *name;
 } aliases[] = {
-    {"int", "int4"},          {"decimal", "numeric"},    {"dec", "numeric"},
-    {"float", "float8"},      {"char", "bpchar"},        {"char varying", "varchar"},
-    {"nchar", "bpchar"},      {"string", "text"},        {"\"char\"", "char"},
-    {"time", "time"},         {"double", "float8"},
+    {"int", "int4"},        {"decimal", "numeric"}, {"dec", "numeric"}, {"float", "float8"},
+    {"double", "float8"},   {"string", "text"},     {"nchar", "bpchar"}, {"char varying", "varchar"},
 };
 
 const struct luma_type_info *
@@ -122,7 +120,7 @@ find_by_name(const char *name)
             return &types[i];
     for (size_t i = 0; i < LUMA_COUNTOF(aliases); i++)
         if (strcasecmp(aliases[i].alias, name) == 0)
-            return find_by_name(aliases[i].name);
+            name = aliases[i].name;
     for (size_t i = 0; i < LUMA_COUNTOF(types); i++)
         if (strcasecmp(types[i].name, name) == 0)
             return &types[i];
