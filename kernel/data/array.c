@@ -9,11 +9,10 @@
  *
  * Numeric elements are always of the variable form.
  */
-#include "data/data_priv.h"
+#include <strings.h>
 
 #include "base/base.h"
-
-#include <strings.h>
+#include "data/data_priv.h"
 
 #define HEADER_BYTES 8
 
@@ -47,8 +46,8 @@ numeric_variable(struct luma_arena *arena, const struct luma_value *value, struc
         *out = value->str;
         return LUMA_OK;
     }
-    return lk_data_numeric_from_i128(
-        arena, value->phys == LUMA_PHYS_I64 ? value->i64 : value->i128, value->scale, out);
+    return lk_data_numeric_from_i128(arena, value->phys == LUMA_PHYS_I64 ? value->i64 : value->i128,
+                                     value->scale, out);
 }
 
 luma_rc

@@ -1,6 +1,5 @@
 /* data/binary.c - PostgreSQL's binary wire format. */
 #include "data/data_priv.h"
-
 #include "data/json/doc.h"
 
 static inline uint64_t
@@ -31,8 +30,13 @@ bad(struct luma_ctx *ctx, struct luma_type type)
 
 /* --- numeric: ndigits, weight, sign, dscale, digits; all 16 bits --- */
 
-enum { WIRE_POS = 0x0000, WIRE_NEG = 0x4000, WIRE_NAN = 0xc000, WIRE_PINF = 0xd000,
-       WIRE_NINF = 0xf000 };
+enum {
+    WIRE_POS = 0x0000,
+    WIRE_NEG = 0x4000,
+    WIRE_NAN = 0xc000,
+    WIRE_PINF = 0xd000,
+    WIRE_NINF = 0xf000
+};
 
 static luma_rc
 numeric_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,

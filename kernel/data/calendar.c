@@ -1,5 +1,6 @@
 /* data/calendar.c - the proleptic Gregorian calendar, timestamps and intervals as numbers. */
 #include "data/calendar.h"
+
 #include "data/data_priv.h"
 
 /* Days of 2000-01-01 in the count that begins 0000-03-01. */
@@ -8,7 +9,8 @@
 int32_t
 lki_date_from_ymd(int32_t year, int32_t month, int32_t day)
 {
-    int64_t y = (int64_t)year - (month <= 2), era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
+    int64_t y = (int64_t)year - (month <= 2), era = (y >= 0 ? y : y - 399) / 400,
+            of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     int64_t days = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
 

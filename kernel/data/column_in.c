@@ -4,10 +4,9 @@
  * Whole numbers, decimals, dates and strings have loops of their own; a field that these do not
  * understand, and every other type, goes the way of single values, which also words the errors.
  */
-#include "data/text_in.h"
-
 #include "data/calendar.h"
 #include "data/float.h"
+#include "data/text_in.h"
 
 struct column {
     struct luma_ctx *ctx;
@@ -25,7 +24,8 @@ static luma_rc
 slow_field(const struct column *col, uint32_t row)
 {
     struct luma_value v;
-    luma_rc rc = lk_data_from_text(col->ctx, col->arena, col->type, col->format, col->fields[row], &v);
+    luma_rc rc =
+        lk_data_from_text(col->ctx, col->arena, col->type, col->format, col->fields[row], &v);
     uint32_t width = luma_phys_bytes((enum luma_phys)col->out->phys);
 
     if (rc != LUMA_OK) {
@@ -206,8 +206,8 @@ text_column(const struct column *col)
 {
     struct luma_str *data = col->out->data;
     size_t limit = col->type.id == LUMA_TYPE_VARCHAR && col->type.mod > 0 ? (size_t)col->type.mod
-                   : col->type.id == LUMA_TYPE_BPCHAR                      ? 0
-                                                                           : UINT32_MAX / 4;
+                   : col->type.id == LUMA_TYPE_BPCHAR                     ? 0
+                                                                          : UINT32_MAX / 4;
 
     for (uint32_t i = 0; i < col->rows; i++) {
         struct luma_slice f = col->fields[i];

@@ -4,11 +4,11 @@
  * The ISO forms that machines write take a direct path. Everything else is cut into fields
  * (numbers, dates, times, words, zones) and put together as PostgreSQL does.
  */
+#include <strings.h>
+
 #include "data/calendar.h"
 #include "data/data_priv.h"
-
-#include <strings.h>
-#include <time.h>
+#include "io/io.h"
 
 struct fields {
     bool have_year, have_month, have_day, have_time, have_zone, bc, iso_t;
@@ -158,7 +158,9 @@ parse_iso(enum lki_dt_kind kind, const struct luma_zone *zone, const char *p, co
         return false;
     local = lki_date_from_ymd(y, m, d) * LKI_USECS_PER_DAY + time;
     if (kind == LKI_DT_TIMESTAMPTZ)
-        local -= (zoned ? gmtoff : zone == NULL ? 0 : lki_zone_local_offset(zone, local)) *
+        local -= (zoned          ? gmtoff
+                  : zone == NULL ? 0
+                                 : lki_zone_local_offset(zone, local)) *
                  LKI_USECS_PER_SEC;
     *out = local;
     return true;
@@ -184,10 +186,9 @@ month_of(const char *p, size_t n)
 static bool
 is_weekday(const char *p, size_t n)
 {
-    static const char *const names[] = {"sun",    "sunday",  "mon",       "monday", "tue",
-                                        "tues",   "tuesday", "wed",       "weds",   "wednesday",
-                                        "thu",    "thur",    "thurs",     "thursday", "fri",
-                                        "friday", "sat",     "saturday"};
+    static const char *const names[] = {
+        "sun",       "sunday", "mon",  "monday", "tue",      "tues", "tuesday", "wed", "weds",
+        "wednesday", "thu",    "thur", "thurs",  "thursday", "fri",  "friday",  "sat", "saturday"};
 
     for (size_t i = 0; i < LUMA_COUNTOF(names); i++)
         if (strlen(names[i]) == n && strncasecmp(p, names[i], n) == 0)
@@ -581,7 +582,8 @@ field_word(struct fields *f, const struct luma_format *format, const char *p, co
         return stop;
     }
     if ((q - p == 1 && (*p | 32) == 't' && q < end && is_digit(*q)) ||
-        (q < end && is_digit(*q) && (word_is(p, (size_t)(q - p), "am") || word_is(p, (size_t)(q - p), "pm")))) {
+        (q < end && is_digit(*q) &&
+         (word_is(p, (size_t)(q - p), "am") || word_is(p, (size_t)(q - p), "pm")))) {
         *error = set_word(f, p, (size_t)(q - p));
         return q;
     }
@@ -629,12 +631,9 @@ cut(struct fields *f, const struct luma_format *format, const char *p, const cha
 static int64_t
 now_of(const struct luma_format *format)
 {
-    struct timespec ts;
-
     if (format != NULL && format->now_us != 0)
         return format->now_us;
-    timespec_get(&ts, TIME_UTC);
-    return (ts.tv_sec - LKI_EPOCH_SECS) * LKI_USECS_PER_SEC + ts.tv_nsec / 1000;
+    return lk_io_wall_us(lk_io_posix()) - LKI_EPOCH_SECS * LKI_USECS_PER_SEC;
 }
 
 static enum lki_dt_error

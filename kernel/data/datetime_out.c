@@ -1,8 +1,8 @@
 /* data/datetime_out.c - dates, times and timestamps as text, in the four DateStyles. */
+#include <stdio.h>
+
 #include "data/calendar.h"
 #include "data/data_priv.h"
-
-#include <stdio.h>
 
 enum { STYLE_ISO, STYLE_SQL, STYLE_POSTGRES, STYLE_GERMAN };
 

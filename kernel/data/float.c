@@ -139,8 +139,9 @@ lki_float8_write(double v, int extra_float_digits, char *out)
     if (v == 0)
         return write_word(signbit(v) ? "-0" : "0", out);
     memcpy(&bits, &v, sizeof(bits));
-    return write_decimal(shortest_of(bits & 0xfffffffffffff, (uint32_t)(bits >> 52 & 0x7ff), 1075, 52),
-                         bits >> 63, 15, out);
+    return write_decimal(
+        shortest_of(bits & 0xfffffffffffff, (uint32_t)(bits >> 52 & 0x7ff), 1075, 52), bits >> 63,
+        15, out);
 }
 
 size_t

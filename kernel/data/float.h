@@ -11,8 +11,7 @@
 struct lki_pow10_128 {
     uint64_t high, low;
 };
-extern const struct lki_pow10_128
-    lki_float_pow10[LKI_FLOAT_POW10_MAX - LKI_FLOAT_POW10_MIN + 1];
+extern const struct lki_pow10_128 lki_float_pow10[LKI_FLOAT_POW10_MAX - LKI_FLOAT_POW10_MIN + 1];
 
 /* PostgreSQL's output; extra_float_digits > 0: the shortest text that reads back the same. At most
  * LKI_FLOAT_TEXT_BYTES, no NUL. */

@@ -4,13 +4,12 @@
  * Integers, dates and times are lk_hash_u64 of the sign-extended value, so that the SIMD loop over
  * 64-bit words gives the same.
  */
-#include "data/data_priv.h"
+#include <math.h>
 
 #include "base/base.h"
 #include "data/calendar.h"
+#include "data/data_priv.h"
 #include "data/json/doc.h"
-
-#include <math.h>
 
 #define NULL_HASH UINT64_C(0x9ae16a3b2f90404f)
 

@@ -1,38 +1,95 @@
 /* data/interval.c - intervals from and to text, in the four IntervalStyles. */
-#include "data/calendar.h"
-#include "data/data_priv.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
+#include "data/calendar.h"
+#include "data/data_priv.h"
+
 enum unit {
-    UNIT_NONE, UNIT_US, UNIT_MS, UNIT_SECOND, UNIT_MINUTE, UNIT_HOUR, UNIT_DAY, UNIT_WEEK,
-    UNIT_MONTH, UNIT_QUARTER, UNIT_YEAR, UNIT_DECADE, UNIT_CENTURY, UNIT_MILLENNIUM, UNIT_AGO
+    UNIT_NONE,
+    UNIT_US,
+    UNIT_MS,
+    UNIT_SECOND,
+    UNIT_MINUTE,
+    UNIT_HOUR,
+    UNIT_DAY,
+    UNIT_WEEK,
+    UNIT_MONTH,
+    UNIT_QUARTER,
+    UNIT_YEAR,
+    UNIT_DECADE,
+    UNIT_CENTURY,
+    UNIT_MILLENNIUM,
+    UNIT_AGO
 };
 
 static const struct {
     const char *name;
     enum unit unit;
 } unit_names[] = {
-    {"us", UNIT_US}, {"usec", UNIT_US}, {"usecs", UNIT_US}, {"usecond", UNIT_US},
-    {"useconds", UNIT_US}, {"microsecond", UNIT_US}, {"microseconds", UNIT_US},
-    {"microsecon", UNIT_US}, {"ms", UNIT_MS}, {"msec", UNIT_MS}, {"msecs", UNIT_MS},
-    {"msecond", UNIT_MS}, {"mseconds", UNIT_MS}, {"millisecond", UNIT_MS},
-    {"milliseconds", UNIT_MS}, {"millisecon", UNIT_MS}, {"s", UNIT_SECOND}, {"sec", UNIT_SECOND},
-    {"secs", UNIT_SECOND}, {"second", UNIT_SECOND}, {"seconds", UNIT_SECOND}, {"m", UNIT_MINUTE},
-    {"min", UNIT_MINUTE}, {"mins", UNIT_MINUTE}, {"minute", UNIT_MINUTE},
-    {"minutes", UNIT_MINUTE}, {"h", UNIT_HOUR}, {"hr", UNIT_HOUR}, {"hrs", UNIT_HOUR},
-    {"hour", UNIT_HOUR}, {"hours", UNIT_HOUR}, {"d", UNIT_DAY}, {"day", UNIT_DAY},
-    {"days", UNIT_DAY}, {"w", UNIT_WEEK}, {"week", UNIT_WEEK}, {"weeks", UNIT_WEEK},
-    {"mon", UNIT_MONTH}, {"mons", UNIT_MONTH}, {"month", UNIT_MONTH}, {"months", UNIT_MONTH},
-    {"qtr", UNIT_QUARTER}, {"quarter", UNIT_QUARTER}, {"y", UNIT_YEAR}, {"yr", UNIT_YEAR},
-    {"yrs", UNIT_YEAR}, {"year", UNIT_YEAR}, {"years", UNIT_YEAR}, {"dec", UNIT_DECADE},
-    {"decs", UNIT_DECADE}, {"decade", UNIT_DECADE}, {"decades", UNIT_DECADE},
-    {"c", UNIT_CENTURY}, {"cent", UNIT_CENTURY}, {"century", UNIT_CENTURY},
-    {"centuries", UNIT_CENTURY}, {"mil", UNIT_MILLENNIUM}, {"mils", UNIT_MILLENNIUM},
-    {"millennium", UNIT_MILLENNIUM}, {"millennia", UNIT_MILLENNIUM}, {"ago", UNIT_AGO},
+    {"us", UNIT_US},
+    {"usec", UNIT_US},
+    {"usecs", UNIT_US},
+    {"usecond", UNIT_US},
+    {"useconds", UNIT_US},
+    {"microsecond", UNIT_US},
+    {"microseconds", UNIT_US},
+    {"microsecon", UNIT_US},
+    {"ms", UNIT_MS},
+    {"msec", UNIT_MS},
+    {"msecs", UNIT_MS},
+    {"msecond", UNIT_MS},
+    {"mseconds", UNIT_MS},
+    {"millisecond", UNIT_MS},
+    {"milliseconds", UNIT_MS},
+    {"millisecon", UNIT_MS},
+    {"s", UNIT_SECOND},
+    {"sec", UNIT_SECOND},
+    {"secs", UNIT_SECOND},
+    {"second", UNIT_SECOND},
+    {"seconds", UNIT_SECOND},
+    {"m", UNIT_MINUTE},
+    {"min", UNIT_MINUTE},
+    {"mins", UNIT_MINUTE},
+    {"minute", UNIT_MINUTE},
+    {"minutes", UNIT_MINUTE},
+    {"h", UNIT_HOUR},
+    {"hr", UNIT_HOUR},
+    {"hrs", UNIT_HOUR},
+    {"hour", UNIT_HOUR},
+    {"hours", UNIT_HOUR},
+    {"d", UNIT_DAY},
+    {"day", UNIT_DAY},
+    {"days", UNIT_DAY},
+    {"w", UNIT_WEEK},
+    {"week", UNIT_WEEK},
+    {"weeks", UNIT_WEEK},
+    {"mon", UNIT_MONTH},
+    {"mons", UNIT_MONTH},
+    {"month", UNIT_MONTH},
+    {"months", UNIT_MONTH},
+    {"qtr", UNIT_QUARTER},
+    {"quarter", UNIT_QUARTER},
+    {"y", UNIT_YEAR},
+    {"yr", UNIT_YEAR},
+    {"yrs", UNIT_YEAR},
+    {"year", UNIT_YEAR},
+    {"years", UNIT_YEAR},
+    {"dec", UNIT_DECADE},
+    {"decs", UNIT_DECADE},
+    {"decade", UNIT_DECADE},
+    {"decades", UNIT_DECADE},
+    {"c", UNIT_CENTURY},
+    {"cent", UNIT_CENTURY},
+    {"century", UNIT_CENTURY},
+    {"centuries", UNIT_CENTURY},
+    {"mil", UNIT_MILLENNIUM},
+    {"mils", UNIT_MILLENNIUM},
+    {"millennium", UNIT_MILLENNIUM},
+    {"millennia", UNIT_MILLENNIUM},
+    {"ago", UNIT_AGO},
 };
 
 struct sum {
@@ -81,9 +138,9 @@ add_days_fraction(struct sum *sum, double fraction, double scale)
 static void
 add_unit(struct sum *sum, enum unit unit, int64_t value, double fraction)
 {
-    static const int64_t month_units[] = {[UNIT_MONTH] = 1,      [UNIT_QUARTER] = 3,
-                                          [UNIT_YEAR] = 12,      [UNIT_DECADE] = 120,
-                                          [UNIT_CENTURY] = 1200, [UNIT_MILLENNIUM] = 12000};
+    static const int64_t month_units[] = {
+        [UNIT_MONTH] = 1,    [UNIT_QUARTER] = 3,    [UNIT_YEAR] = 12,
+        [UNIT_DECADE] = 120, [UNIT_CENTURY] = 1200, [UNIT_MILLENNIUM] = 12000};
     static const int64_t us_units[] = {[UNIT_US] = 1,
                                        [UNIT_MS] = 1000,
                                        [UNIT_SECOND] = LKI_USECS_PER_SEC,
@@ -450,7 +507,10 @@ write_postgres(char *p, const struct parts *x)
     p = put_postgres(p, x->days, "day", &zero, &before);
     if (zero || x->hours != 0 || x->minutes != 0 || x->seconds != 0 || x->us != 0) {
         bool minus = x->hours < 0 || x->minutes < 0 || x->seconds < 0 || x->us < 0;
-        p += sprintf(p, "%s%s%02lld:%02d:", zero ? "" : " ", minus ? "-" : before ? "+" : "",
+        p += sprintf(p, "%s%s%02lld:%02d:", zero ? "" : " ",
+                     minus    ? "-"
+                     : before ? "+"
+                              : "",
                      llabs((long long)x->hours), abs(x->minutes));
         p = put_seconds(p, x->seconds, x->us, true);
     }

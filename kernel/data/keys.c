@@ -14,18 +14,23 @@
  *   arrays                    each element as a column with nulls last, closed by 00
  *   jsonb                     rank, then by kind; containers count first
  */
-#include "data/data_priv.h"
+#include <math.h>
 
 #include "base/base.h"
 #include "base/ctx.h"
 #include "data/calendar.h"
+#include "data/data_priv.h"
 #include "data/json/doc.h"
 
-#include <math.h>
-
 enum { MARK_NULL_FIRST = 1, MARK_VALUE = 2, MARK_NULL_LAST = 3 };
-enum { NUM_NINF = 0x10, NUM_NEG = 0x20, NUM_ZERO = 0x30, NUM_POS = 0x40, NUM_PINF = 0x50,
-       NUM_NAN = 0x60 };
+enum {
+    NUM_NINF = 0x10,
+    NUM_NEG = 0x20,
+    NUM_ZERO = 0x30,
+    NUM_POS = 0x40,
+    NUM_PINF = 0x50,
+    NUM_NAN = 0x60
+};
 
 static inline uint8_t *
 put_be(uint8_t *p, uint64_t v, int bytes)
@@ -121,7 +126,7 @@ put_numeric(uint8_t *p, const struct luma_str *str)
     p = put_be(p, 0, 2);
     if (kind == LKI_NUM_NEG)
         for (uint8_t *q = start; q < p; q++)
-            *q = (uint8_t)~*q;
+            *q = (uint8_t) ~*q;
     return p;
 }
 
@@ -156,8 +161,16 @@ doc_key_bound(struct luma_slice doc, int depth)
     return total;
 }
 
-enum { DOC_NULL = 1, DOC_STRING = 2, DOC_NUMBER = 3, DOC_FALSE = 4, DOC_TRUE = 5, DOC_ARRAY = 6,
-       DOC_OBJECT = 7, DOC_OTHER = 8 };
+enum {
+    DOC_NULL = 1,
+    DOC_STRING = 2,
+    DOC_NUMBER = 3,
+    DOC_FALSE = 4,
+    DOC_TRUE = 5,
+    DOC_ARRAY = 6,
+    DOC_OBJECT = 7,
+    DOC_OTHER = 8
+};
 
 static uint8_t *
 put_doc(uint8_t *p, struct luma_slice doc, int depth)
@@ -322,7 +335,7 @@ lk_data_key_write(const struct luma_vec *vec, uint32_t row, uint32_t flags, uint
     end = put_payload(out + 1, vec, luma_vec_at(vec, row));
     if (flags & LUMA_KEY_DESC)
         for (uint8_t *p = out + 1; p < end; p++)
-            *p = (uint8_t)~*p;
+            *p = (uint8_t) ~*p;
     return (size_t)(end - out);
 }
 

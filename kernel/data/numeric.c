@@ -55,7 +55,8 @@ digits_new(struct lki_calc *calc, int32_t count)
 
     if (calc->failed)
         return NULL;
-    d = luma_arena_alloc_aligned(calc->arena, sizeof(uint16_t) * (size_t)(count < 1 ? 1 : count), 8);
+    d = luma_arena_alloc_aligned(calc->arena, sizeof(uint16_t) * (size_t)(count < 1 ? 1 : count),
+                                 8);
     if (d == NULL) {
         calc->failed = true;
         return NULL;

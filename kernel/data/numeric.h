@@ -10,13 +10,13 @@
 
 #include <lumadb/host/data.h>
 
-#define LKI_NUM_BASE          10000
-#define LKI_NUM_DIGIT_DECS    4
-#define LKI_NUM_DSCALE_MAX    16383
-#define LKI_NUM_DISPLAY_MAX   1000 /* digits after the point that a result is given by itself */
-#define LKI_NUM_SIG_MIN       16   /* significant digits of a quotient at least */
-#define LKI_NUM_WEIGHT_MAX    32767
-#define LKI_NUM_HEADER_BYTES  6
+#define LKI_NUM_BASE             10000
+#define LKI_NUM_DIGIT_DECS       4
+#define LKI_NUM_DSCALE_MAX       16383
+#define LKI_NUM_DISPLAY_MAX      1000 /* digits after the point that a result is given by itself */
+#define LKI_NUM_SIG_MIN          16   /* significant digits of a quotient at least */
+#define LKI_NUM_WEIGHT_MAX       32767
+#define LKI_NUM_HEADER_BYTES     6
 #define LKI_NUM_RESULT_SCALE_MAX 2000
 
 enum lki_num_kind {
@@ -104,7 +104,8 @@ enum lki_parse lki_num_parse(struct lki_calc *calc, const char *text, size_t byt
 enum lki_parse lki_num_parse_i128(const char *text, size_t bytes, int32_t scale, luma_i128 *out);
 size_t lki_num_text_bound(const struct luma_str *str);
 size_t lki_num_text_write(const struct luma_str *str, char *out);
-size_t lki_num_text_write_i128(luma_i128 v, int32_t scale, char *out); /* at most 48 bytes + scale */
+size_t lki_num_text_write_i128(luma_i128 v, int32_t scale,
+                               char *out); /* at most 48 bytes + scale */
 size_t lki_num_text_write_i64(int64_t v, int32_t scale, char *out);
 
 #endif

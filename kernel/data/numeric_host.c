@@ -1,9 +1,9 @@
 /* data/numeric_host.c - numbers in the variable form, as host/data.h offers them. */
-#include "data/data_priv.h"
-#include "data/numeric.h"
-
 #include <math.h>
 #include <stdio.h>
+
+#include "data/data_priv.h"
+#include "data/numeric.h"
 
 static luma_rc
 store(struct luma_ctx *ctx, struct lki_calc *calc, const struct lki_num *num, struct luma_str *out)

@@ -4,9 +4,9 @@
  * The number of decimals of a result follows PostgreSQL's rules; the value is computed with guard
  * digits and rounded once.
  */
-#include "data/numeric.h"
-
 #include <math.h>
+
+#include "data/numeric.h"
 
 static struct lki_num
 from_int(struct lki_calc *calc, int64_t v)

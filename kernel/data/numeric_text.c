@@ -1,8 +1,8 @@
 /* data/numeric_text.c - decimal numbers in text: parsing, and PostgreSQL's output. */
-#include "data/numeric.h"
-
 #include <ctype.h>
 #include <strings.h>
+
+#include "data/numeric.h"
 
 static inline bool
 is_digit(char c)
@@ -32,8 +32,8 @@ eight_digits(const char *p, uint32_t *out)
     uint64_t v;
 
     memcpy(&v, p, 8);
-    if (((v & 0xf0f0f0f0f0f0f0f0) |
-         (((v + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) != 0x3333333333333333)
+    if (((v & 0xf0f0f0f0f0f0f0f0) | (((v + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) !=
+        0x3333333333333333)
         return false;
     v = (v & 0x0f0f0f0f0f0f0f0f) * 2561 >> 8;
     v = (v & 0x00ff00ff00ff00ff) * 6553601 >> 16;

@@ -1,11 +1,11 @@
 /* data/text_in.c - one value from its text, with PostgreSQL's rules and errors. */
 #include "data/text_in.h"
 
-#include "data/calendar.h"
-#include "data/float.h"
-
 #include <stdio.h>
 #include <strings.h>
+
+#include "data/calendar.h"
+#include "data/float.h"
 
 static inline bool
 is_space(char c)
@@ -27,7 +27,8 @@ trimmed(struct luma_slice text)
 static int
 shown(struct luma_slice text)
 {
-    return (int)(text.bytes > 200 ? lki_utf8_prefix((const char *)text.data, 200, 100) : text.bytes);
+    return (int)(text.bytes > 200 ? lki_utf8_prefix((const char *)text.data, 200, 100)
+                                  : text.bytes);
 }
 
 luma_rc
@@ -102,8 +103,8 @@ int_from(struct luma_ctx *ctx, struct luma_type type, struct luma_slice text,
     const char *name = lk_data_type_info(luma_type((enum luma_type_id)type.id))->sql_name;
     int64_t v = 0;
 
-    switch (lki_int_parse((const char *)text.data, text.bytes, limits[which].min,
-                          limits[which].max, &v)) {
+    switch (lki_int_parse((const char *)text.data, text.bytes, limits[which].min, limits[which].max,
+                          &v)) {
     case LKI_PARSE_OK:
         break;
     case LKI_PARSE_RANGE:
@@ -167,9 +168,9 @@ float_from(struct luma_ctx *ctx, struct luma_type type, struct luma_slice text,
            struct luma_value *out)
 {
     bool single = type.id == LUMA_TYPE_FLOAT4;
-    enum lki_parse result =
-        single ? lki_float4_parse((const char *)text.data, text.bytes, &out->f32)
-               : lki_float8_parse((const char *)text.data, text.bytes, &out->f64);
+    enum lki_parse result = single
+                                ? lki_float4_parse((const char *)text.data, text.bytes, &out->f32)
+                                : lki_float8_parse((const char *)text.data, text.bytes, &out->f64);
 
     if (result == LKI_PARSE_RANGE)
         return LUMA_FAIL(ctx, LUMA_E_RANGE, "\"%.*s\" is out of range for type %s", shown(text),
@@ -260,8 +261,8 @@ datetime_from(struct luma_ctx *ctx, struct luma_type type, const struct luma_for
         lki_datetime_parse(kind, format, (const char *)text.data, text.bytes, &v, NULL);
 
     if (error != LKI_DT_OK)
-        return datetime_error(ctx, error, lk_data_type_info(luma_type((enum luma_type_id)type.id))->sql_name,
-                              text);
+        return datetime_error(
+            ctx, error, lk_data_type_info(luma_type((enum luma_type_id)type.id))->sql_name, text);
     if (kind == LKI_DT_DATE)
         out->i32 = (int32_t)v;
     else
@@ -341,8 +342,7 @@ bytea_hex(struct luma_ctx *ctx, struct luma_slice text, uint8_t *bytes, size_t *
         if (high < 0)
             return LUMA_FAIL(ctx, LUMA_E_INVALID, "invalid hexadecimal digit: \"%c\"", *p);
         if (p + 1 == end)
-            return LUMA_FAIL(ctx, LUMA_E_INVALID,
-                             "invalid hexadecimal data: odd number of digits");
+            return LUMA_FAIL(ctx, LUMA_E_INVALID, "invalid hexadecimal data: odd number of digits");
         low = hex_digit(p[1]);
         if (low < 0)
             return LUMA_FAIL(ctx, LUMA_E_INVALID, "invalid hexadecimal digit: \"%c\"", p[1]);
@@ -402,10 +402,9 @@ lki_text_fit(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type ty
         size_t keep = lki_utf8_prefix(p, bytes, limit);
         for (size_t i = keep; i < bytes; i++)
             if (p[i] != ' ')
-                return LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22001", "value too long for type %s(%d)",
-                                     type.id == LUMA_TYPE_BPCHAR ? "character"
-                                                                 : "character varying",
-                                     type.mod);
+                return LUMA_FAIL_SQL(
+                    ctx, LUMA_E_DATA, "22001", "value too long for type %s(%d)",
+                    type.id == LUMA_TYPE_BPCHAR ? "character" : "character varying", type.mod);
         bytes = keep;
     }
     if (type.id == LUMA_TYPE_BPCHAR && type.mod > 0) {
@@ -529,8 +528,8 @@ lk_data_from_text(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_ty
         rc = lki_text_fit(ctx, arena, type, text, &v.str);
         break;
     case LUMA_TYPE_NAME:
-        v.str = luma_str_make((const char *)text.data,
-                              (uint32_t)(text.bytes > 63 ? 63 : text.bytes));
+        v.str =
+            luma_str_make((const char *)text.data, (uint32_t)(text.bytes > 63 ? 63 : text.bytes));
         break;
     case LUMA_TYPE_CHAR1:
         v.str = luma_str_make((const char *)text.data, text.bytes > 1 ? 1 : (uint32_t)text.bytes);

@@ -1,11 +1,10 @@
 /* data/text_out.c - values as text, byte for byte as PostgreSQL prints them. */
-#include "data/data_priv.h"
+#include <stdio.h>
 
 #include "data/calendar.h"
+#include "data/data_priv.h"
 #include "data/float.h"
 #include "data/json/doc.h"
-
-#include <stdio.h>
 
 static const char two_digits[201] =
     "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"

@@ -1,20 +1,20 @@
 /* data/types.c - the types: oids, names, categories, as PostgreSQL's pg_type has them. */
-#include "data/data_priv.h"
-
 #include <stdio.h>
 #include <strings.h>
 
-#define TYPE(id_, oid_, array_, len_, cat_, pref_, byval_, align_, name_, sql_)                    \
-    {                                                                                              \
-        .type = {LUMA_TYPE_##id_, 0, 0, -1}, .oid = (oid_), .array_oid = (array_),                 \
-        .typlen = (len_), .category = (cat_), .preferred = (pref_), .typbyval = (byval_),          \
-        .align = (align_), .name = (name_), .sql_name = (sql_)                                     \
+#include "data/data_priv.h"
+
+#define TYPE(id_, oid_, array_, len_, cat_, pref_, byval_, align_, name_, sql_)           \
+    {                                                                                     \
+        .type = {LUMA_TYPE_##id_, 0, 0, -1}, .oid = (oid_), .array_oid = (array_),        \
+        .typlen = (len_), .category = (cat_), .preferred = (pref_), .typbyval = (byval_), \
+        .align = (align_), .name = (name_), .sql_name = (sql_)                            \
     }
-#define ARRAY(id_, oid_, align_, name_, sql_)                                                      \
-    {                                                                                              \
-        .type = {LUMA_TYPE_ARRAY, LUMA_TYPE_##id_, 0, -1}, .oid = (oid_), .array_oid = 0,          \
-        .typlen = -1, .category = 'A', .preferred = false, .typbyval = false, .align = (align_),   \
-        .name = (name_), .sql_name = (sql_)                                                        \
+#define ARRAY(id_, oid_, align_, name_, sql_)                                                    \
+    {                                                                                            \
+        .type = {LUMA_TYPE_ARRAY, LUMA_TYPE_##id_, 0, -1}, .oid = (oid_), .array_oid = 0,        \
+        .typlen = -1, .category = 'A', .preferred = false, .typbyval = false, .align = (align_), \
+        .name = (name_), .sql_name = (sql_)                                                      \
     }
 
 static const struct luma_type_info types[] = {
@@ -90,8 +90,8 @@ static const struct luma_type_info types[] = {
 static const struct {
     const char *alias, *name;
 } aliases[] = {
-    {"int", "int4"},        {"decimal", "numeric"}, {"dec", "numeric"}, {"float", "float8"},
-    {"double", "float8"},   {"string", "text"},     {"nchar", "bpchar"}, {"char varying", "varchar"},
+    {"int", "int4"},      {"decimal", "numeric"}, {"dec", "numeric"},  {"float", "float8"},
+    {"double", "float8"}, {"string", "text"},     {"nchar", "bpchar"}, {"char varying", "varchar"},
 };
 
 const struct luma_type_info *

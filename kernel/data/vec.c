@@ -1,9 +1,8 @@
 /* data/vec.c - values and vectors: getting, setting, copying, comparing, numeric forms. */
-#include "data/data_priv.h"
+#include <math.h>
 
 #include "data/calendar.h"
-
-#include <math.h>
+#include "data/data_priv.h"
 
 struct luma_vec
 lki_value_vec(const struct luma_value *value)
@@ -134,7 +133,8 @@ lk_data_vec_const(struct luma_arena *arena, const struct luma_value *value, stru
 }
 
 static void
-copy_width(const struct luma_vec *vec, const uint16_t *sel, uint32_t rows, uint32_t width, void *out)
+copy_width(const struct luma_vec *vec, const uint16_t *sel, uint32_t rows, uint32_t width,
+           void *out)
 {
     const uint8_t *base = (const uint8_t *)(vec->form == LUMA_VEC_DICT ? vec->dict : vec)->data;
 
@@ -142,8 +142,8 @@ copy_width(const struct luma_vec *vec, const uint16_t *sel, uint32_t rows, uint3
         memcpy(out, base, (size_t)rows * width);
         return;
     }
-#define COPY_AS(type_)                                                                             \
-    for (uint32_t k = 0; k < rows; k++)                                                            \
+#define COPY_AS(type_)                  \
+    for (uint32_t k = 0; k < rows; k++) \
     ((type_ *)out)[k] = ((const type_ *)base)[luma_vec_index(vec, sel == NULL ? k : sel[k])]
     switch (width) {
     case 1:
@@ -355,9 +355,9 @@ numeric_str_at(const struct luma_vec *vec, const void *at, uint8_t bytes[32])
 
     if (vec->phys == LUMA_PHYS_STR)
         return *(const struct luma_str *)at;
-    num = lki_num_of_i128(
-        vec->phys == LUMA_PHYS_I64 ? *(const int64_t *)at : *(const luma_i128 *)at, vec->scale,
-        digits);
+    num =
+        lki_num_of_i128(vec->phys == LUMA_PHYS_I64 ? *(const int64_t *)at : *(const luma_i128 *)at,
+                        vec->scale, digits);
     return lki_num_str_in(&num, bytes);
 }
 
@@ -368,9 +368,9 @@ compare_numeric(const struct luma_vec *a, const void *pa, const struct luma_vec 
     struct luma_str sa, sb;
 
     if (a->phys != LUMA_PHYS_STR && b->phys != LUMA_PHYS_STR && a->scale == b->scale)
-        return compare_i128(a->phys == LUMA_PHYS_I64 ? *(const int64_t *)pa : *(const luma_i128 *)pa,
-                            b->phys == LUMA_PHYS_I64 ? *(const int64_t *)pb
-                                                     : *(const luma_i128 *)pb);
+        return compare_i128(
+            a->phys == LUMA_PHYS_I64 ? *(const int64_t *)pa : *(const luma_i128 *)pa,
+            b->phys == LUMA_PHYS_I64 ? *(const int64_t *)pb : *(const luma_i128 *)pb);
     sa = numeric_str_at(a, pa, ba);
     sb = numeric_str_at(b, pb, bb);
     return lki_num_compare_str(&sa, &sb);

@@ -4,14 +4,14 @@
  * A zone is read once and kept for the life of the process in a list that only grows; readers take
  * no lock. Two threads that load the same zone at once leave a harmless twin.
  */
-#include "data/calendar.h"
-#include "data/data_priv.h"
-#include "data/zone_file.h"
-
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+
+#include "data/calendar.h"
+#include "data/data_priv.h"
+#include "data/zone_file.h"
 
 #define ABBREV_BYTES        16
 #define ZONE_FILE_BYTES_MAX 65536
@@ -48,18 +48,18 @@ static const struct {
     int32_t minutes;
     bool dst;
 } abbrevs[] = {
-    {"utc", 0, false},    {"gmt", 0, false},    {"z", 0, false},      {"zulu", 0, false},
-    {"ut", 0, false},     {"uct", 0, false},    {"wet", 0, false},    {"west", 60, true},
-    {"bst", 60, true},    {"cet", 60, false},   {"cest", 120, true},  {"met", 60, false},
-    {"mest", 120, true},  {"eet", 120, false},  {"eest", 180, true},  {"msk", 180, false},
-    {"msd", 240, true},   {"ist", 120, false},  {"idt", 180, true},   {"sast", 120, false},
-    {"est", -300, false}, {"edt", -240, true},  {"cst", -360, false}, {"cdt", -300, true},
-    {"mst", -420, false}, {"mdt", -360, true},  {"pst", -480, false}, {"pdt", -420, true},
+    {"utc", 0, false},     {"gmt", 0, false},    {"z", 0, false},      {"zulu", 0, false},
+    {"ut", 0, false},      {"uct", 0, false},    {"wet", 0, false},    {"west", 60, true},
+    {"bst", 60, true},     {"cet", 60, false},   {"cest", 120, true},  {"met", 60, false},
+    {"mest", 120, true},   {"eet", 120, false},  {"eest", 180, true},  {"msk", 180, false},
+    {"msd", 240, true},    {"ist", 120, false},  {"idt", 180, true},   {"sast", 120, false},
+    {"est", -300, false},  {"edt", -240, true},  {"cst", -360, false}, {"cdt", -300, true},
+    {"mst", -420, false},  {"mdt", -360, true},  {"pst", -480, false}, {"pdt", -420, true},
     {"akst", -540, false}, {"akdt", -480, true}, {"hst", -600, false}, {"ast", -240, false},
-    {"adt", -180, true},  {"nst", -210, false}, {"ndt", -150, true},  {"jst", 540, false},
-    {"kst", 540, false},  {"hkt", 480, false},  {"sgt", 480, false},  {"awst", 480, false},
-    {"acst", 570, false}, {"acdt", 630, true},  {"aest", 600, false}, {"aedt", 660, true},
-    {"nzst", 720, false}, {"nzdt", 780, true},  {"brt", -180, false}, {"art", -180, false},
+    {"adt", -180, true},   {"nst", -210, false}, {"ndt", -150, true},  {"jst", 540, false},
+    {"kst", 540, false},   {"hkt", 480, false},  {"sgt", 480, false},  {"awst", 480, false},
+    {"acst", 570, false},  {"acdt", 630, true},  {"aest", 600, false}, {"aedt", 660, true},
+    {"nzst", 720, false},  {"nzdt", 780, true},  {"brt", -180, false}, {"art", -180, false},
 };
 
 static struct luma_zone *

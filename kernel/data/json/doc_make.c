@@ -1,7 +1,6 @@
 /* data/json/doc_make.c - documents and JSON text from values and from other documents. */
-#include "data/json/doc.h"
-
 #include "data/calendar.h"
+#include "data/json/doc.h"
 
 static luma_rc
 no_memory(struct luma_ctx *ctx)
@@ -31,8 +30,8 @@ sort_names(const struct luma_slice *names, uint32_t *order, uint32_t *spare, uin
 
 static luma_rc
 make_container(struct luma_ctx *ctx, struct luma_arena *arena, enum lki_doc_kind kind,
-               const struct luma_slice *names, const struct luma_slice *docs,
-               const uint32_t *order, uint32_t count, struct luma_str *out)
+               const struct luma_slice *names, const struct luma_slice *docs, const uint32_t *order,
+               uint32_t count, struct luma_str *out)
 {
     uint8_t *bytes, *name_ends, *value_ends, *name_at, *value_at;
     size_t names_bytes = 0, values_bytes = 0;
@@ -341,6 +340,6 @@ lk_data_json_from_value(struct luma_ctx *ctx, struct luma_arena *arena,
         return no_memory(ctx);
     if (number) /* NaN and the infinities go in quotes */
         number = (text[0] >= '0' && text[0] <= '9') || (text[0] == '-' && text[1] != 'I');
-    return json_text(ctx, arena, text, strlen(text),
-                     !number && value->type.id != LUMA_TYPE_JSONB, out);
+    return json_text(ctx, arena, text, strlen(text), !number && value->type.id != LUMA_TYPE_JSONB,
+                     out);
 }

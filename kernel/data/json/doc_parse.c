@@ -5,9 +5,9 @@
  * before children, so that sizes add up when a container closes and one walk over the nodes writes
  * the result.
  */
-#include "data/json/doc.h"
-
 #include <stdio.h>
+
+#include "data/json/doc.h"
 
 struct node {
     uint8_t kind;
@@ -64,8 +64,7 @@ fail_with(struct parser *ps, luma_rc rc, const char *sqlstate, const char *reaso
 static inline void
 skip_space(struct parser *ps)
 {
-    while (ps->p < ps->end &&
-           (*ps->p == ' ' || *ps->p == '\n' || *ps->p == '\t' || *ps->p == '\r'))
+    while (ps->p < ps->end && (*ps->p == ' ' || *ps->p == '\n' || *ps->p == '\t' || *ps->p == '\r'))
         ps->p++;
 }
 
@@ -123,6 +122,8 @@ unescape_unicode(struct parser *ps, const char *p, char **out)
     if (!hex_four(ps, p, &c))
         return NULL;
     p += 4;
+    if (ps->arena == NULL) /* json keeps what is written, pairs or not */
+        return p;
     if (c >= 0xd800 && c < 0xdc00) {
         if (ps->end - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex_four(ps, p + 2, &low) ||
             low < 0xdc00 || low > 0xdfff) {
@@ -382,7 +383,8 @@ sort_members(struct parser *ps, struct node *object)
     /* Merge sort keeps equal names in the order of the text. */
     for (uint32_t run = 1; run < n; run *= 2)
         for (uint32_t low = 0; low < n; low += 2 * run) {
-            uint32_t mid = low + run < n ? low + run : n, high = low + 2 * run < n ? low + 2 * run : n;
+            uint32_t mid = low + run < n ? low + run : n,
+                     high = low + 2 * run < n ? low + 2 * run : n;
             uint32_t a = low, b = mid, *merged = order + object->count;
             for (uint32_t k = low; k < high; k++) {
                 bool left = b >= high;
@@ -514,7 +516,8 @@ parse_values(struct parser *ps)
         const char *name = NULL;
         uint32_t name_bytes = 0, at;
         skip_space(ps);
-        if (open != 0 && ps->nodes[open].kind == LKI_DOC_OBJECT && !take_name(ps, &name, &name_bytes))
+        if (open != 0 && ps->nodes[open].kind == LKI_DOC_OBJECT &&
+            !take_name(ps, &name, &name_bytes))
             return false;
         if (ps->p >= ps->end)
             return fail(ps, ps->p, NULL);

@@ -1,7 +1,6 @@
 /* data/json/doc_read.c - reading binary documents: fields, elements, order, containment. */
-#include "data/json/doc.h"
-
 #include "base/base.h"
+#include "data/json/doc.h"
 
 static inline uint32_t
 end_at(const uint8_t *ends, uint8_t width, uint32_t i)
@@ -305,8 +304,7 @@ lki_doc_number_compare(struct luma_slice a, struct luma_slice b)
     return lki_num_compare_str(&sa, &sb);
 }
 
-static int
-compare_at(struct luma_slice a, struct luma_slice b, int depth);
+static int compare_at(struct luma_slice a, struct luma_slice b, int depth);
 
 static int
 compare_containers(struct luma_slice a, struct luma_slice b, int depth)
@@ -366,7 +364,8 @@ lk_data_doc_compare(struct luma_slice a, struct luma_slice b)
 {
     int ra = rank_of(lki_doc_kind(a)), rb = rank_of(lki_doc_kind(b));
 
-    /* At the top a scalar counts as an array of one element, below a real one of the same length. */
+    /* At the top a scalar counts as an array of one element, below a real one of the same length.
+     */
     if (ra < 4 && rb == 4)
         return lk_data_doc_count(b) == 0 ? 1 : -1;
     if (rb < 4 && ra == 4)
@@ -518,9 +517,9 @@ valid_at(struct luma_slice doc, int depth)
         if (!lki_doc_value_at(&view, i, &part) || !valid_at(part, depth + 1))
             return false;
     }
-    return view.count == 0 ? view.values_bytes == 0
-                           : end_at(view.value_ends, view.width, view.count - 1) ==
-                                 view.values_bytes;
+    return view.count == 0
+               ? view.values_bytes == 0
+               : end_at(view.value_ends, view.width, view.count - 1) == view.values_bytes;
 }
 
 bool

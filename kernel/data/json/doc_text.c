@@ -1,10 +1,9 @@
 /* data/json/doc_text.c - binary documents as JSON text, the way PostgreSQL prints jsonb. */
-#include "data/json/doc.h"
+#include <stdio.h>
 
 #include "data/calendar.h"
 #include "data/float.h"
-
-#include <stdio.h>
+#include "data/json/doc.h"
 
 size_t
 lki_json_string_bound(size_t bytes)
@@ -132,7 +131,8 @@ put_scalar(char *p, struct luma_slice doc)
     case LUMA_TYPE_TEXT:
         return p + lki_json_string_write(luma_str_data(&v.str), v.str.bytes, p);
     default: {
-        struct luma_vec vec = {.type = v.type, .phys = v.phys, .form = LUMA_VEC_CONST, .data = &v.b};
+        struct luma_vec vec = {
+            .type = v.type, .phys = v.phys, .form = LUMA_VEC_CONST, .data = &v.b};
         *p++ = '"';
         if (v.type.id == LUMA_TYPE_BYTEA)
             *p++ = '\\'; /* \x becomes \\x */
