@@ -56,7 +56,8 @@ lk_lock_rank_pop(enum lk_lock_id id)
         held_count--;
         return;
     }
-    LK_ASSERT(!"a lock is given back that is not held");
+    bool lock_was_held = false;
+    LK_ASSERT(lock_was_held);
 }
 
 uint32_t

@@ -164,6 +164,16 @@ lk_conf_enabled(const struct lk_conf *conf, const char *section)
 }
 
 const char *
+lk_conf_peek_path(struct lk_conf *conf, const char *section, const char *key)
+{
+    const struct lk_conf_doc *doc;
+    const struct lk_conf_entry *e = lki_find(conf, section, key, &doc);
+    struct luma_conf_item item = {.type = LUMA_CONF_TYPE_PATH, .name = key};
+    const char *path = NULL, *why;
+    return e != NULL && lki_fill(conf->arena, &item, e, doc, &path, &why) ? path : NULL;
+}
+
+const char *
 lk_conf_origin(const struct lk_conf *conf, const char *section, const char *key)
 {
     const struct lk_conf_doc *doc;
@@ -350,7 +360,7 @@ check_absent(struct lk_conf *conf)
             for (const struct lk_conf_table *t = doc->tables; t != NULL && line == 0; t = t->next)
                 line = strcmp(t->path, s->name) == 0 ? t->line : 0;
             for (const struct lk_conf_entry *e = doc->entries; e != NULL && line == 0; e = e->next)
-                line = key_in(e->path, s->name) != NULL ? LK_MAX(e->line, 1) : 0;
+                line = section_of(conf, e->path) == s ? LK_MAX(e->line, 1) : 0;
             if (line > 0)
                 add_problem(conf, LUMA_LOG_INFO,
                             "%s: [%s] has no effect: no loaded module has this section",

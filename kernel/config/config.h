@@ -106,6 +106,10 @@ LUMA_NODISCARD luma_rc lk_conf_add_section(struct lk_conf *conf, const char *nam
                                            const struct luma_conf_item *items, size_t bytes,
                                            uint32_t flags);
 
+/* A text key before schemas are known; relative paths start at the file that sets it. NULL: not
+ * set. */
+const char *lk_conf_peek_path(struct lk_conf *conf, const char *section, const char *key);
+
 /* Effective `enabled` of a section; true when nobody sets it. */
 bool lk_conf_enabled(const struct lk_conf *conf, const char *section);
 

@@ -55,6 +55,9 @@ struct luma_host_services {
     void *(*state_of)(const struct luma_head *table);
     /* Visits every module that was configured, running or not. */
     void (*each_module)(void (*fn)(void *arg, const struct luma_service_info *info), void *arg);
+    /* The configuration in force of the module offering `table` (what init and reload were given);
+     * NULL: it has none. */
+    const void *(*conf_of)(const struct luma_head *table);
 };
 
 #endif

@@ -1,0 +1,104 @@
+/*
+ * main/main.c - the `lumadb` program, which answers to `tdbplus` too.
+ *
+ * Exit status: 0 success; 1 failure, said on stderr; 2 a mistake in the command line.
+ */
+#include <stdio.h>
+
+#include "main/main_priv.h"
+
+static const char help_program[] =
+    "usage: lumadb COMMAND [OPTION]...\n"
+    "\n"
+    "LumaDB keeps documents, tables, metrics, logs, vectors and text in one transactional store.\n"
+    "\n"
+    "  server    run the server in the foreground\n"
+    "  modules   list modules, or judge one: modules --check FILE.so\n"
+    "  config    print every effective setting and where it comes from\n"
+    "\n"
+    "  --version  print the version\n"
+    "  --help     this; COMMAND --help says more\n";
+
+#define HELP_COMMON                                                               \
+    "  --config FILE            configuration, TOML or (by its ending) YAML\n"    \
+    "                           (default " LK_CONFIG_FILE ", if it is there)\n"   \
+    "  --conf-dir DIR           one file per module, <kind>-<name>.conf\n"        \
+    "  --data DIR               data folder: --set general.data_dir=DIR\n"        \
+    "  --module-dir DIR         shared objects: --set general.module_dir=DIR\n"   \
+    "  --set SECTION.KEY=VALUE  one setting, before all files; may be repeated\n" \
+    "  --help                   this\n"
+
+static const char help_server[] =
+    "usage: lumadb server [OPTION]...\n"
+    "\n"
+    "Opens the data folder, recovers what an earlier run left in its log, starts the modules that\n"
+    "have a file in conf.d, and serves until it is told to stop.\n"
+    "\n"
+    "  --check                  validate configuration and modules, start nothing\n" HELP_COMMON
+    "\n"
+    "SIGTERM, SIGINT  no new connections, running statements may finish; a second one stops at "
+    "once\n"
+    "SIGHUP           read the configuration again, reopen the log file\n";
+
+static const char help_modules[] =
+    "usage: lumadb modules [OPTION]...\n"
+    "       lumadb modules --check FILE.so\n"
+    "\n"
+    "Lists the modules that would be loaded: file, kind, name, version, state, services offered "
+    "and\n"
+    "needed, settings. With --check, judges one shared object: its descriptor, then the "
+    "conformance\n"
+    "run of its kind; one line per test, exit status 0 only if all passed.\n"
+    "\n"
+    "  --check FILE.so          judge this object\n" HELP_COMMON;
+
+static const char help_config[] =
+    "usage: lumadb config [OPTION]...\n"
+    "       lumadb config --template KIND-NAME\n"
+    "\n"
+    "Prints every effective setting as TOML, with its origin in a comment. With --template, prints "
+    "the\n"
+    "file of conf.d for a module: every key commented out, with default, range and meaning.\n"
+    "\n"
+    "  --template KIND-NAME     print this module's conf.d file\n" HELP_COMMON;
+
+static const struct {
+    const char *name;
+    const char *help;
+    int (*run)(const struct lki_options *options);
+} commands[] = {
+    {"server", help_server, lki_cmd_server},
+    {"modules", help_modules, lki_cmd_modules},
+    {"config", help_config, lki_cmd_config},
+};
+
+static int
+run_command(size_t index, int argc, char **argv)
+{
+    struct lki_options options;
+    if (!lki_options_parse(argc, argv, commands[index].help, &options))
+        return EXIT_USAGE;
+    if (options.help) {
+        fputs(commands[index].help, stdout);
+        return EXIT_OK;
+    }
+    return commands[index].run(&options);
+}
+
+int
+main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "--help";
+    for (size_t i = 0; i < LUMA_COUNTOF(commands); i++)
+        if (strcmp(command, commands[i].name) == 0)
+            return run_command(i, argc - 1, argv + 1);
+    if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
+        printf("LumaDB %s (module ABI %d.%d)\n", LUMA_VERSION, LUMA_ABI_MAJOR, LUMA_ABI_MINOR);
+        return EXIT_OK;
+    }
+    bool asked = argc > 1 && (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0);
+    if (!asked && argc > 1)
+        fprintf(stderr, "lumadb: no command \"%s\"\n\n", command);
+    fputs(help_program, asked ? stdout : stderr);
+    return asked ? EXIT_OK : EXIT_USAGE;
+}

@@ -1,0 +1,85 @@
+/* main/main_priv.h - the subcommands of the program and what they share. */
+#ifndef LK_MAIN_MAIN_PRIV_H
+#define LK_MAIN_MAIN_PRIV_H
+
+#include "config/config.h"
+#include "host/host.h"
+#include "io/io.h"
+#include "sched/sched.h"
+
+/* Exit statuses. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define SETS_MAX 256
+
+/* What all subcommands understand. */
+struct lki_options {
+    const char *config_file; /* NULL: the default one, if it is there */
+    const char *conf_dir;
+    const char *sets[SETS_MAX]; /* section.key=value */
+    size_t sets_count;
+    bool check;
+    const char *check_file;    /* modules --check FILE */
+    const char *template_name; /* config --template KIND-NAME */
+    bool help;
+    const char **rest; /* arguments that are no options, NULL terminated */
+    int rest_count;
+};
+
+/* [general] */
+struct lki_general {
+    const char *data_dir;
+    const char *module_dir;
+    const char *log_level;
+    const char *log_file;
+    const char *log_format;
+    int64_t shutdown_timeout;
+};
+
+/* [storage]; 0: chosen from the memory of the machine, or the store's own default. */
+struct lki_storage {
+    const char *durability;
+    int64_t async_flush;
+    int64_t memory_budget;
+    int64_t cache_size;
+    int64_t hot_tier_size;
+    int64_t wal_file_size;
+    int64_t checkpoint_wal_size;
+    int64_t checkpoint_interval;
+    const char *codec;
+};
+
+/* The structs in force; replaced by a reload, never changed. */
+struct lki_settings {
+    struct lk_conf *conf;
+    const struct lki_general *general;
+    const struct lki_storage *storage;
+    const struct lk_sched_conf *sched;
+    const struct lk_net_conf *tls;
+};
+
+/* Parses argv of a subcommand; on a mistake it has said so and EXIT_USAGE is to be returned. */
+bool lki_options_parse(int argc, char **argv, const char *usage, struct lki_options *out_options);
+
+/*
+ * Reads conf.d, the configuration file and --set, loads the modules' descriptors and resolves all.
+ * Problems are logged. LUMA_E_CONFIG: something is wrong with it.
+ */
+LUMA_NODISCARD luma_rc lki_settings_load(struct luma_ctx *ctx, const struct lki_options *options,
+                                         struct lki_settings *out_settings);
+/* Reads everything again and takes over what may change; what is wrong changes nothing. */
+void lki_settings_reload(const struct lki_options *options, struct lki_settings *settings);
+/* Level, format and file of messages. */
+LUMA_NODISCARD luma_rc lki_settings_apply_log(struct luma_ctx *ctx,
+                                              const struct lki_settings *settings);
+/* The tables of the kernel's parts. */
+const struct luma_host *lki_host_tables(void);
+
+/* What is behind the message of a context, on stderr. */
+int lki_complain(const struct luma_error *error);
+
+int lki_cmd_server(const struct lki_options *options);
+int lki_cmd_modules(const struct lki_options *options);
+int lki_cmd_config(const struct lki_options *options);
+
+#endif
