@@ -1,0 +1,25 @@
+-- json, jsonb, uuid, arrays.
+SELECT '{"b": 1, "a": [1, 2, {"c": null}], "b": 2}'::json, '{"b": 1, "a": [1, 2, {"c": null}], "b": 2}'::jsonb;
+SELECT '{"a": 1'::jsonb;
+SELECT '{"a": {"b": [10, 20]}}'::jsonb -> 'a' -> 'b' -> 1, '{"a": {"b": [10, 20]}}'::jsonb #>> '{a,b,0}', '{"a": "x"}'::jsonb ->> 'a', '[1,2]'::jsonb -> -1;
+SELECT '{"a": 1, "b": 2}'::jsonb @> '{"a": 1}', '{"a": 1}'::jsonb ? 'a', '{"a": 1}'::jsonb ?| array['x', 'a'], '[1, 2, 3]'::jsonb @> '[3, 1]';
+SELECT '{"a": 1}'::jsonb || '{"b": 2}', '{"a": 1, "b": 2}'::jsonb - 'a', '[1, 2, 3]'::jsonb - 0, '{"a": {"b": 1}}'::jsonb #- '{a,b}';
+SELECT jsonb_set('{"a": {"b": 1}}', '{a,b}', '5'), jsonb_typeof('[1]'), jsonb_array_length('[1, 2]'), jsonb_build_object('k', 1, 'l', array[1, 2]), to_jsonb('x'::text);
+SELECT key, value FROM jsonb_each('{"a": 1, "b": "x"}') ORDER BY key;
+SELECT jsonb_array_elements('[1, "a", null]');
+SELECT '1.50'::jsonb, '1e3'::jsonb, '"\u00e4\n"'::jsonb, '"\ud83d\ude00"'::jsonb, 'null'::jsonb, ' [ ] '::json;
+SELECT '{"a": 1}'::jsonb = '{"a": 1.0}'::jsonb, '[1, 2]'::jsonb < '[1, 3]'::jsonb;
+SELECT ('{"n": 5}'::jsonb ->> 'n')::int + 1, ('{"f": true}'::jsonb -> 'f')::boolean;
+CREATE TABLE docs (id int PRIMARY KEY, d jsonb);
+INSERT INTO docs SELECT i, jsonb_build_object('n', i, 'city', CASE i % 3 WHEN 0 THEN 'Rom' WHEN 1 THEN 'Bonn' ELSE NULL END, 'tags', array['t' || i % 4, 'all']) FROM generate_series(1, 500) i;
+SELECT d ->> 'city' AS city, count(*), sum((d ->> 'n')::int) FROM docs GROUP BY 1 ORDER BY 1 NULLS LAST;
+SELECT id FROM docs WHERE d @> '{"tags": ["t3"]}' AND (d ->> 'n')::int < 12 ORDER BY id;
+UPDATE docs SET d = d || '{"new": true}' WHERE id = 1 RETURNING d;
+SELECT jsonb_agg(id ORDER BY id), jsonb_object_agg(id, d -> 'n') FROM docs WHERE id < 4;
+SELECT 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid, '{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}'::uuid < 'b0000000-0000-0000-0000-000000000000'::uuid;
+SELECT 'not-a-uuid'::uuid;
+SELECT length(gen_random_uuid()::text), gen_random_uuid() <> gen_random_uuid();
+SELECT array[1, 2] || 3, array[1, 2] || array[3], array[1, 2, 3] @> array[2], array[1, 2] && array[2, 5], array_position(array['a', 'b'], 'b'), cardinality(array[1, 2]);
+SELECT array_append(array[1], 2), array_remove(array[1, 2, 1], 1), (array[1, 2, 3, 4])[2:3], array[array[1, 2], array[3, 4]];
+SELECT unnest(array[3, 1, 2]) AS n ORDER BY n;
+DROP TABLE docs;
