@@ -478,6 +478,12 @@ session_budget(struct luma_session *s)
     return s->budget;
 }
 
+static uint64_t
+session_idle_timeout_ns(const struct luma_session *s)
+{
+    return s->block == LUMA_BLOCK_IDLE ? s->idle_ns : s->idle_block_ns;
+}
+
 const struct luma_host_session lk_session_host = {
     .head = {sizeof(struct luma_host_session), 1, 0},
     .open = session_open,
@@ -519,4 +525,5 @@ const struct luma_host_session lk_session_host = {
     .slot = session_slot,
     .arena = session_arena,
     .budget = session_budget,
+    .idle_timeout_ns = session_idle_timeout_ns,
 };

@@ -117,7 +117,7 @@ struct luma_session {
     struct lki_undo *undo;
     uint32_t undo_count, undo_room;
     struct luma_format format;
-    uint64_t statement_timeout_ns, lock_timeout_ns;
+    uint64_t statement_timeout_ns, lock_timeout_ns, idle_ns, idle_block_ns;
     bool lock_timeout_changed;
 
     /* Transaction. */

@@ -175,6 +175,10 @@ apply(struct luma_session *s, uint32_t index)
         s->lock_timeout_ns = (uint64_t)lki_setting_int(def, value) * 1000000u;
         s->lock_timeout_changed = true;
     }
+    if (index == LKI_SET_IDLE_SESSION_TIMEOUT)
+        s->idle_ns = (uint64_t)lki_setting_int(def, value) * 1000000u;
+    if (index == LKI_SET_IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
+        s->idle_block_ns = (uint64_t)lki_setting_int(def, value) * 1000000u;
     if (index == LKI_SET_APPLICATION_NAME) {
         lk_mutex_lock(&s->lock);
         strncpy(s->application, value, sizeof(s->application) - 1);

@@ -139,6 +139,9 @@ struct luma_host_session {
     void **(*slot)(struct luma_session *session, const void *owner, void (*fini)(void *content));
     struct luma_arena *(*arena)(struct luma_session *session);   /* session lifetime */
     struct luma_budget *(*budget)(struct luma_session *session); /* of its statements */
+    /* Longest silence now: idle_in_transaction_session_timeout inside a block, else
+     * idle_session_timeout; 0: no limit. */
+    uint64_t (*idle_timeout_ns)(const struct luma_session *session);
 };
 
 #endif

@@ -90,6 +90,8 @@ struct luma_language {
     void (*named_drop)(struct luma_session *session, const char *name); /* NULL: all */
     /* SQL cursors as portals: the result of a DECLAREd cursor, or NULL. */
     struct luma_result *(*cursor_get)(struct luma_session *session, const char *name);
+    /* One more reference, given back with release: a portal outlives DEALLOCATE. */
+    void (*retain)(struct luma_stmt *stmt);
 };
 
 #define LUMA_QUERY_HEAD                                   \
