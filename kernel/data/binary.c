@@ -1,6 +1,6 @@
 /* data/binary.c - PostgreSQL's binary wire format. */
 #include "data/data_priv.h"
-#include "data/json/doc.h"
+#include "data/doc.h"
 
 static inline uint64_t
 get_be(const uint8_t *p, size_t bytes)

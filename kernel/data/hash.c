@@ -9,7 +9,7 @@
 #include "base/base.h"
 #include "data/calendar.h"
 #include "data/data_priv.h"
-#include "data/json/doc.h"
+#include "data/doc.h"
 
 #define NULL_HASH UINT64_C(0x9ae16a3b2f90404f)
 

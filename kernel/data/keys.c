@@ -20,7 +20,7 @@
 #include "base/ctx.h"
 #include "data/calendar.h"
 #include "data/data_priv.h"
-#include "data/json/doc.h"
+#include "data/doc.h"
 
 enum { MARK_NULL_FIRST = 1, MARK_VALUE = 2, MARK_NULL_LAST = 3 };
 enum {

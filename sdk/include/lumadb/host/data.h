@@ -18,8 +18,8 @@ struct luma_format {
     int8_t extra_float_digits;    /* default 1: shortest exact */
     const char *(*regname)(void *arg, enum luma_type_id id, uint32_t oid); /* regclass and kin */
     void *arg;
-    int64_t now_us;                 /* start of the transaction, for now() and 'today'; 0: the wall clock */
-    int64_t statement_us;           /* start of the statement; 0: the wall clock */
+    int64_t now_us;       /* start of the transaction: now(), 'today'; 0: not known */
+    int64_t statement_us; /* start of the statement; 0: not known */
 };
 
 struct luma_type_info {

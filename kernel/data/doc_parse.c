@@ -1,5 +1,5 @@
 /*
- * data/json/doc_parse.c - JSON text: checking it, and making binary documents of it.
+ * data/doc_parse.c - JSON text: checking it, and making binary documents of it.
  *
  * No recursion: open containers are a chain of nodes. Nodes lie in the order of the text, parents
  * before children, so that sizes add up when a container closes and one walk over the nodes writes
@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "data/json/doc.h"
+#include "data/doc.h"
 
 struct node {
     uint8_t kind;

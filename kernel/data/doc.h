@@ -1,5 +1,5 @@
 /*
- * data/json/doc.h - binary documents (jsonb), for the files of kernel/data.
+ * data/doc.h - binary documents (jsonb), for the files of kernel/data.
  *
  * A document is one head byte and a payload; its end is known from outside.
  *
@@ -17,8 +17,8 @@
  * Counts and ends take w bytes each; ends count from the start of the area of names or values.
  * Names are sorted by length, then bytes, so a field is found by binary search; names are unique.
  */
-#ifndef LKI_DATA_JSON_DOC_H
-#define LKI_DATA_JSON_DOC_H
+#ifndef LKI_DATA_DOC_H
+#define LKI_DATA_DOC_H
 
 #include "data/data_priv.h"
 

@@ -1,6 +1,6 @@
-/* data/json/doc_make.c - documents and JSON text from values and from other documents. */
+/* data/doc_make.c - documents and JSON text from values and from other documents. */
 #include "data/calendar.h"
-#include "data/json/doc.h"
+#include "data/doc.h"
 
 static luma_rc
 no_memory(struct luma_ctx *ctx)

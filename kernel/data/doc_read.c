@@ -1,6 +1,6 @@
-/* data/json/doc_read.c - reading binary documents: fields, elements, order, containment. */
+/* data/doc_read.c - reading binary documents: fields, elements, order, containment. */
 #include "base/base.h"
-#include "data/json/doc.h"
+#include "data/doc.h"
 
 static inline uint32_t
 end_at(const uint8_t *ends, uint8_t width, uint32_t i)

@@ -1,9 +1,9 @@
-/* data/json/doc_text.c - binary documents as JSON text, the way PostgreSQL prints jsonb. */
+/* data/doc_text.c - binary documents as JSON text, the way PostgreSQL prints jsonb. */
 #include <stdio.h>
 
 #include "data/calendar.h"
 #include "data/float.h"
-#include "data/json/doc.h"
+#include "data/doc.h"
 
 size_t
 lki_json_string_bound(size_t bytes)
