@@ -13,7 +13,7 @@ import urllib.request
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import BUILD, PROGRAM, free_port, run_tap  # noqa: E402
+from lumaserver import BUILD, PROGRAM, cannot_serve, free_port, run_tap  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(HERE, "manual.toml"), encoding="ascii") as manual:
@@ -316,8 +316,8 @@ def terminate_drains():
 
 
 if __name__ == "__main__":
-    if not os.access(PROGRAM, os.X_OK):
-        print(f"{PROGRAM} is not there")
+    if cannot_serve():
+        print(cannot_serve())
         sys.exit(77)
     sys.exit(run_tap([manual_is_accepted, data_dir_relative, log_level, postgres_port_and_enabled,
                       hosts, max_connections, rest_port_and_health, metrics_keys,

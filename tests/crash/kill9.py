@@ -13,7 +13,7 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import FULL, PROGRAM, QUICK, SEED, Server, run_tap  # noqa: E402
+from lumaserver import FULL, QUICK, SEED, Server, cannot_serve, run_tap  # noqa: E402
 
 CLIENTS = 8
 ROUNDS = 100 if FULL else 3 if QUICK else 12
@@ -129,7 +129,7 @@ def kill_nine():
 
 
 if __name__ == "__main__":
-    if not os.access(PROGRAM, os.X_OK):
-        print(f"{PROGRAM} is not there")
+    if cannot_serve():
+        print(cannot_serve())
         sys.exit(77)
     sys.exit(run_tap([kill_nine]))

@@ -14,7 +14,7 @@ import sys
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import BUILD, FULL, PROGRAM, SEED, Server, run_tap  # noqa: E402
+from lumaserver import BUILD, FULL, PROGRAM, SEED, Server, cannot_serve, run_tap  # noqa: E402
 
 RNG = random.Random(SEED)
 SERVER = Server()
@@ -337,8 +337,8 @@ def flipped_bit():
 
 def main():
     global WITNESS  # pylint: disable=global-statement
-    if not os.access(PROGRAM, os.X_OK):
-        print(f"{PROGRAM} is not there")
+    if cannot_serve():
+        print(cannot_serve())
         return 77
     try:
         SERVER.start()

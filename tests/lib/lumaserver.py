@@ -118,6 +118,15 @@ class Server:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def cannot_serve():
+    """Why there is nothing to test here; None when there is."""
+    if not os.access(PROGRAM, os.X_OK):
+        return f"{PROGRAM} is not there"
+    if not os.path.exists(os.path.join(BUILD, "conf.d", "frontend-pgwire.conf")):
+        return "frontend/pgwire is not built"
+    return None
+
+
 def run_tap(tests):
     """Run functions as TAP: each says something (printed), "SKIP why", or raises."""
     print(f"1..{len(tests)}", flush=True)

@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import PROGRAM, Server, run_tap, sanitized  # noqa: E402
+from lumaserver import Server, cannot_serve, run_tap, sanitized  # noqa: E402
 
 STARTUP_MS_MAX = 100
 IDLE_MIB_MAX = 64
@@ -144,8 +144,8 @@ def durability():
 
 
 def main():
-    if not os.access(PROGRAM, os.X_OK):
-        print(f"{PROGRAM} is not there")
+    if cannot_serve():
+        print(cannot_serve())
         return 77
     return run_tap([durability] if sanitized() else [start_up, idle_memory, durability])
 

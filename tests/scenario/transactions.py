@@ -10,7 +10,7 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import PROGRAM, Server, run_tap  # noqa: E402
+from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
 
 
 class Peer:
@@ -409,8 +409,8 @@ def serializable():
 
 
 def main():
-    if not PEER and not os.access(PROGRAM, os.X_OK):
-        print(f"{PROGRAM} is not there")
+    if not PEER and cannot_serve():
+        print(cannot_serve())
         return 77
     try:
         SERVER.start()

@@ -17,7 +17,7 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import BUILD, PROGRAM, SOURCE, free_port, run_tap, sanitized  # noqa: E402
+from lumaserver import BUILD, SOURCE, cannot_serve, free_port, run_tap, sanitized  # noqa: E402
 
 ROOT = tempfile.mkdtemp(prefix="lumadb-sdk.")
 STAGE = os.path.join(ROOT, "stage")
@@ -283,8 +283,8 @@ def bad_neighbours():
 
 
 def main():
-    if not os.access(PROGRAM, os.X_OK):
-        print(f"{PROGRAM} is not there")
+    if cannot_serve():
+        print(cannot_serve())
         return 77
     try:
         return run_tap([install, examples_build, guide_builds, conformance, examples_work,

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import PROGRAM, Server  # noqa: E402
+from lumaserver import Server, cannot_serve  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
@@ -91,8 +91,8 @@ def record(port):
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "--record":
         return record(int(sys.argv[2]))
-    if not os.access(PROGRAM, os.X_OK):
-        print(f"{PROGRAM} is not there")
+    if cannot_serve():
+        print(cannot_serve())
         return 77
     only = sys.argv[1:]
     number = failed = 0
