@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "sched/sched.h"
 #include "storage/cache/cache.h"
 
 #define BUCKETS      256
@@ -303,6 +304,7 @@ lk_object_read(struct luma_ctx *ctx, struct luma_object_reader *reader, void *bu
     if (offset > reader->bytes || bytes > reader->bytes - offset)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: %zu bytes at %llu lie beyond its end",
                          object->name, bytes, (unsigned long long)offset);
+    lk_sched_to_worker(); /* no event loop waits for a disk */
     return lk_io_read_exact(ctx, object->file, buf, bytes, offset);
 }
 

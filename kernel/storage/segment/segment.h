@@ -19,7 +19,8 @@
 struct lk_segment; /* open for reading, reference counted */
 struct lk_segment_writer;
 
-/* Kinds of codecs and encodings the store found among the modules, best choice first; immutable. */
+/* Codecs and encodings the store found among the modules. codec_preferred NULL: lz4 or else zstd;
+ * "none": chunks are stored as they are encoded. services NULL: the kernel's own only. */
 struct lk_formats;
 struct luma_host_services;
 LUMA_NODISCARD luma_rc lk_formats_load(struct luma_ctx *ctx,
@@ -27,6 +28,8 @@ LUMA_NODISCARD luma_rc lk_formats_load(struct luma_ctx *ctx,
                                        const char *codec_preferred,
                                        struct lk_formats **out_formats);
 void lk_formats_free(struct lk_formats *formats);
+/* The inner loops of the machine: the module's choice, or the kernel's own plain ones. */
+const struct luma_simd *lk_formats_simd(const struct lk_formats *formats);
 
 /* What the manifest keeps of a segment. */
 struct lk_segment_info {
@@ -44,7 +47,8 @@ LUMA_NODISCARD luma_rc lk_segment_write_begin(struct luma_ctx *ctx, struct lk_ob
                                               const struct lk_formats *formats,
                                               const struct luma_store_coll *def,
                                               struct lk_segment_writer **out_writer);
-/* Rows in ascending row id order across calls, columns as in def, all forms, sel honoured.
+/* Rows in ascending row id order across calls, columns as in def, all forms, sel honoured: rowids,
+ * begins and ends have one entry per row that counts, in their order.
  * rowids NULL: contiguous from rowid_base. begins NULL: all begin at `begin`; a bulk load writes
  * LK_COMMIT_OWN and the manifest entry tells the number when it is published. ends NULL: none. */
 LUMA_NODISCARD luma_rc lk_segment_write_append(struct luma_ctx *ctx,
@@ -57,6 +61,8 @@ LUMA_NODISCARD luma_rc lk_segment_write_append(struct luma_ctx *ctx,
 LUMA_NODISCARD luma_rc lk_segment_write_end(struct luma_ctx *ctx, struct lk_segment_writer *writer,
                                             struct lk_segment_info *out_info);
 void lk_segment_write_abort(struct lk_segment_writer *writer);
+/* How often the rows were merged: kept in the info. */
+void lk_segment_write_level(struct lk_segment_writer *writer, uint32_t level);
 size_t lk_segment_write_bytes(const struct lk_segment_writer *writer); /* memory held now */
 
 /* Begin commit number meaning "the commit that published this segment". */
@@ -71,16 +77,27 @@ void lk_segment_unref(struct lk_segment *segment);
 const struct lk_segment_info *lk_segment_info(const struct lk_segment *segment);
 uint32_t lk_segment_groups(const struct lk_segment *segment);
 uint32_t lk_segment_group_rows(const struct lk_segment *segment, uint32_t group);
+/* Segment row number of a group's first row. */
+uint32_t lk_segment_group_first(const struct lk_segment *segment, uint32_t group);
 /* Row number of a row id, or -1. O(1) when contiguous, else O(log n) (may pin the rowid chunk). */
 LUMA_NODISCARD luma_rc lk_segment_find(struct luma_ctx *ctx, struct lk_segment *segment,
                                        int64_t rowid, int64_t *out_row);
 /* Zone map and counts of a column over the whole segment. false: the segment lacks the column. */
 bool lk_segment_col_stats(const struct lk_segment *segment, uint32_t col_id,
                           struct luma_col_stats *out);
+/* The sketch behind stats.distinct: merge sketches of many segments before estimating. */
+#define LK_SEGMENT_SKETCH_BYTES 1024
+bool lk_segment_col_sketch(const struct lk_segment *segment, uint32_t col_id,
+                           uint8_t out_registers[LK_SEGMENT_SKETCH_BYTES]);
+void lk_sketch_merge(uint8_t *into, const uint8_t *from);
+double lk_sketch_estimate(const uint8_t *registers);
 /* Can any row of the group satisfy all of preds (cols are spec positions)? */
 bool lk_segment_group_may(const struct lk_segment *segment, uint32_t group,
                           const struct luma_scan_spec *spec);
 
+/* Row id of a segment row. */
+LUMA_NODISCARD luma_rc lk_segment_rowid(struct luma_ctx *ctx, struct lk_segment *segment,
+                                        uint32_t row, int64_t *out_rowid);
 /* One value: O(1) from the cached chunk. Columns the segment lacks give def's missing value. */
 LUMA_NODISCARD luma_rc lk_segment_get(struct luma_ctx *ctx, struct lk_segment *segment,
                                       uint32_t row, const struct luma_store_col *col,

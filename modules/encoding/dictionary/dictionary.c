@@ -278,7 +278,7 @@ dictionary_estimate(const struct luma_vec *vec, uint32_t rows, const struct luma
         *out_cost = 6; /* a window is codes; consumers work once a distinct value */
     } else {
         value = luma_phys_bytes((enum luma_phys)vec->phys);
-        *out_cost = 12;
+        *out_cost = 20; /* a gather a row: worth it where it saves more than a byte */
     }
     return sizeof(struct dictionary_header) + codes + value * stats->distinct;
 }

@@ -1,0 +1,464 @@
+/*
+ * storage/segment/cursor.c - a group in windows of 2048 rows.
+ *
+ * A window starts as bits of all its rows; the caller takes out what its snapshot must not see,
+ * predicates what they refuse, on encoded values as far as possible. Columns are decoded for what
+ * is left, lazy ones not before they are asked for. Chunks stay pinned until the cursor moves to
+ * another group, so strings and dictionaries of a batch need no copy.
+ */
+#include "storage/segment/segment_priv.h"
+
+#define WINDOW       LUMA_BATCH_ROWS
+#define WINDOW_WORDS (WINDOW / 64)
+
+struct column {
+    const struct luma_store_col *def;
+    int32_t at;                    /* in the segment, -1: it lacks the column */
+    const struct lki_chunk *chunk; /* NULL: missing */
+    struct lk_cache_block *block;  /* pinned, once met */
+    const struct lki_loaded *loaded;
+    uint8_t *buffer;       /* WINDOW values */
+    struct luma_vec fixed; /* of a constant chunk or a missing column */
+    struct luma_value value;
+    uint64_t value_valid;
+    bool is_fixed;
+    bool decoded; /* all rows of this window, in the batch's vector */
+};
+
+struct lk_segment_cursor {
+    const struct luma_store_coll *def;
+    const struct luma_scan_spec *spec;
+    const struct luma_simd *simd;
+    struct lk_segment *segment;
+    uint32_t group, group_rows, first; /* first: next window's, within the group */
+    uint32_t window_first;             /* this window's, within the group */
+    bool dead;                         /* a predicate refuses the whole group */
+    struct column *columns;            /* spec's, then the specials */
+    uint32_t columns_count;
+    struct lki_pred *preds;
+    struct luma_batch batch;
+    struct luma_vec *vecs;
+    uint16_t sel[WINDOW];
+    int64_t *rowids;
+    uint64_t *begins, *ends;
+    uint8_t *memory; /* buffers of all columns */
+    size_t memory_bytes;
+};
+
+static const struct luma_store_col rowid_def = {
+    .id = UINT32_MAX,
+    .type = {LUMA_TYPE_INT8, 0, 0, -1},
+};
+
+static const struct luma_store_col *
+def_of(const struct luma_store_coll *def, uint32_t col_id)
+{
+    for (uint32_t i = 0; i < def->cols_count; i++)
+        if (def->cols[i].id == col_id)
+            return &def->cols[i];
+    return NULL;
+}
+
+static luma_rc
+no_memory(struct luma_ctx *ctx)
+{
+    return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for a scan");
+}
+
+static luma_rc
+cursor_init(struct luma_ctx *ctx, struct lk_segment_cursor *cursor)
+{
+    const struct luma_scan_spec *spec = cursor->spec;
+    uint32_t count = spec->cols_count + LKI_SPECIALS;
+
+    cursor->columns_count = count;
+    cursor->columns = lk_zalloc(NULL, count * sizeof(*cursor->columns));
+    cursor->preds = lk_zalloc(NULL, (spec->preds_count + 1) * sizeof(*cursor->preds));
+    cursor->vecs = lk_zalloc(NULL, (spec->cols_count + 1) * sizeof(*cursor->vecs));
+    cursor->memory_bytes = (size_t)count * WINDOW * 16 + 64;
+    cursor->memory = lk_alloc(NULL, cursor->memory_bytes);
+    if (cursor->columns == NULL || cursor->preds == NULL || cursor->vecs == NULL ||
+        cursor->memory == NULL)
+        return no_memory(ctx);
+    uint8_t *buffer = (uint8_t *)(uintptr_t)lk_align_up((uintptr_t)cursor->memory, 64);
+    for (uint32_t i = 0; i < count; i++, buffer += (size_t)WINDOW * 16) {
+        cursor->columns[i].buffer = buffer;
+        cursor->columns[i].def =
+            i < spec->cols_count ? def_of(cursor->def, spec->cols[i]) : &rowid_def;
+        if (cursor->columns[i].def == NULL)
+            return LUMA_FAIL(ctx, LUMA_E_INTERNAL, "a scan asks for column %u, which is not there",
+                             spec->cols[i]);
+    }
+    for (uint32_t i = 0; i < spec->preds_count; i++) {
+        const struct luma_store_col *col = cursor->columns[spec->preds[i].col].def;
+        cursor->preds[i].pred = &spec->preds[i];
+        cursor->preds[i].order = lki_order_of(col->type, (uint8_t)luma_type_phys(col->type));
+    }
+    cursor->batch.cols = cursor->vecs;
+    cursor->batch.cols_count = spec->cols_count;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_segment_cursor_open(struct luma_ctx *ctx, const struct luma_store_coll *def,
+                       const struct luma_scan_spec *spec, struct lk_segment_cursor **out_cursor)
+{
+    struct lk_segment_cursor *cursor = lk_zalloc(NULL, sizeof(*cursor));
+    if (cursor == NULL)
+        return no_memory(ctx);
+    cursor->def = def;
+    cursor->spec = spec;
+    luma_rc rc = cursor_init(ctx, cursor);
+    if (rc != LUMA_OK) {
+        lk_segment_cursor_close(cursor);
+        return rc;
+    }
+    *out_cursor = cursor;
+    return LUMA_OK;
+}
+
+static void
+leave_group(struct lk_segment_cursor *cursor)
+{
+    if (cursor->segment == NULL)
+        return;
+    struct lk_cache *cache = lk_object_cache(cursor->segment->reader);
+    for (uint32_t i = 0; i < cursor->columns_count; i++) {
+        if (cursor->columns[i].block != NULL)
+            lk_cache_unpin(cache, cursor->columns[i].block);
+        cursor->columns[i].block = NULL;
+        cursor->columns[i].loaded = NULL;
+    }
+    /* A dictionary's address may come again with the next chunk. */
+    for (uint32_t i = 0; i < cursor->spec->preds_count; i++)
+        cursor->preds[i].dict = NULL;
+    lk_segment_unref(cursor->segment);
+    cursor->segment = NULL;
+}
+
+void
+lk_segment_cursor_close(struct lk_segment_cursor *cursor)
+{
+    if (cursor == NULL)
+        return;
+    leave_group(cursor);
+    if (cursor->preds != NULL)
+        for (uint32_t i = 0; i < cursor->spec->preds_count; i++)
+            lki_pred_fini(&cursor->preds[i]);
+    lk_free(NULL, cursor->columns, cursor->columns_count * sizeof(*cursor->columns));
+    lk_free(NULL, cursor->preds, (cursor->spec->preds_count + 1) * sizeof(*cursor->preds));
+    lk_free(NULL, cursor->vecs, (cursor->spec->cols_count + 1) * sizeof(*cursor->vecs));
+    lk_free(NULL, cursor->memory, cursor->memory_bytes);
+    lk_free(NULL, cursor, sizeof(*cursor));
+}
+
+/* --- a new group --- */
+
+static void
+fix_column(struct column *column, const struct luma_value *value)
+{
+    column->value = *value;
+    column->value_valid = value->is_null ? 0 : 1;
+    column->fixed = (struct luma_vec){.type = column->def->type,
+                                      .phys = (uint8_t)luma_type_phys(column->def->type),
+                                      .form = LUMA_VEC_CONST,
+                                      .data = &column->value.uuid,
+                                      .valid = value->is_null ? &column->value_valid : NULL};
+    if (column->def->type.id == LUMA_TYPE_NUMERIC)
+        column->fixed.scale = column->def->type.scale;
+    column->is_fixed = true;
+}
+
+static luma_rc
+enter_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *column,
+             int32_t at)
+{
+    const struct lk_segment *segment = cursor->segment;
+    struct luma_value value;
+
+    column->at = at;
+    column->is_fixed = false;
+    column->chunk = NULL;
+    if (at < 0) {
+        fix_column(column, &column->def->missing);
+        return LUMA_OK;
+    }
+    column->chunk = lki_segment_chunk(segment, cursor->group, (uint32_t)at);
+    if (column->chunk->phys != luma_type_phys(column->def->type))
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "segment %s: column %u has another type",
+                         lk_object_name(segment->reader), column->def->id);
+    memset(&value, 0, sizeof(value));
+    value.type = column->def->type;
+    value.is_null = (column->chunk->flags & LKI_CHUNK_NULL) != 0;
+    if ((column->chunk->flags & LKI_CHUNK_CONST) != 0)
+        (void)lki_chunk_min(segment, column->chunk, column->def->type, &value);
+    if ((column->chunk->flags & (LKI_CHUNK_CONST | LKI_CHUNK_NULL)) != 0) {
+        fix_column(column, &value);
+        column->fixed.bound = lki_chunk_bound(column->chunk);
+    }
+    return LUMA_OK;
+}
+
+static void
+judge_preds(struct lk_segment_cursor *cursor)
+{
+    for (uint32_t i = 0; i < cursor->spec->preds_count; i++) {
+        struct lki_pred *p = &cursor->preds[i];
+        const struct column *column = &cursor->columns[p->pred->col];
+        if (column->chunk == NULL) {
+            struct luma_value value = column->def->missing;
+            value.type = column->def->type;
+            p->verdict = lki_pred_test(p->pred, &value) ? LKI_ALWAYS : LKI_NEVER;
+        } else {
+            p->verdict = lki_pred_judge(cursor->segment, column->chunk, column->def->type, p->pred);
+        }
+        if (p->verdict == LKI_NEVER)
+            cursor->dead = true;
+    }
+}
+
+luma_rc
+lk_segment_cursor_seek(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                       struct lk_segment *segment, uint32_t group)
+{
+    bool same = cursor->segment == segment;
+    lk_segment_ref(segment);
+    leave_group(cursor);
+    cursor->segment = segment;
+    cursor->simd = segment->formats->simd;
+    cursor->group = group;
+    cursor->group_rows = segment->group_rows[group];
+    cursor->first = cursor->window_first = 0;
+    cursor->dead = false;
+    for (uint32_t i = 0; i < cursor->columns_count; i++) {
+        struct column *column = &cursor->columns[i];
+        int32_t at = i >= cursor->spec->cols_count
+                         ? (int32_t)(segment->cols + i - cursor->spec->cols_count)
+                     : same ? column->at
+                            : lki_segment_col(segment, column->def->id);
+        LUMA_TRY(enter_column(ctx, cursor, column, at));
+    }
+    judge_preds(cursor);
+    return LUMA_OK;
+}
+
+/* --- decoding --- */
+
+static luma_rc
+load_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *column)
+{
+    if (column->block != NULL)
+        return LUMA_OK;
+    LUMA_TRY(lki_segment_load(ctx, cursor->segment, cursor->group, (uint32_t)column->at,
+                              &column->block));
+    column->loaded = lki_loaded(column->block);
+    return LUMA_OK;
+}
+
+/* One value for all rows, but some of them null: the value goes into every row. */
+static void
+spread(struct luma_vec *vec, uint8_t *buffer, uint32_t n)
+{
+    uint32_t size = luma_phys_bytes((enum luma_phys)vec->phys);
+    uint8_t value[16];
+    memcpy(value, vec->data, size);
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(buffer + (size_t)i * size, value, size);
+    vec->data = buffer;
+    vec->form = LUMA_VEC_FLAT;
+}
+
+/* The window's rows (those of sel, NULL: all) into vec. */
+static luma_rc
+decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *column, uint32_t n,
+       const uint16_t *sel, uint32_t sel_rows, struct luma_vec *vec)
+{
+    if (column->is_fixed) {
+        *vec = column->fixed;
+        return LUMA_OK;
+    }
+    LUMA_TRY(load_column(ctx, cursor, column));
+    const struct lki_loaded *loaded = column->loaded;
+    const struct luma_encoding *encoding = loaded->encoding;
+    uint32_t first = cursor->window_first;
+    *vec = (struct luma_vec){
+        .type = column->def->type,
+        .phys = loaded->view.phys,
+        .scale = column->def->type.id == LUMA_TYPE_NUMERIC ? column->def->type.scale : (int16_t)0,
+        .data = column->buffer};
+    if (sel != NULL && encoding->decode_sel != NULL)
+        LUMA_TRY(encoding->decode_sel(&loaded->view, first, n, sel, sel_rows, ctx->arena, vec));
+    else
+        LUMA_TRY(encoding->decode(&loaded->view, first, n, ctx->arena, vec));
+    if (loaded->valid != NULL) {
+        vec->valid = (uint64_t *)(uintptr_t)loaded->valid + first / 64;
+        if (vec->form == LUMA_VEC_CONST)
+            spread(vec, column->buffer, n);
+    }
+    vec->bound = lki_chunk_bound(column->chunk);
+    return LUMA_OK;
+}
+
+static luma_rc
+apply_pred(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_pred *p, uint32_t n,
+           uint64_t *bits)
+{
+    struct column *column = &cursor->columns[p->pred->col];
+    struct luma_vec *vec = &cursor->vecs[p->pred->col];
+    uint64_t tmp[WINDOW_WORDS];
+
+    if (!column->decoded) {
+        LUMA_TRY(load_column(ctx, cursor, column));
+        if (lki_pred_encoded(p, column->loaded, cursor->window_first, n, tmp, bits))
+            return LUMA_OK;
+        LUMA_TRY(decode(ctx, cursor, column, n, NULL, 0, vec));
+        column->decoded = true;
+    }
+    return lki_pred_decoded(ctx, cursor->simd, p, vec, n, tmp, bits);
+}
+
+static bool
+any_bit(const uint64_t *bits, uint32_t n)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < LUMA_BIT_WORDS(n); i++)
+        any |= bits[i];
+    return any != 0;
+}
+
+static luma_rc
+apply_preds(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, uint32_t n, uint64_t *bits)
+{
+    for (uint32_t i = 0; i < cursor->spec->preds_count; i++) {
+        if (cursor->preds[i].verdict != LKI_SOME)
+            continue;
+        LUMA_TRY(apply_pred(ctx, cursor, &cursor->preds[i], n, bits));
+        if (!any_bit(bits, n))
+            break;
+    }
+    return LUMA_OK;
+}
+
+/* Numbers of a special column for the window; kept says where, when they lie ready. */
+static luma_rc
+special_window(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, uint32_t which,
+               uint32_t first, uint32_t n, int64_t **out)
+{
+    struct column *column = &cursor->columns[cursor->spec->cols_count + which];
+    const struct lki_chunk *chunk = column->chunk;
+    int64_t *values = (int64_t *)(void *)column->buffer;
+
+    *out = values;
+    if (!lki_chunk_has_bytes(chunk)) {
+        int64_t step = (chunk->flags & LKI_CHUNK_AFFINE) != 0 ? 1 : 0;
+        int64_t base = chunk->min.i64 + step * (int64_t)first;
+        for (uint32_t i = 0; i < n; i++)
+            values[i] = base + step * (int64_t)i;
+        return LUMA_OK;
+    }
+    LUMA_TRY(load_column(ctx, cursor, column));
+    struct luma_vec vec = {.phys = LUMA_PHYS_I64, .data = values};
+    LUMA_TRY(column->loaded->encoding->decode(&column->loaded->view, first, n, ctx->arena, &vec));
+    if (vec.form == LUMA_VEC_CONST)
+        spread(&vec, column->buffer, n);
+    *out = vec.data;
+    return LUMA_OK;
+}
+
+static luma_rc
+fill_batch(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, uint32_t n, const uint64_t *bits)
+{
+    struct luma_batch *batch = &cursor->batch;
+    const struct luma_scan_spec *spec = cursor->spec;
+
+    batch->rows = n;
+    batch->sel_rows = (uint32_t)cursor->simd->bits_count(bits, n);
+    batch->sel = NULL;
+    if (batch->sel_rows < n) {
+        cursor->simd->bits_to_sel(bits, n, cursor->sel);
+        batch->sel = cursor->sel;
+    }
+    for (uint32_t i = 0; i < spec->cols_count; i++) {
+        struct column *column = &cursor->columns[i];
+        if (column->decoded || (spec->lazy != NULL && spec->lazy[i]))
+            continue;
+        LUMA_TRY(decode(ctx, cursor, column, n, batch->sel, batch->sel_rows, &cursor->vecs[i]));
+    }
+    batch->rowids = NULL;
+    if (spec->rowids)
+        LUMA_TRY(special_window(ctx, cursor, LKI_ROWID, cursor->window_first, n, &batch->rowids));
+    return LUMA_OK;
+}
+
+luma_rc
+lk_segment_cursor_next(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                       luma_rc (*live)(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits),
+                       void *arg, struct luma_batch **out_batch, bool *out_more)
+{
+    uint64_t bits[WINDOW_WORDS];
+
+    while (!cursor->dead && cursor->first < cursor->group_rows) {
+        uint32_t n = LK_MIN(cursor->group_rows - cursor->first, (uint32_t)WINDOW);
+        cursor->window_first = cursor->first;
+        cursor->first += n;
+        for (uint32_t i = 0; i < cursor->columns_count; i++)
+            cursor->columns[i].decoded = false;
+        luma_bits_all(bits, n, true);
+        if (live != NULL)
+            LUMA_TRY(live(arg, lk_segment_cursor_first_row(cursor), n, bits));
+        if (!any_bit(bits, n))
+            continue;
+        LUMA_TRY(apply_preds(ctx, cursor, n, bits));
+        if (!any_bit(bits, n))
+            continue;
+        LUMA_TRY(fill_batch(ctx, cursor, n, bits));
+        *out_batch = &cursor->batch;
+        *out_more = true;
+        return LUMA_OK;
+    }
+    *out_more = false;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_segment_cursor_load(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                       struct luma_batch *batch, uint32_t col)
+{
+    struct column *column = &cursor->columns[col];
+    if (column->decoded)
+        return LUMA_OK;
+    return decode(ctx, cursor, column, batch->rows, batch->sel, batch->sel_rows,
+                  &cursor->vecs[col]);
+}
+
+uint32_t
+lk_segment_cursor_first_row(const struct lk_segment_cursor *cursor)
+{
+    return cursor->segment->group_first[cursor->group] + cursor->window_first;
+}
+
+luma_rc
+lk_segment_cursor_commits(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                          uint32_t first_row, uint32_t n, const uint64_t **out_begins,
+                          const uint64_t **out_ends)
+{
+    const struct lk_segment *segment = cursor->segment;
+    uint32_t first = first_row - segment->group_first[cursor->group];
+    const struct lki_chunk *begin =
+        lki_segment_chunk(segment, cursor->group, segment->cols + LKI_BEGIN);
+    const struct lki_chunk *end =
+        lki_segment_chunk(segment, cursor->group, segment->cols + LKI_END);
+    int64_t *values = NULL;
+
+    *out_begins = *out_ends = NULL;
+    if ((begin->flags & LKI_CHUNK_CONST) == 0 ||
+        segment->info.commit_min != segment->info.commit_max) {
+        LUMA_TRY(special_window(ctx, cursor, LKI_BEGIN, first, n, &values));
+        *out_begins = (const uint64_t *)values;
+    }
+    if ((end->flags & LKI_CHUNK_CONST) == 0 || end->min.i64 != 0) {
+        LUMA_TRY(special_window(ctx, cursor, LKI_END, first, n, &values));
+        *out_ends = (const uint64_t *)values;
+    }
+    return LUMA_OK;
+}
