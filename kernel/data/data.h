@@ -110,5 +110,20 @@ uint32_t lk_data_array_count(const struct luma_str *array);
 LUMA_NODISCARD luma_rc lk_data_array_get(const struct luma_str *array, struct luma_type elem,
                                          uint32_t index, struct luma_value *out);
 bool lk_data_utf8_valid(const void *data, size_t bytes);
+LUMA_NODISCARD luma_rc lk_data_doc_make_object(struct luma_ctx *ctx, struct luma_arena *arena,
+                                               const struct luma_slice *names,
+                                               const struct luma_slice *docs, uint32_t count,
+                                               struct luma_str *out);
+LUMA_NODISCARD luma_rc lk_data_doc_make_array(struct luma_ctx *ctx, struct luma_arena *arena,
+                                              const struct luma_slice *docs, uint32_t count,
+                                              struct luma_str *out);
+LUMA_NODISCARD luma_rc lk_data_doc_make_value(struct luma_ctx *ctx, struct luma_arena *arena,
+                                              const struct luma_format *format,
+                                              const struct luma_value *value, struct luma_str *out);
+LUMA_NODISCARD luma_rc lk_data_json_from_value(struct luma_ctx *ctx, struct luma_arena *arena,
+                                               const struct luma_format *format,
+                                               const struct luma_value *value,
+                                               struct luma_str *out);
+bool lk_data_doc_valid(struct luma_slice doc);
 
 #endif

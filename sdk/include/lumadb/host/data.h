@@ -18,6 +18,8 @@ struct luma_format {
     int8_t extra_float_digits;    /* default 1: shortest exact */
     const char *(*regname)(void *arg, enum luma_type_id id, uint32_t oid); /* regclass and kin */
     void *arg;
+    int64_t now_us;       /* start of the transaction: now(), 'today'; 0: not known */
+    int64_t statement_us; /* start of the statement; 0: not known */
 };
 
 struct luma_type_info {
@@ -203,6 +205,25 @@ struct luma_host_data {
 
     /* --- text --- */
     bool (*utf8_valid)(const void *data, size_t bytes);
+
+    /* --- documents from parts; the parts are documents themselves --- */
+    /* Sorted, the last of equal names wins. */
+    luma_rc (*doc_make_object)(struct luma_ctx *ctx, struct luma_arena *arena,
+                               const struct luma_slice *names, const struct luma_slice *docs,
+                               uint32_t count, struct luma_str *out);
+    luma_rc (*doc_make_array)(struct luma_ctx *ctx, struct luma_arena *arena,
+                              const struct luma_slice *docs, uint32_t count, struct luma_str *out);
+    /* What to_jsonb makes of a value: numbers, booleans, null, json and arrays keep their kind, all
+     * else becomes a string (timestamps in ISO 8601 with a T). */
+    luma_rc (*doc_make_value)(struct luma_ctx *ctx, struct luma_arena *arena,
+                              const struct luma_format *format, const struct luma_value *value,
+                              struct luma_str *out);
+    /* The same as JSON text: to_json. */
+    luma_rc (*json_from_value)(struct luma_ctx *ctx, struct luma_arena *arena,
+                               const struct luma_format *format, const struct luma_value *value,
+                               struct luma_str *out);
+    /* Are these bytes (from a disk or a wire) one whole, sound document? */
+    bool (*doc_valid)(struct luma_slice doc);
 };
 
 #endif

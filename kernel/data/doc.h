@@ -1,0 +1,107 @@
+/*
+ * data/doc.h - binary documents (jsonb), for the files of kernel/data.
+ *
+ * A document is one head byte and a payload; its end is known from outside.
+ *
+ *   head   bits 0-3 kind, bits 4-5 width w of lengths: 0 one byte, 1 two, 2 four; bits 6-7 zero
+ *   null, false, true   nothing
+ *   int                 1 .. 8 bytes, little endian, two's complement
+ *   number              numeric in the variable form
+ *   string, bytes       the bytes
+ *   timestamp           8 bytes, microseconds since 2000-01-01 UTC
+ *   uuid                16 bytes
+ *   vector              4-byte floats
+ *   array               count, count ends of values, values
+ *   object              count, count ends of names, count ends of values, names, values
+ *
+ * Counts and ends take w bytes each; ends count from the start of the area of names or values.
+ * Names are sorted by length, then bytes, so a field is found by binary search; names are unique.
+ */
+#ifndef LKI_DATA_DOC_H
+#define LKI_DATA_DOC_H
+
+#include "data/data_priv.h"
+
+enum lki_doc_kind {
+    LKI_DOC_NULL = 0,
+    LKI_DOC_FALSE = 1,
+    LKI_DOC_TRUE = 2,
+    LKI_DOC_INT = 3,
+    LKI_DOC_NUMBER = 4,
+    LKI_DOC_STRING = 5,
+    LKI_DOC_ARRAY = 6,
+    LKI_DOC_OBJECT = 7,
+    LKI_DOC_TIMESTAMP = 8,
+    LKI_DOC_BYTES = 9,
+    LKI_DOC_UUID = 10,
+    LKI_DOC_VECTOR = 11
+};
+
+#define LKI_DOC_DEPTH_MAX 1000
+#define LKI_DOC_BYTES_MAX ((size_t)1 << 28)
+
+/* An array or object laid open. */
+struct lki_doc_view {
+    uint8_t kind, width;
+    uint32_t count;
+    const uint8_t *name_ends, *value_ends, *names, *values;
+    size_t names_bytes, values_bytes;
+};
+
+static inline enum lki_doc_kind
+lki_doc_kind(struct luma_slice doc)
+{
+    return doc.bytes == 0 ? LKI_DOC_NULL : (enum lki_doc_kind)(doc.data[0] & 15);
+}
+
+/* False: no container, or not sound. */
+bool lki_doc_open(struct luma_slice doc, struct lki_doc_view *out);
+/* i < count */
+bool lki_doc_value_at(const struct lki_doc_view *view, uint32_t i, struct luma_slice *out);
+bool lki_doc_name_at(const struct lki_doc_view *view, uint32_t i, struct luma_slice *out);
+bool lki_doc_find(const struct lki_doc_view *view, struct luma_slice name, uint32_t *out_index);
+int lki_doc_name_compare(struct luma_slice a, struct luma_slice b);
+/* Compares the numbers of two int or number documents. */
+int lki_doc_number_compare(struct luma_slice a, struct luma_slice b);
+uint64_t lki_doc_hash(struct luma_slice doc);
+size_t lki_json_string_bound(size_t bytes);
+/* With the quotes. */
+size_t lki_json_string_write(const char *text, size_t bytes, char *out);
+
+/* Lays a container out: lengths are known, the caller fills names and values. */
+struct lki_doc_layout {
+    uint8_t kind, width;
+    uint32_t count;
+    size_t names_bytes, values_bytes, total_bytes;
+};
+struct lki_doc_layout lki_doc_layout_of(enum lki_doc_kind kind, uint32_t count, size_t names_bytes,
+                                        size_t values_bytes);
+/* Writes head and count; gives where ends, names and values go. */
+void lki_doc_begin(const struct lki_doc_layout *layout, uint8_t *out, uint8_t **name_ends,
+                   uint8_t **value_ends, uint8_t **names, uint8_t **values);
+
+static inline void
+lki_doc_put_end(uint8_t *ends, uint8_t width, uint32_t i, uint32_t v)
+{
+    memcpy(ends + ((size_t)i << width), &v, (size_t)1 << width);
+}
+
+static inline uint32_t
+lki_doc_get_end(const uint8_t *ends, uint8_t width, uint32_t i)
+{
+    uint32_t v = 0;
+    memcpy(&v, ends + ((size_t)i << width), (size_t)1 << width);
+    return v;
+}
+
+/* Bytes an int document's payload takes. */
+static inline size_t
+lki_doc_int_bytes(int64_t v)
+{
+    size_t n = 1;
+    while (n < 8 && (v < -(INT64_C(1) << (8 * n - 1)) || v >= (INT64_C(1) << (8 * n - 1))))
+        n++;
+    return n;
+}
+
+#endif
