@@ -49,7 +49,7 @@ struct lk_host_module {
 LUMA_NODISCARD luma_rc lk_host_scan(struct luma_ctx *ctx, struct lk_io *io, const char *conf_dir,
                                     struct lk_conf *conf);
 
-/* Wants one more module by its file, without a conf file (for --check). */
+/* Wants the module in this file, in place of the installed one of that name if there is one. */
 LUMA_NODISCARD luma_rc lk_host_want_file(struct luma_ctx *ctx, const char *file,
                                          struct lk_conf *conf);
 
@@ -61,6 +61,11 @@ LUMA_NODISCARD luma_rc lk_host_load(struct luma_ctx *ctx, struct lk_io *io, cons
 /* After conf was resolved: takes out what is disabled, finds the order of needs. Missing needs and
  * cycles fail the modules concerned; LUMA_E_MODULE when a required one is among them. */
 LUMA_NODISCARD luma_rc lk_host_order(struct luma_ctx *ctx, struct lk_conf *conf);
+
+/* [simd] use: the variant of inner loops to use; NULL: the best. Before lk_host_init. */
+void lk_host_force_simd(const char *name);
+/* Name of the variant in use; NULL: none yet. */
+const char *lk_host_simd(void);
 
 /* Init of all, or (storage_only) of those that recovery needs and what these need. The second call
  * does the rest. LUMA_E_MODULE when a required one fails. */
@@ -87,10 +92,10 @@ const char *lk_host_state_name(enum lk_host_state state);
 
 extern const struct luma_host_services lk_services_host;
 
-/* Judges file on its own as `lumadb modules --check` does: one line per test through say. LUMA_OK
- * only if all passed. Starts nothing but the scheduler of the calling program. */
-LUMA_NODISCARD luma_rc lk_host_check(struct luma_ctx *ctx, struct lk_io *io, const char *file,
-                                     const struct luma_host *host, struct lk_conf *conf,
+/* The conformance run of a module that is ready: one line per test through say. LUMA_OK only if all
+ * passed. */
+LUMA_NODISCARD luma_rc lk_host_check(struct luma_ctx *ctx, const struct lk_host_module *module,
+                                     const struct luma_host *host,
                                      void (*say)(void *arg, bool ok, const char *line), void *arg);
 
 #endif

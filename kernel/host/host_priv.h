@@ -4,6 +4,8 @@
 
 #include "host/host.h"
 
+struct luma_simd;
+
 struct lki_host {
     struct lk_host_module **modules;
     size_t count, room;
@@ -34,5 +36,11 @@ void lki_services_clear(void);
 /* The module (of any state but refused, disabled, failed) that offers a service; *out_other_major
  * is set when only another version is offered. */
 struct lk_host_module *lki_host_offering(const char *service, uint16_t major, int *out_other_major);
+
+/* The best variant of inner loops that is usable and right; forced: that one, if it is. NULL: none.
+ * Warns about what it rejects. */
+const struct luma_simd *lki_simd_choose(const char *forced);
+/* Publishes the kernel's choice as service "simd". */
+void lki_services_publish_kernel(const char *name, const struct luma_head *table);
 
 #endif

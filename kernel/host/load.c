@@ -117,7 +117,9 @@ lk_host_want_file(struct luma_ctx *ctx, const char *file, struct lk_conf *conf)
     struct lk_host_module *m = NULL;
     if (label == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for %s", file);
-    LUMA_TRY(lki_host_add(ctx, label, NULL, &m));
+    m = (struct lk_host_module *)(uintptr_t)lk_host_find(label);
+    if (m == NULL)
+        LUMA_TRY(lki_host_add(ctx, label, NULL, &m));
     m->file = strdup(file);
     return m->file == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for %s", file) : LUMA_OK;
 }

@@ -14,9 +14,13 @@ struct lk_host_module *
 lki_host_offering(const char *service, uint16_t major, int *out_other_major)
 {
     *out_other_major = -1;
+    /* "simd" is the kernel's choice among the variants: there once any of them is. */
+    bool is_simd = strcmp(service, "simd") == 0;
     for (size_t i = 0; i < lki_host.count; i++) {
         struct lk_host_module *m = lki_host.modules[i];
         const struct luma_offer *o = is_alive(m) ? m->desc.offers : NULL;
+        if (is_simd && is_alive(m) && strcmp(m->desc.kind, "simd") == 0)
+            return m;
         for (; o != NULL && o->service != NULL; o++) {
             if (strcmp(o->service, service) != 0)
                 continue;
@@ -130,7 +134,7 @@ visit(struct walk *w, struct lk_host_module *m)
     for (const struct luma_need *n = m->desc.needs; n != NULL && n->service != NULL; n++) {
         int other;
         struct lk_host_module *needed = lki_host_offering(n->service, n->major, &other);
-        if (needed != NULL && needed != m)
+        if (needed != NULL)
             visit(w, needed);
     }
     w->depth--;

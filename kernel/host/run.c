@@ -1,4 +1,6 @@
 /* host/run.c - init, start, reload, stop, fini. */
+#include <lumadb/kind/simd.h>
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,9 +92,42 @@ mark_needed(const struct lk_host_module *m, bool *marks)
     }
 }
 
+static const char *simd_forced;
+static const struct luma_simd *simd_chosen;
+
+void
+lk_host_force_simd(const char *name)
+{
+    simd_forced = name;
+}
+
+const char *
+lk_host_simd(void)
+{
+    return simd_chosen == NULL ? NULL : simd_chosen->name;
+}
+
+/* Inner loops come before everything: all else may use them. */
+static luma_rc
+init_simd(struct luma_ctx *ctx, const struct luma_host *host)
+{
+    if (simd_chosen != NULL)
+        return LUMA_OK;
+    for (size_t i = 0; i < lki_host.count; i++) {
+        struct lk_host_module *m = lki_host.modules[i];
+        if (m->state == LK_HOST_LOADED && strcmp(m->desc.kind, "simd") == 0)
+            LUMA_TRY(init_one(ctx, host, m));
+    }
+    simd_chosen = lki_simd_choose(simd_forced);
+    if (simd_chosen != NULL)
+        lki_services_publish_kernel("simd", &simd_chosen->head);
+    return LUMA_OK;
+}
+
 luma_rc
 lk_host_init(struct luma_ctx *ctx, const struct luma_host *host, bool storage_only)
 {
+    LUMA_TRY(init_simd(ctx, host));
     bool *marks = calloc(lki_host.count + 1, sizeof(*marks));
     luma_rc rc = LUMA_OK;
     if (marks == NULL)
@@ -226,6 +261,7 @@ lk_host_fini(void)
         module_destroy(m, has_run);
     }
     lki_services_clear();
+    simd_chosen = NULL;
     free(lki_host.modules);
     memset(&lki_host, 0, sizeof(lki_host));
 }

@@ -49,6 +49,15 @@ lki_services_publish(const struct lk_host_module *m)
 }
 
 void
+lki_services_publish_kernel(const char *name, const struct luma_head *table)
+{
+    struct luma_offer offer = {name, table};
+    lk_rwlock_wrlock(&services_lock);
+    insert(&offer, NULL);
+    lk_rwlock_unlock(&services_lock);
+}
+
+void
 lki_services_withdraw(const struct lk_host_module *m)
 {
     lk_rwlock_wrlock(&services_lock);
@@ -104,7 +113,10 @@ services_each(const char *prefix, void (*fn)(void *arg, const struct luma_servic
         bool there = i < services_count;
         bool wanted = there && strncmp(services[i].name, prefix, n) == 0;
         if (wanted) {
-            info = info_of(services[i].module);
+            if (services[i].module != NULL)
+                info = info_of(services[i].module);
+            else
+                info.state = "running";
             info.service = services[i].name;
             info.table = services[i].table;
         }

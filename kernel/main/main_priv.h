@@ -6,6 +6,7 @@
 #include "host/host.h"
 #include "io/io.h"
 #include "sched/sched.h"
+#include "session/session.h"
 
 /* Exit statuses. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -56,6 +57,7 @@ struct lki_settings {
     const struct lki_storage *storage;
     const struct lk_sched_conf *sched;
     const struct lk_net_conf *tls;
+    const struct lk_session_conf *session;
 };
 
 /* Parses argv of a subcommand; on a mistake it has said so and EXIT_USAGE is to be returned. */
@@ -74,6 +76,18 @@ LUMA_NODISCARD luma_rc lki_settings_apply_log(struct luma_ctx *ctx,
                                               const struct lki_settings *settings);
 /* The tables of the kernel's parts. */
 const struct luma_host *lki_host_tables(void);
+
+/* Starts the kernel's parts and the modules that are loaded and ordered, in the order of the
+ * README, on the data folder dir of io. What was started before an error is stopped by
+ * lki_parts_stop. */
+LUMA_NODISCARD luma_rc lki_parts_start(struct luma_ctx *ctx, const struct lki_settings *settings,
+                                       struct lk_io *io, const char *dir);
+/* The other way round; statements may go on for timeout_ns. */
+void lki_parts_stop(uint64_t timeout_ns);
+
+/* `lumadb modules --check FILE`: judges one object on a kernel of its own, whose disk is in memory.
+ */
+int lki_cmd_check_module(const struct lki_options *options);
 
 /* What is behind the message of a context, on stderr. */
 int lki_complain(const struct luma_error *error);

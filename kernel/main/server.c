@@ -1,9 +1,6 @@
 /*
- * main/server.c - from the configuration to a server that answers, and back.
- *
- * Order: configuration, messages, modules' descriptors, threads, modules that storage needs, the
- * store with its recovery, the other modules, frontends last. The main thread then waits for
- * signals. Stopping goes the other way.
+ * main/server.c - from the configuration to a server that answers, and back: the main thread starts
+ * the parts (parts.c), says how to connect, and waits for signals.
  */
 #include <lumadb/kind/frontend.h>
 
@@ -104,26 +101,6 @@ check_only(void)
     return EXIT_OK;
 }
 
-/* Everything up to the point where clients are let in. */
-static luma_rc
-start_parts(struct luma_ctx *ctx, const struct lki_settings *s)
-{
-    LUMA_TRY(lk_sched_start(ctx, s->sched));
-    LUMA_TRY(lk_net_start(ctx, s->tls));
-    LUMA_TRY(lk_host_init(ctx, lki_host_tables(), true));
-    LUMA_TRY(lk_host_init(ctx, lki_host_tables(), false));
-    return lk_host_start(ctx);
-}
-
-static void
-stop_parts(const struct lki_settings *s)
-{
-    lk_host_stop(now_ns() + (uint64_t)s->general->shutdown_timeout);
-    lk_net_stop();
-    lk_sched_stop();
-    lk_host_fini();
-}
-
 static void
 serve(const struct lki_options *options, struct lki_settings *settings, const sigset_t *set)
 {
@@ -153,13 +130,14 @@ run(struct luma_ctx *ctx, const struct lki_options *options)
     if (lki_settings_apply_log(ctx, &settings) != LUMA_OK)
         return lki_complain(ctx->error);
     block_signals(&signals);
-    luma_rc rc = start_parts(ctx, &settings);
+    luma_rc rc = lki_parts_start(ctx, &settings, lk_io_posix(), settings.general->data_dir);
     if (rc == LUMA_OK) {
         announce(begun_ns);
         serve(options, &settings, &signals);
     }
-    arm_second_signal(&signals);
-    stop_parts(&settings);
+    if (rc == LUMA_OK)
+        arm_second_signal(&signals);
+    lki_parts_stop((uint64_t)settings.general->shutdown_timeout);
     if (rc != LUMA_OK)
         return lki_complain(ctx->error);
     lk_log_info("main", "stopped");

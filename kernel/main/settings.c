@@ -29,6 +29,16 @@ static const struct luma_conf_item general_items[] = {
     LUMA_CONF_END,
 };
 
+struct simd_conf {
+    const char *use;
+};
+
+static const struct luma_conf_item simd_items[] = {
+    LUMA_CONF_TEXT(struct simd_conf, use, .sdef = NULL,
+                   .help = "inner loops to use, such as avx2; not set: the best this machine has"),
+    LUMA_CONF_END,
+};
+
 static const struct luma_conf_item storage_items[] = {
     LUMA_CONF_ENUM(struct lki_storage, durability, .sdef = "sync", .values = "sync|async",
                    .help = "sync: a commit is answered when it is on the disk; async: when the "
@@ -64,6 +74,8 @@ static const struct kernel_section {
     {"general", general_items, sizeof(struct lki_general)},
     {"storage", storage_items, sizeof(struct lki_storage)},
     {"sched", lk_sched_conf_items, sizeof(struct lk_sched_conf)},
+    {"simd", simd_items, sizeof(struct simd_conf)},
+    {"session", lk_session_conf_items, sizeof(struct lk_session_conf)},
     {"tls", lk_net_conf_items, sizeof(struct lk_net_conf)},
 };
 
@@ -185,7 +197,8 @@ settings_of(struct lk_conf *conf, struct lki_settings *out)
                                  .general = lk_conf_values(conf, "general"),
                                  .storage = lk_conf_values(conf, "storage"),
                                  .sched = lk_conf_values(conf, "sched"),
-                                 .tls = lk_conf_values(conf, "tls")};
+                                 .tls = lk_conf_values(conf, "tls"),
+                                 .session = lk_conf_values(conf, "session")};
 }
 
 /* The level holds for the messages about the configuration itself, too. */
@@ -214,6 +227,8 @@ lki_settings_load(struct luma_ctx *ctx, const struct lki_options *options,
         return rc;
     }
     settings_of(conf, out_settings);
+    const struct simd_conf *simd = lk_conf_values(conf, "simd");
+    lk_host_force_simd(simd->use);
     return LUMA_OK;
 }
 
@@ -264,6 +279,7 @@ lki_settings_reload(const struct lki_options *options, struct lki_settings *sett
     if (lki_settings_apply_log(&c.ctx, settings) != LUMA_OK ||
         lk_net_start(&c.ctx, settings->tls) != LUMA_OK)
         lk_log_error("config", "%s", c.error.message);
+    lk_session_reload(settings->session);
     lk_host_reload(conf);
     lk_log_info("config", "the configuration was read again");
 }

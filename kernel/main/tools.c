@@ -61,6 +61,8 @@ load(struct luma_ctx *ctx, const struct lki_options *options, struct lki_setting
 int
 lki_cmd_modules(const struct lki_options *options)
 {
+    if (options->check_file != NULL)
+        return lki_cmd_check_module(options);
     LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
     struct lki_settings settings;
     struct lk_ctx c;

@@ -17,14 +17,14 @@
 #define LUMA_FUNC_ARGS_MAX  8
 
 enum luma_func_flags {
-    LUMA_FUNC_STRICT = 1,       /* a null argument gives null; the engine sets out->valid, the body
-                                   may compute anything for those rows but must not fail on them */
-    LUMA_FUNC_STABLE = 2,       /* same answer within a statement (now()); default: immutable */
-    LUMA_FUNC_VOLATILE = 4,     /* called for every row (random()) */
-    LUMA_FUNC_VARIADIC = 8,     /* the last argument type repeats, zero or more times */
-    LUMA_FUNC_OPERATOR = 16,    /* name is an operator: "+", "~~", "->>" (1 arg: prefix) */
-    LUMA_FUNC_CAST = 32,        /* name is ignored: a cast from args[0] to result */
-    LUMA_FUNC_CAST_ASSIGN = 64, /* with CAST: also on assignment */
+    LUMA_FUNC_STRICT = 1,    /* a null argument gives null: the engine sets out->valid and selects
+                                only the rows whose arguments are all there */
+    LUMA_FUNC_STABLE = 2,    /* same answer within a statement (now()); default: immutable */
+    LUMA_FUNC_VOLATILE = 4,  /* called for every row (random()) */
+    LUMA_FUNC_VARIADIC = 8,  /* the last argument type repeats, zero or more times */
+    LUMA_FUNC_OPERATOR = 16, /* name is an operator: "+", "~~", "->>" (1 arg: prefix) */
+    LUMA_FUNC_CAST = 32,     /* name is ignored: a cast from args[0] to result */
+    LUMA_FUNC_CAST_ASSIGN = 64,    /* with CAST: also on assignment */
     LUMA_FUNC_CAST_IMPLICIT = 128, /* with CAST: also in expressions */
     LUMA_FUNC_AGGREGATE = 256,
     LUMA_FUNC_SET = 512,    /* returns rows: generate_series, unnest, json_each ... */
