@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "data/calendar.h"
-#include "data/float.h"
 #include "data/doc.h"
+#include "data/float.h"
 
 size_t
 lki_json_string_bound(size_t bytes)

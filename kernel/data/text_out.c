@@ -3,8 +3,8 @@
 
 #include "data/calendar.h"
 #include "data/data_priv.h"
-#include "data/float.h"
 #include "data/doc.h"
+#include "data/float.h"
 
 static const char two_digits[201] =
     "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"
