@@ -37,8 +37,9 @@ struct luma_host_net {
 
     /* --- reading: the connection owns a growing input buffer --- */
     /* Parks until at least `bytes` unread bytes are there and gives a view of ALL unread bytes,
-     * valid until the next call on this connection. LUMA_E_CLOSED at end of stream, LUMA_E_TIMEOUT,
-     * LUMA_E_LIMIT when bytes exceeds bytes_max. Not reported in ctx. */
+     * valid until the next peek (consume only moves the beginning). LUMA_E_CLOSED at end of stream,
+     * LUMA_E_TIMEOUT, LUMA_E_SHUTDOWN when draining, LUMA_E_LIMIT when bytes exceeds bytes_max. Not
+     * reported in ctx. */
     luma_rc (*peek)(struct luma_conn *conn, size_t bytes, struct luma_slice *out_view);
     void (*consume)(struct luma_conn *conn, size_t bytes); /* of what peek showed */
     /* Unread bytes there already, without parking. */
