@@ -1,3 +1,4 @@
+/* clang-format off */
 /*
  * sdk/abi/layout.c - the offset of every public member and the size of every public struct, as modules
  * were compiled against them. Written by sdk/abi/generate; a difference here is a change of the ABI and
@@ -36,7 +37,6 @@
 #define AT(type, member, at) \
     LUMA_STATIC_ASSERT(offsetof(type, member) == (at), "place of " #member " in " #type);
 
-/* clang-format off */
 SIZE(struct luma_arena, 40) AT(struct luma_arena, next, 0) AT(struct luma_arena, end, 8)
 AT(struct luma_arena, grow, 16) AT(struct luma_arena, reset, 24) AT(struct luma_arena, impl, 32)
 SIZE(struct luma_batch, 40) AT(struct luma_batch, rows, 0) AT(struct luma_batch, sel_rows, 4)
