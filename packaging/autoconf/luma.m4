@@ -146,13 +146,13 @@ AM_CONDITIONAL([TESTS_ENABLED], [test "x$enable_tests" = xyes])
 
 # LUMA_MODULE_OPTION(KIND, NAME, NEEDS, [CPUS]): --with-KIND-NAME=shared|static|no.
 #
-# A module whose main file is not in the tree is left out. Its Makefile.inc finds here
+# A module whose main file (its own, or the body its kind shares) is not in the tree is left out. Its Makefile.inc finds here
 # KIND_NAME_CPPFLAGS, KIND_NAME_LDFLAGS and KIND_NAME_LIBS, complete with those of NEEDS.
 # CPUS is a case pattern of host_cpu: elsewhere the module is left out unless asked for.
 AC_DEFUN([LUMA_MODULE_OPTION], [
 AC_ARG_WITH([$1-$2],
     [AS_HELP_STRING([--with-$1-$2=HOW], [shared, static or no])], [luma_how=$withval], [luma_how=auto])
-AS_IF([test ! -f "$srcdir/modules/$1/$2/$2.c"],
+AS_IF([test ! -f "$srcdir/modules/$1/$2/$2.c" && test ! -f "$srcdir/modules/$1/body.c"],
     [AS_CASE([$luma_how], [auto|no], [luma_how=no],
         [AC_MSG_ERROR([--with-$1-$2=$luma_how: modules/$1/$2/$2.c is not in this tree])])])
 m4_ifval([$4], [AS_CASE([$luma_how,$host_cpu], [auto,$4], [luma_how=shared], [auto,*], [luma_how=no])])
