@@ -1,0 +1,35 @@
+/*
+ * storage/checkpoint.h - moving what was committed from log and memory into objects.
+ *
+ * A checkpoint describes the state at one commit number N, for all collections at once: rows go to
+ * segments, or, where they are few, to a pack object that collections share; young deletes to
+ * delete maps in the pack; hot parts of indexes to runs. One manifest edit makes all of it the
+ * state; then memory follows and the log before N goes.
+ *
+ * Phases (io.h): "flush", "merge", and those of the manifest.
+ */
+#ifndef LK_STORAGE_CHECKPOINT_H
+#define LK_STORAGE_CHECKPOINT_H
+
+#include "storage/core.h"
+
+#define LK_SEGMENT_ROWS_MAX (16u * LK_GROUP_ROWS)
+
+/* An object being written that holds sections of several collections. */
+struct lk_pack_writer {
+    struct lk_object_writer *writer; /* NULL: nothing was written yet */
+    uint64_t object_id;
+};
+LUMA_NODISCARD luma_rc lk_pack_add(struct luma_ctx *ctx, struct lk_store *store,
+                                   struct lk_pack_writer *pack, struct luma_slice bytes,
+                                   uint64_t count, struct lk_pack_place *out_place);
+LUMA_NODISCARD luma_rc lk_pack_finish(struct luma_ctx *ctx, struct lk_pack_writer *pack);
+void lk_pack_abort(struct lk_pack_writer *pack);
+
+/* Versions, in row id order, as segments of at most LK_SEGMENT_ROWS_MAX rows. Sets seg and seg_row
+ * of each version. Appends to *segs (freed by the caller, references given). */
+LUMA_NODISCARD luma_rc lk_flush_versions(struct luma_ctx *ctx, struct lk_coll *coll,
+                                         struct lk_view *view, struct lk_versions *versions,
+                                         struct lk_seg ***segs, uint32_t *segs_count);
+
+#endif

@@ -1,0 +1,360 @@
+/*
+ * storage/core.h - the store from inside: what kernel/txn builds rows and commits on.
+ *
+ * A collection's rows lie in hot tables and segments; a view names all of them at one moment. Views
+ * are immutable and counted: a reader takes one after its snapshot and needs no lock from then on.
+ * Changes (new versions, ends, stamps of a commit) hold the collection's latch shared, so that the
+ * publication of a new view, which holds it alone, sees none half done.
+ */
+#ifndef LK_STORAGE_CORE_H
+#define LK_STORAGE_CORE_H
+
+#include <lumadb/host/host.h>
+
+#include <roaring/roaring.h>
+
+#include "base/mem.h"
+#include "data/data.h"
+#include "storage/cache/cache.h"
+#include "storage/hot/hot.h"
+#include "storage/manifest/manifest.h"
+#include "storage/run/run.h"
+#include "storage/segment/segment.h"
+#include "storage/store.h"
+#include "storage/wait.h"
+#include "storage/wal/wal.h"
+
+struct lk_coll;
+
+#define LK_INDEX_COLS_MAX 32
+
+/* --- definitions --- */
+
+/* A definition with what is derived from it; immutable, counted. */
+struct lk_def {
+    _Atomic uint32_t refs;
+    struct luma_arena *arena;
+    struct luma_store_coll coll;
+    struct lk_tuple_column *tuple_cols; /* ascending id */
+    uint32_t *positions;                /* of tuple_cols in coll.cols */
+    uint32_t ids_known;                 /* highest column id */
+};
+
+LUMA_NODISCARD luma_rc lk_def_create(const struct luma_store_coll *coll, struct lk_def **out_def);
+void lk_def_ref(struct lk_def *def);
+void lk_def_unref(struct lk_def *def);
+/* Position of a column in def->coll.cols, or -1. */
+int32_t lk_def_col(const struct lk_def *def, uint32_t col_id);
+LUMA_NODISCARD bool lk_def_write(const struct luma_store_coll *coll, struct lk_bytes *out);
+LUMA_NODISCARD luma_rc lk_def_read(struct luma_slice bytes, struct lk_def **out_def);
+
+/* A run and the commit (or the transaction in progress) that brought it. */
+struct lk_cidx_run {
+    struct lk_run_info info;
+    _Atomic uint64_t begin;
+};
+
+/* An index of a collection, shared by the views that have it. */
+struct lk_cidx {
+    _Atomic uint32_t refs;
+    struct lk_mutex runs_lock; /* CIDX_RUNS */
+    struct lk_cidx_run *runs;
+    uint32_t runs_count, runs_room;
+    struct lk_def *def; /* holds `index` */
+    const struct luma_store_index *index_def;
+    struct lk_index *index;
+    struct luma_type types[LK_INDEX_COLS_MAX];
+};
+
+/* --- segments in use --- */
+
+/* Deletes of rows of one group that are younger than the delete map. */
+struct lk_young_entry {
+    uint32_t row_plus1; /* 0: free; UINT32_MAX: was used */
+    uint32_t command;
+    _Atomic uint64_t stamp;
+};
+struct lk_young_group {
+    uint32_t count, used, room;
+    struct lk_young_entry *entries;
+};
+
+struct lk_seg {
+    _Atomic uint32_t refs;
+    struct lk_segment *segment;
+    struct lk_objects *objects;
+    struct lk_segment_info info;
+    _Atomic uint64_t begin; /* stamp of the bulk load that brings it; 0: rows have their own */
+    uint32_t begin_command;
+    _Atomic bool remove;  /* no manifest names it any more: the object goes with the last ref */
+    _Atomic bool dirty;   /* deletes since its delete map was written */
+    struct lk_mutex lock; /* SEG_YOUNG: the rest */
+    _Atomic bool has_deletes;
+    roaring_bitmap_t *dead; /* deleted for every snapshot; NULL: none */
+    uint32_t groups_count;
+    struct lk_young_group *young; /* per group */
+    uint64_t young_count;
+    /* A merge took the rows over: where the young deletes that it carried have gone. */
+    struct lk_seg *moved_to;
+    int64_t *moved_rows; /* new row of each old one, -1: dropped; NULL: not moved */
+};
+
+LUMA_NODISCARD luma_rc lk_seg_create(struct luma_ctx *ctx, struct lk_store *store,
+                                     uint64_t object_id, struct lk_seg **out_seg);
+void lk_seg_ref(struct lk_seg *seg);
+void lk_seg_unref(struct lk_seg *seg); /* NULL is fine */
+/* Sets or replaces the end of a row. */
+LUMA_NODISCARD luma_rc lk_seg_end(struct lk_seg *seg, uint32_t row, uint64_t stamp,
+                                  uint32_t command);
+/* The end changes from `from` to `to`, if it is `from` still; to NONE takes it away. */
+void lk_seg_restamp(struct lk_seg *seg, uint32_t row, uint64_t from, uint64_t to);
+/* End stamp of a row: LK_STAMP_NONE when it has none, 1 when it is dead for all. */
+uint64_t lk_seg_end_of(struct lk_seg *seg, const struct lk_slots *slots, uint32_t row,
+                       uint32_t *out_command);
+/* Clears the bits of rows first .. first + n - 1 (of one group) that the snapshot sees deleted. */
+LUMA_NODISCARD luma_rc lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first,
+                                   uint32_t n, uint64_t *bits);
+/* Rows deleted at or before commit, as a new bitmap (NULL: none), for the disk; what is dead for
+ * all at `horizon` moves out of the young table. */
+LUMA_NODISCARD luma_rc lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots,
+                                   uint64_t commit, uint64_t horizon,
+                                   roaring_bitmap_t **out_bitmap);
+/* Takes bitmap: at recovery. */
+void lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap);
+uint64_t lk_seg_deleted(struct lk_seg *seg); /* rows, roughly */
+/* Is the row's begin seen? */
+LUMA_NODISCARD luma_rc lk_seg_begin_seen(struct luma_ctx *ctx, struct lk_seg *seg, uint32_t row,
+                                         struct lk_snapshot *snap, bool *out_seen);
+/* Does the snapshot see every row's begin, without a look at each? */
+bool lk_seg_begin_all(struct lk_seg *seg, struct lk_snapshot *snap);
+bool lk_seg_begin_none(struct lk_seg *seg, struct lk_snapshot *snap);
+
+/* --- views --- */
+
+struct lk_view {
+    _Atomic uint32_t refs;
+    uint64_t gen;
+    struct lk_def *def;
+    uint32_t hots_count; /* hots[0] takes new versions */
+    struct lk_hot **hots;
+    uint32_t segs_count;
+    struct lk_seg **segs; /* ascending rowid_min */
+    int64_t *reach;       /* highest rowid_max of segs[0..i] */
+    uint32_t idx_count;
+    struct lk_cidx **idx; /* as in def */
+};
+
+/* Copies of the lists; every element gets a reference of the view's own. */
+LUMA_NODISCARD luma_rc lk_view_create(struct lk_def *def, struct lk_hot *const *hots,
+                                      uint32_t hots_count, struct lk_seg *const *segs,
+                                      uint32_t segs_count, struct lk_cidx *const *idx,
+                                      uint32_t idx_count, uint64_t gen, struct lk_view **out_view);
+void lk_view_ref(struct lk_view *view);
+void lk_view_unref(struct lk_view *view); /* NULL is fine */
+struct lk_cidx *lk_view_index(const struct lk_view *view, uint64_t index_id);
+
+LUMA_NODISCARD luma_rc lk_cidx_create(struct luma_ctx *ctx, struct lk_store *store,
+                                      struct lk_def *def, const struct luma_store_index *index_def,
+                                      struct lk_cidx **out_cidx);
+/* Remembers a run that lk_index has: what a checkpoint names. begin 0: every checkpoint. */
+LUMA_NODISCARD luma_rc lk_cidx_run_add(struct lk_cidx *cidx, const struct lk_run_info *info,
+                                       uint64_t begin);
+void lk_cidx_run_remove(struct lk_cidx *cidx, uint64_t object_id);
+void lk_cidx_run_restamp(struct lk_cidx *cidx, uint64_t from, uint64_t to);
+void lk_cidx_ref(struct lk_cidx *cidx);
+void lk_cidx_unref(struct lk_cidx *cidx);
+
+struct lk_coll {
+    uint64_t id;
+    struct lk_store *store;
+    struct lk_coll *next; /* in the table */
+    struct lk_rwlock latch;
+    struct lk_mutex view_lock;
+    struct lk_view *view;    /* NULL: dropped, or not committed yet; under view_lock */
+    struct lk_view *pending; /* what pending_txn sees instead: DDL, TRUNCATE */
+    struct luma_txn *pending_txn;
+    _Atomic uint64_t view_serial; /* grows with each publication */
+    _Atomic int64_t next_rowid;
+    _Atomic uint64_t touched; /* newest commit that changed it */
+    uint64_t gen;             /* of views, grows with each flush */
+    uint64_t rows_pack;       /* object that holds its few rows; 0: none. Checkpoint's. */
+    uint64_t covered;         /* commit its objects describe. Checkpoint's. */
+};
+
+/* NULL: there is none. Collections live as long as the store. */
+struct lk_coll *lk_coll_find(struct lk_store *store, uint64_t coll_id);
+LUMA_NODISCARD luma_rc lk_coll_ensure(struct luma_ctx *ctx, struct lk_store *store,
+                                      uint64_t coll_id, struct lk_coll **out_coll);
+/* The view txn works with (NULL txn: the committed one), with a reference; NULL: none. */
+struct lk_view *lk_coll_view(struct lk_coll *coll, const struct luma_txn *txn);
+/* Replaces the committed view; takes the reference. The latch is held alone. */
+void lk_coll_publish(struct lk_coll *coll, struct lk_view *view);
+/*
+ * A view for a definition, built on `old` (NULL: nothing is there yet): indexes that both have are
+ * shared, new ones are empty. empty: no rows either, and every index anew.
+ */
+LUMA_NODISCARD luma_rc lk_view_define(struct luma_ctx *ctx, struct lk_store *store,
+                                      struct lk_def *def, const struct lk_view *old, bool empty,
+                                      struct lk_view **out_view);
+/* What a publication changes; applied to the committed view and to a pending one alike. */
+struct lk_view_edit {
+    struct lk_hot *hot_front; /* takes new versions from here on; NULL: as before */
+    const struct lk_hot *const *hots_gone;
+    uint32_t hots_gone_count;
+    struct lk_seg *const *segs_new;
+    uint32_t segs_new_count;
+    struct lk_seg *const *segs_gone;
+    uint32_t segs_gone_count;
+    uint64_t gen; /* 0: as before */
+};
+/* Publishes; the latch is held alone. LUMA_E_NOMEM: nothing changed. */
+LUMA_NODISCARD luma_rc lk_coll_edit(struct lk_coll *coll, const struct lk_view_edit *edit);
+/* The same for what only the transaction with the pending view sees. */
+LUMA_NODISCARD luma_rc lk_coll_edit_pending(struct lk_coll *coll, const struct lk_view_edit *edit);
+/* Adds segments, taking the latch. */
+LUMA_NODISCARD luma_rc lk_coll_add_segs(struct luma_ctx *ctx, struct lk_coll *coll,
+                                        struct lk_seg *const *segs, uint32_t count);
+LUMA_NODISCARD luma_rc lk_colls_each(struct lk_store *store,
+                                     luma_rc (*fn)(void *arg, struct lk_coll *coll), void *arg);
+
+/* --- rows in a view --- */
+
+/* Where a version is. */
+struct lk_place {
+    struct lk_hot *hot; /* NULL: in a segment */
+    struct lk_version *version;
+    struct lk_seg *seg;
+    uint32_t row;
+    uint64_t begin; /* resolved */
+};
+
+/* The version of a row that the snapshot sees. May park on a segment. */
+LUMA_NODISCARD luma_rc lk_row_find(struct luma_ctx *ctx, struct lk_view *view, int64_t rowid,
+                                   struct lk_snapshot *snap, struct lk_place *out_place,
+                                   bool *out_found);
+/*
+ * The version that is current for a writer with stamp `own`: begun by a commit or by itself, and
+ * not ended by either. *out_other: the stamp of a transaction in progress that has ended it (0:
+ * none).
+ */
+LUMA_NODISCARD luma_rc lk_row_current(struct luma_ctx *ctx, struct lk_view *view,
+                                      const struct lk_slots *slots, int64_t rowid, uint64_t own,
+                                      struct lk_place *out_place, bool *out_found,
+                                      uint64_t *out_other);
+/* One column of a version. Bytes borrow the tuple (held with the view) or lie in arena. */
+LUMA_NODISCARD luma_rc lk_place_value(struct luma_ctx *ctx, const struct lk_view *view,
+                                      const struct lk_place *place, uint32_t col_id,
+                                      struct luma_arena *arena, struct luma_value *out);
+
+/* --- keys --- */
+
+/* Appends the key of these values (in order of the index's columns, count of them). *out_null (may
+ * be NULL): one of them is null. */
+LUMA_NODISCARD luma_rc lk_key_values(struct lk_bytes *out, const struct lk_cidx *cidx,
+                                     const struct luma_value *values, uint32_t count,
+                                     bool *out_null);
+/* The key of row `row` of a batch whose columns are def's, in def's order. */
+LUMA_NODISCARD luma_rc lk_key_batch(struct lk_bytes *out, const struct lk_cidx *cidx,
+                                    const struct lk_def *def, const struct luma_vec *const *cols,
+                                    uint32_t row, bool *out_null);
+LUMA_NODISCARD luma_rc lk_key_place(struct luma_ctx *ctx, struct lk_bytes *out,
+                                    const struct lk_view *view, const struct lk_cidx *cidx,
+                                    const struct lk_place *place, struct luma_arena *arena,
+                                    bool *out_null);
+LUMA_NODISCARD luma_rc lk_key_tuple(struct lk_bytes *out, const struct lk_def *def,
+                                    const struct lk_cidx *cidx, const uint8_t *tuple,
+                                    bool *out_null);
+/* A value as a constant vector that points into it. */
+struct luma_vec lk_vec_of(const struct luma_value *value, uint64_t *valid_room);
+
+/* --- the store --- */
+
+struct lk_sequence {
+    uint64_t id;
+    struct lk_sequence *next;
+    int64_t last;    /* given out last, when has_last */
+    int64_t logged;  /* value of the newest log record */
+    uint64_t ahead;  /* values that may be given out before the next record */
+    uint64_t commit; /* of that record */
+    bool has_last, gone;
+    bool uncalled; /* `last` itself comes next */
+    bool logged_uncalled;
+};
+
+struct lk_store_stats {
+    struct luma_stat *commits, *rollbacks, *conflicts, *deadlocks, *wal_bytes, *wal_syncs,
+        *wal_records, *checkpoints, *checkpoint_ns, *hot_bytes, *segments_written,
+        *segment_bytes_written, *merges, *commit_wait;
+};
+
+#define LK_COLLS_BUCKETS     4096
+#define LK_SEQUENCES_BUCKETS 256
+
+struct lk_store {
+    struct lk_store_conf conf;
+    char *dir, *wal_dir;
+    struct lk_file *lock_file;
+    uint64_t id;
+    bool is_new;
+    struct luma_budget *budget, *hot_budget;
+    struct lk_cache *cache;
+    struct lk_objects *objects;
+    struct lk_formats *formats;
+    struct lk_manifest *manifest;
+    struct lk_wal *wal;
+    struct lk_slots slots;
+
+    struct lk_rwlock colls_lock;
+    struct lk_coll *colls[LK_COLLS_BUCKETS];
+
+    struct lk_mutex commit_lock; /* STORE_COMMIT */
+    uint64_t commit;             /* newest commit number given out; visible follows at once */
+    struct lk_sequence *sequences[LK_SEQUENCES_BUCKETS];
+
+    /* Checkpoints and merges: one at a time. */
+    struct luma_event refill_lock; /* of sequences */
+    struct luma_event work_lock;
+    uint64_t checkpoint_commit; /* what the manifest describes */
+    lk_lsn checkpoint_lsn;
+    uint64_t checkpoint_at_ns;
+    _Atomic bool checkpoint_wanted;
+    _Atomic uint64_t checkpoints; /* done */
+    struct luma_event wake;       /* background work */
+    struct luma_event ended;
+    _Atomic bool stopping, running;
+    struct luma_cancel stop_cancel;
+    struct lk_store_stats stats;
+    void *txns; /* kernel/txn's own */
+
+    /* Recovery: objects that the log names. */
+    uint64_t *named;
+    size_t named_count, named_room;
+};
+
+/* Recovery (storage/recovery): fills the store from manifest and log, drops what nothing names. */
+LUMA_NODISCARD luma_rc lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only,
+                                  struct lk_wal_end *out_end);
+
+/* Reads a section of a pack object, checked; *out_bytes in arena. */
+struct lk_pack_place {
+    uint64_t object_id, offset, bytes, count;
+    uint32_t crc;
+};
+LUMA_NODISCARD bool lk_pack_place_write(struct lk_bytes *out, const struct lk_pack_place *place);
+LUMA_NODISCARD bool lk_pack_place_read(struct luma_slice bytes, struct lk_pack_place *out);
+LUMA_NODISCARD luma_rc lk_pack_read(struct luma_ctx *ctx, struct lk_store *store,
+                                    const struct lk_pack_place *place, struct lk_bytes *out);
+
+/* Opens everything and recovers; kernel/txn adds its own and calls it lk_store_open. */
+LUMA_NODISCARD luma_rc lk_core_open(struct luma_ctx *ctx, const struct lk_store_conf *conf,
+                                    bool read_only, struct lk_store **out_store);
+void lk_core_close(struct lk_store *store);
+/* Bytes of hot rows now. */
+uint64_t lk_core_hot_bytes(const struct lk_store *store);
+/* Waits while the hot tier is over its limit and a checkpoint can help. LUMA_E_NOMEM: it cannot. */
+LUMA_NODISCARD luma_rc lk_core_throttle(struct luma_ctx *ctx, struct lk_store *store);
+/* Asks for a checkpoint soon. */
+void lk_core_want_checkpoint(struct lk_store *store);
+struct lk_sequence *lk_core_sequence(struct lk_store *store, uint64_t seq_id, bool create);
+
+#endif

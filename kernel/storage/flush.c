@@ -1,0 +1,120 @@
+/*
+ * storage/flush.c - hot versions as segments.
+ */
+#include <stdlib.h>
+
+#include "storage/checkpoint.h"
+
+struct flush {
+    struct luma_ctx *ctx;
+    struct lk_coll *coll;
+    struct lk_view *view;
+    struct luma_arena *arena;
+    struct luma_vec *vecs; /* of the definition's columns, in its order */
+    const uint8_t *tuples[LUMA_BATCH_ROWS];
+    int64_t rowids[LUMA_BATCH_ROWS];
+    uint64_t begins[LUMA_BATCH_ROWS];
+};
+
+/* Tuples of versions[0..n) as a batch. */
+static luma_rc
+batch_make(struct flush *f, struct lk_version *const *versions, uint32_t n,
+           struct luma_batch *batch)
+{
+    const struct lk_def *def = f->view->def;
+    uint32_t cols = def->coll.cols_count;
+    f->arena->reset(f->arena);
+    f->vecs = LUMA_NEW_ARRAY(f->arena, struct luma_vec, cols + 1);
+    struct luma_vec **by_id = LUMA_NEW_ARRAY(f->arena, struct luma_vec *, cols + 1);
+    struct luma_value *missing = LUMA_NEW_ARRAY(f->arena, struct luma_value, cols + 1);
+    if (f->vecs == NULL || by_id == NULL || missing == NULL)
+        return LUMA_FAIL(f->ctx, LUMA_E_NOMEM, "flush: out of memory");
+    for (uint32_t i = 0; i < cols; i++) {
+        uint32_t at = def->positions[i];
+        if (!luma_vec_init(&f->vecs[at], f->arena, def->coll.cols[at].type, n))
+            return LUMA_FAIL(f->ctx, LUMA_E_NOMEM, "flush: out of memory");
+        by_id[i] = &f->vecs[at];
+        missing[i] = def->coll.cols[at].missing;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        f->tuples[i] = versions[i]->tuple;
+        f->rowids[i] = versions[i]->rowid;
+        f->begins[i] = lk_stamp_resolve(&f->coll->store->slots, &versions[i]->begin);
+    }
+    luma_rc rc =
+        lk_tuple_decode(f->arena, f->tuples, 0, n, n, def->tuple_cols, cols, missing, false, by_id);
+    if (rc != LUMA_OK)
+        return LUMA_FAIL(f->ctx, rc, "flush: rows of collection %llu could not be decoded",
+                         (unsigned long long)f->coll->id);
+    memset(batch, 0, sizeof(*batch));
+    batch->rows = batch->sel_rows = n;
+    batch->cols_count = cols;
+    batch->cols = f->vecs;
+    batch->rowids = f->rowids;
+    return LUMA_OK;
+}
+
+static luma_rc
+segment_write(struct flush *f, struct lk_version *const *versions, uint32_t count,
+              struct lk_seg **out_seg)
+{
+    struct lk_store *store = f->coll->store;
+    struct lk_segment_writer *writer = NULL;
+    struct lk_segment_info info;
+    LUMA_TRY(lk_segment_write_begin(f->ctx, store->objects, store->formats, &f->view->def->coll,
+                                    &writer));
+    luma_rc rc = LUMA_OK;
+    for (uint32_t at = 0; rc == LUMA_OK && at < count; at += LUMA_BATCH_ROWS) {
+        uint32_t n = LK_MIN(count - at, (uint32_t)LUMA_BATCH_ROWS);
+        struct luma_batch batch;
+        rc = batch_make(f, versions + at, n, &batch);
+        if (rc == LUMA_OK)
+            rc = lk_segment_write_append(f->ctx, writer, &batch, f->rowids, 0, f->begins, 0, NULL);
+    }
+    if (rc != LUMA_OK) {
+        lk_segment_write_abort(writer);
+        return rc;
+    }
+    LUMA_TRY(lk_segment_write_end(f->ctx, writer, &info));
+    rc = lk_seg_create(f->ctx, store, info.object_id, out_seg);
+    if (rc != LUMA_OK) {
+        lk_object_remove(store->objects, LK_OBJECT_SEGMENT, info.object_id);
+        return rc;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        versions[i]->seg = *out_seg;
+        versions[i]->seg_row = i;
+    }
+    lk_stat_add(store->stats.segments_written, 1);
+    lk_stat_add(store->stats.segment_bytes_written, (int64_t)info.bytes);
+    return LUMA_OK;
+}
+
+luma_rc
+lk_flush_versions(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view,
+                  struct lk_versions *versions, struct lk_seg ***segs, uint32_t *segs_count)
+{
+    struct flush *f = calloc(1, sizeof(*f));
+    if (f == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "flush: out of memory");
+    f->ctx = ctx;
+    f->coll = coll;
+    f->view = view;
+    f->arena = lk_arena_create(coll->store->budget, 1u << 16);
+    luma_rc rc = f->arena == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "flush: out of memory") : LUMA_OK;
+    for (uint32_t at = 0; rc == LUMA_OK && at < versions->count; at += LK_SEGMENT_ROWS_MAX) {
+        uint32_t n = LK_MIN(versions->count - at, LK_SEGMENT_ROWS_MAX);
+        struct lk_seg **grown = realloc(*segs, (*segs_count + 1) * sizeof(**segs));
+        if (grown == NULL) {
+            rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "flush: out of memory");
+            break;
+        }
+        *segs = grown;
+        rc = segment_write(f, versions->items + at, n, &grown[*segs_count]);
+        if (rc == LUMA_OK)
+            ++*segs_count;
+    }
+    lk_arena_destroy(f->arena);
+    free(f);
+    return rc;
+}

@@ -1,0 +1,132 @@
+/*
+ * hot/flush.c - choosing what a checkpoint writes, and the slots that tell how old snapshots are.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "storage/hot/hot.h"
+
+luma_rc
+lk_slots_init(struct lk_slots *slots, struct luma_budget *budget)
+{
+    memset(slots, 0, sizeof(*slots));
+    slots->slots = lk_pages_alloc(budget, LK_SLOTS_MAX * sizeof(struct lk_slot));
+    return slots->slots == NULL ? LUMA_E_NOMEM : LUMA_OK;
+}
+
+void
+lk_slots_fini(struct lk_slots *slots, struct luma_budget *budget)
+{
+    if (slots->slots != NULL)
+        lk_pages_free(budget, slots->slots, LK_SLOTS_MAX * sizeof(struct lk_slot));
+    slots->slots = NULL;
+}
+
+uint64_t
+lk_slots_stamp(struct lk_slots *slots, uint32_t index)
+{
+    uint64_t serial = atomic_fetch_add_explicit(&slots->next_serial, 1, memory_order_relaxed);
+    uint64_t stamp = LK_STAMP_TXN | ((serial << 16) & ~LK_STAMP_TXN) | index;
+    atomic_store_explicit(&slots->slots[index].commit, 0, memory_order_release);
+    atomic_store_explicit(&slots->slots[index].stamp, stamp, memory_order_release);
+    return stamp;
+}
+
+static uint64_t
+oldest_snapshot(struct lk_slots *slots, uint64_t limit)
+{
+    uint32_t used = atomic_load_explicit(&slots->used, memory_order_acquire);
+    for (uint32_t i = 0; i < used; i++) {
+        uint64_t snapshot = atomic_load_explicit(&slots->slots[i].snapshot, memory_order_seq_cst);
+        if (snapshot != 0 && snapshot - 1 < limit)
+            limit = snapshot - 1;
+    }
+    return limit;
+}
+
+uint64_t
+lk_slots_horizon(struct lk_slots *slots)
+{
+    uint64_t visible = atomic_load_explicit(&slots->visible, memory_order_acquire);
+    uint64_t horizon = oldest_snapshot(slots, visible);
+    uint64_t old = atomic_load_explicit(&slots->horizon, memory_order_relaxed);
+    while (old < horizon &&
+           !atomic_compare_exchange_weak_explicit(&slots->horizon, &old, horizon,
+                                                  memory_order_seq_cst, memory_order_relaxed))
+        continue;
+    /* A snapshot taken between the first look and the publication is seen now; a later one finds
+     * the published horizon and is not older. */
+    return oldest_snapshot(slots, horizon);
+}
+
+struct flush {
+    struct lk_hot *hot;
+    const struct lk_slots *slots;
+    uint64_t commit, horizon, gen;
+    struct lk_versions *out;
+    bool left, failed;
+};
+
+static void
+flush_version(void *arg, struct lk_version *v)
+{
+    struct flush *flush = arg;
+    if (atomic_load_explicit(&v->flushed, memory_order_relaxed) != 0) {
+        /* Written before. A transaction in progress may still refer to it from here. */
+        uint64_t late = lk_stamp_resolve(flush->slots, &v->end);
+        flush->left = flush->left || (late & LK_STAMP_TXN) != 0;
+        return;
+    }
+    uint64_t begin = lk_stamp_resolve(flush->slots, &v->begin);
+    uint64_t end = lk_stamp_resolve(flush->slots, &v->end);
+    if (begin == LK_STAMP_ABORTED)
+        return;
+    if ((begin & LK_STAMP_TXN) || begin > flush->commit) {
+        flush->left = true;
+        return;
+    }
+    if (!(end & LK_STAMP_TXN) && end != LK_STAMP_NONE && end <= flush->commit) {
+        flush->left = flush->left || end > flush->horizon;
+        return;
+    }
+    if (!lk_versions_push(flush->out, v) || (end != LK_STAMP_NONE && !lk_hot_late(flush->hot, v))) {
+        flush->failed = true;
+        return;
+    }
+    atomic_store_explicit(&v->flushed, flush->gen, memory_order_release);
+}
+
+static int
+by_rowid(const void *a, const void *b)
+{
+    int64_t ra = (*(struct lk_version *const *)a)->rowid;
+    int64_t rb = (*(struct lk_version *const *)b)->rowid;
+    return (ra > rb) - (ra < rb);
+}
+
+luma_rc
+lk_hot_flush_begin(struct lk_hot *hot, const struct lk_slots *slots, uint64_t commit,
+                   uint64_t horizon, uint64_t gen, struct lk_versions *out, bool *out_left)
+{
+    struct flush flush = {
+        .hot = hot, .slots = slots, .commit = commit, .horizon = horizon, .gen = gen};
+    flush.out = out;
+    for (uint32_t i = 0; i < LK_HOT_SHARDS; i++)
+        lk_hot_each(hot, i, flush_version, &flush);
+    *out_left = flush.left;
+    if (flush.failed)
+        return LUMA_E_NOMEM;
+    if (out->count > 1)
+        qsort(out->items, out->count, sizeof(out->items[0]), by_rowid);
+    return LUMA_OK;
+}
+
+void
+lk_hot_flush_cancel(struct lk_hot *hot, struct lk_versions *versions)
+{
+    for (uint32_t i = 0; i < versions->count; i++)
+        atomic_store_explicit(&versions->items[i]->flushed, 0, memory_order_release);
+    lk_mutex_lock(&hot->late_lock);
+    hot->late_count = 0;
+    lk_mutex_unlock(&hot->late_lock);
+}

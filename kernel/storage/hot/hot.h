@@ -1,0 +1,120 @@
+/*
+ * storage/hot - rows in memory: for each row id a chain of versions, newest first.
+ *
+ * A hot table takes the versions of one collection from one checkpoint to the next; then it is
+ * frozen (new versions go to its successor) and written as a segment. Each version is judged by
+ * itself: visible when its begin is seen and its end is not. So a scan takes hot tables and
+ * segments in any order and looks nothing up across them.
+ *
+ * A version that a checkpoint has written carries the generation of the view that names its
+ * segment: readers of that view or a later one skip it here.
+ */
+#ifndef LK_STORAGE_HOT_H
+#define LK_STORAGE_HOT_H
+
+#include <lumadb/host/mem.h>
+
+#include "base/lock.h"
+#include "data/tuple.h"
+#include "storage/hot/stamp.h"
+
+#define LK_HOT_SHARDS 32
+
+struct lk_seg;
+
+struct lk_version {
+    _Atomic uint64_t begin, end; /* stamps */
+    uint32_t begin_command, end_command;
+    int64_t rowid;
+    struct lk_version *older; /* of the same row */
+    struct lk_version *next;  /* newest version of another row in this bucket */
+    _Atomic uint64_t flushed; /* generation of views that have it in `seg`; 0: not written */
+    struct lk_seg *seg;       /* held by the table */
+    uint32_t seg_row;
+    uint32_t tuple_bytes;
+    uint8_t tuple[];
+};
+
+struct lk_hot_shard {
+    struct lk_mutex lock;
+    uint32_t buckets_log2;
+    uint32_t rows;
+    struct lk_version **buckets;
+} LK_ALIGNED_LINE;
+
+struct lk_hot {
+    _Atomic uint32_t refs;
+    struct luma_budget *budget;
+    _Atomic uint64_t bytes;    /* of all versions */
+    _Atomic uint64_t versions; /* inserted and not pruned */
+    struct lk_mutex late_lock;
+    struct lk_version **late; /* ended after a flush had begun to write them */
+    uint32_t late_count, late_room;
+    /* What to give back when the table goes: the segments its versions were written to. */
+    void (*release)(void *kept);
+    void **kept;
+    uint32_t kept_count, kept_room;
+    struct lk_hot_shard shards[LK_HOT_SHARDS];
+};
+
+LUMA_NODISCARD luma_rc lk_hot_create(struct luma_budget *budget, struct lk_hot **out_hot);
+void lk_hot_ref(struct lk_hot *hot);
+void lk_hot_unref(struct lk_hot *hot); /* NULL is fine */
+
+/* A version of its own, not yet in the table: the caller fills tuple. NULL: over budget. */
+struct lk_version *lk_hot_version(struct lk_hot *hot, int64_t rowid, uint32_t tuple_bytes);
+/* Puts it at the head of its row's chain. Versions behind it that ended at or before `dead` and are
+ * needed by nobody go. */
+LUMA_NODISCARD luma_rc lk_hot_add(struct lk_hot *hot, struct lk_version *version,
+                                  const struct lk_slots *slots, uint64_t dead);
+/* Gives back a version that was not added. */
+void lk_hot_version_free(struct lk_hot *hot, struct lk_version *version);
+
+/* The version of the row that the snapshot sees, for readers of a view of generation gen. The
+ * pointer stays valid as long as the snapshot is registered and the table is held. */
+struct lk_version *lk_hot_find(struct lk_hot *hot, int64_t rowid, struct lk_snapshot *snap,
+                               uint64_t gen);
+/* Visits the versions of a row, newest first, until fn says false; under the shard's lock. */
+void lk_hot_row(struct lk_hot *hot, int64_t rowid, uint64_t gen,
+                bool (*fn)(void *arg, struct lk_version *version), void *arg);
+/* All versions of a shard, under its lock. */
+void lk_hot_each(struct lk_hot *hot, uint32_t shard, void (*fn)(void *arg, struct lk_version *v),
+                 void *arg);
+
+/* Sets the end of a version whose row the caller has locked. */
+LUMA_NODISCARD luma_rc lk_hot_end(struct lk_hot *hot, struct lk_version *version, uint64_t stamp,
+                                  uint32_t command);
+
+/* Remembers a version that is ended while it is being written: its segment must learn of it. */
+LUMA_NODISCARD bool lk_hot_late(struct lk_hot *hot, struct lk_version *version);
+
+/* A growing list of versions. */
+struct lk_versions {
+    struct lk_version **items;
+    uint32_t count, room;
+};
+LUMA_NODISCARD bool lk_versions_push(struct lk_versions *list, struct lk_version *version);
+void lk_versions_fini(struct lk_versions *list);
+/* Appends what the snapshot sees of a shard; LUMA_E_NOMEM. */
+LUMA_NODISCARD luma_rc lk_hot_collect(struct lk_hot *hot, uint32_t shard, struct lk_snapshot *snap,
+                                      uint64_t gen, struct lk_versions *out);
+
+/* --- flushing --- */
+/* Marks and lists the versions that a segment of the state at `commit` must hold, in row id order.
+ * *out_left: something stays that a snapshot may need (in progress, newer than `commit`, or ended
+ * after `horizon`). */
+LUMA_NODISCARD luma_rc lk_hot_flush_begin(struct lk_hot *hot, const struct lk_slots *slots,
+                                          uint64_t commit, uint64_t horizon, uint64_t gen,
+                                          struct lk_versions *out, bool *out_left);
+/* The table takes a reference to something until it is destroyed. */
+LUMA_NODISCARD bool lk_hot_keep(struct lk_hot *hot, void *kept, void (*release)(void *kept));
+/* Not written after all. */
+void lk_hot_flush_cancel(struct lk_hot *hot, struct lk_versions *versions);
+
+static inline size_t
+lk_version_bytes(uint32_t tuple_bytes)
+{
+    return sizeof(struct lk_version) + tuple_bytes;
+}
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * hot/stamp.h - who may see what: stamps of row versions, slots of transactions, snapshots.
+ *
+ * A stamp says when a version began or ended: a commit number, or the transaction that is about
+ * to say so (top bit set; the low 16 bits are its slot). A slot tells the commit number from the
+ * moment the commit record has its place in the log, so that all changes of a transaction become
+ * visible with one store; afterwards its stamps are replaced one by one and the slot is reused
+ * under a new stamp.
+ *
+ * A stamp whose slot has moved on, and that is still there, belongs to a copy nobody looks after
+ * any more: a segment took the row over while the transaction ran. Only readers whose snapshot is
+ * older than that still look at it, so the answer is "in progress".
+ */
+#ifndef LK_STORAGE_HOT_STAMP_H
+#define LK_STORAGE_HOT_STAMP_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+
+#define LK_STAMP_NONE    0ULL
+#define LK_STAMP_TXN     (1ULL << 63)
+#define LK_STAMP_ABORTED (LK_STAMP_TXN - 1) /* begin of a version that never was */
+#define LK_COMMIT_NEWEST (1ULL << 62)       /* a snapshot that sees every commit */
+#define LK_SLOTS_MAX     65536u
+
+/* One per transaction that exists, a cache line each. */
+struct lk_slot {
+    _Atomic uint64_t stamp;    /* 0: has not written */
+    _Atomic uint64_t commit;   /* 0: in progress */
+    _Atomic uint64_t snapshot; /* oldest commit number it reads at, plus 1; 0: none */
+} LK_ALIGNED_LINE;
+
+struct lk_slots {
+    struct lk_slot *slots;        /* LK_SLOTS_MAX, pages that are never touched cost nothing */
+    _Atomic uint32_t used;        /* slots ever handed out */
+    _Atomic uint64_t next_serial; /* of stamps */
+    _Atomic uint64_t visible;     /* newest commit number new snapshots see */
+    _Atomic uint64_t horizon;     /* published before it is relied on: see lk_slots_horizon */
+};
+
+/* What a reader sees. Copied into cursors; `seen` says what the answer rests on. */
+struct lk_snapshot {
+    const struct lk_slots *slots;
+    uint64_t commit;  /* commits up to here */
+    uint64_t own;     /* stamp of the reader's transaction, 0: it has written nothing */
+    uint32_t command; /* own changes of commands before this one */
+    uint64_t seen;    /* newest commit that mattered */
+};
+
+LUMA_NODISCARD luma_rc lk_slots_init(struct lk_slots *slots, struct luma_budget *budget);
+void lk_slots_fini(struct lk_slots *slots, struct luma_budget *budget);
+
+/* Takes a snapshot in the slot: about 20 ns, no lock. */
+static inline uint64_t
+lk_slots_snapshot(struct lk_slots *slots, struct lk_slot *slot)
+{
+    for (;;) {
+        uint64_t commit = atomic_load_explicit(&slots->visible, memory_order_acquire);
+        /* Either the horizon's second look sees this store, or this load sees its horizon. */
+        atomic_store_explicit(&slot->snapshot, commit + 1, memory_order_seq_cst);
+        if (LUMA_LIKELY(atomic_load_explicit(&slots->horizon, memory_order_seq_cst) <= commit))
+            return commit;
+    }
+}
+
+/* The commit number that every snapshot, now or later, has reached. */
+uint64_t lk_slots_horizon(struct lk_slots *slots);
+
+/* A new stamp for slot number `index`. */
+uint64_t lk_slots_stamp(struct lk_slots *slots, uint32_t index);
+
+/* The commit number behind a stamp, or the stamp itself while its transaction is in progress. */
+static inline uint64_t
+lk_stamp_resolve(const struct lk_slots *slots, const _Atomic uint64_t *field)
+{
+    uint64_t stamp = atomic_load_explicit(field, memory_order_acquire);
+    while (LUMA_UNLIKELY(stamp & LK_STAMP_TXN)) {
+        struct lk_slot *slot = &slots->slots[stamp & (LK_SLOTS_MAX - 1)];
+        bool before = atomic_load_explicit(&slot->stamp, memory_order_acquire) == stamp;
+        uint64_t commit = atomic_load_explicit(&slot->commit, memory_order_acquire);
+        bool after = atomic_load_explicit(&slot->stamp, memory_order_acquire) == stamp;
+        if (before && after)
+            return commit != 0 ? commit : stamp;
+        uint64_t again = atomic_load_explicit(field, memory_order_acquire);
+        if (again == stamp)
+            return stamp;
+        stamp = again;
+    }
+    return stamp;
+}
+
+/* Does the snapshot see what a (resolved) stamp of command `command` says? NONE: no. */
+static inline bool
+lk_stamp_seen(struct lk_snapshot *snap, uint64_t stamp, uint32_t command)
+{
+    if (stamp & LK_STAMP_TXN)
+        return stamp == snap->own && command < snap->command;
+    if (stamp == LK_STAMP_NONE || stamp > snap->commit)
+        return false;
+    if (stamp > snap->seen)
+        snap->seen = stamp;
+    return true;
+}
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * storage/merge.c - merging index runs: fewer places to look a key up in, and no dead entries.
+ *
+ * Only what the manifest names is merged: a run that came with a commit since the last checkpoint
+ * is named by the log, and must be there when the log is replayed.
+ */
+#include <stdlib.h>
+
+#include "storage/checkpoint.h"
+#include "storage/redo.h"
+
+struct judge {
+    struct luma_ctx *ctx;
+    struct lk_store *store;
+    struct lk_view *view;
+    struct lk_cidx *cidx;
+    struct luma_arena *arena;
+    struct lk_bytes key;
+    uint64_t horizon;
+    /* of the entry being judged */
+    const struct luma_index_entry *entry;
+    bool alive;
+};
+
+static bool
+key_is(struct judge *j, const struct lk_place *place)
+{
+    bool null = false;
+    lk_bytes_reset(&j->key);
+    /* What cannot be read is kept. */
+    if (lk_key_place(j->ctx, &j->key, j->view, j->cidx, place, j->arena, &null) != LUMA_OK)
+        return true;
+    return luma_slice_equal(lk_bytes_view(&j->key), j->entry->key);
+}
+
+static bool
+judge_version(void *arg, struct lk_version *v)
+{
+    struct judge *j = arg;
+    const struct lk_slots *slots = &j->store->slots;
+    uint64_t end = lk_stamp_resolve(slots, &v->end);
+    bool gone = lk_stamp_resolve(slots, &v->begin) == LK_STAMP_ABORTED ||
+                (end != LK_STAMP_NONE && end <= j->horizon);
+    struct lk_place place = {.hot = j->view->hots[0], .version = v};
+    j->alive = !gone && key_is(j, &place);
+    return !j->alive;
+}
+
+/* May the entry go: has no version of the row that somebody may see this key? */
+static bool
+entry_is_dead(void *arg, const struct luma_index_entry *entry)
+{
+    struct judge *j = arg;
+    struct lk_view *view = j->view;
+    j->entry = entry;
+    j->alive = false;
+    j->arena->reset(j->arena);
+    for (uint32_t i = 0; i < view->hots_count && !j->alive; i++)
+        lk_hot_row(view->hots[i], entry->rowid, 0, judge_version, j);
+    for (uint32_t i = 0; i < view->segs_count && !j->alive; i++) {
+        struct lk_seg *seg = view->segs[i];
+        int64_t row = -1;
+        uint32_t command = 0;
+        if (entry->rowid < seg->info.rowid_min || entry->rowid > seg->info.rowid_max)
+            continue;
+        if (lk_segment_find(j->ctx, seg->segment, entry->rowid, &row) != LUMA_OK)
+            return false;
+        if (row < 0)
+            continue;
+        uint64_t end = lk_seg_end_of(seg, &j->store->slots, (uint32_t)row, &command);
+        struct lk_place place = {.seg = seg, .row = (uint32_t)row};
+        if (end == LK_STAMP_NONE || end > j->horizon)
+            j->alive = key_is(j, &place);
+    }
+    return !j->alive;
+}
+
+/* Are all runs of the index named by the manifest (or by nothing that is ever read again)? */
+static bool
+runs_settled(const struct lk_store *store, struct lk_cidx *cidx)
+{
+    bool settled = true;
+    lk_mutex_lock(&cidx->runs_lock);
+    for (uint32_t i = 0; i < cidx->runs_count; i++) {
+        uint64_t begin = lk_stamp_resolve(&store->slots, &cidx->runs[i].begin);
+        settled = settled && (begin <= store->checkpoint_commit || begin == LK_STAMP_ABORTED);
+    }
+    lk_mutex_unlock(&cidx->runs_lock);
+    return settled;
+}
+
+static luma_rc
+merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll,
+              struct lk_cidx *cidx, const struct lk_run_merge *merge)
+{
+    struct lk_manifest_edit edit;
+    struct lk_bytes value;
+    lk_manifest_edit_init(&edit);
+    lk_bytes_init(&value, NULL);
+    bool any = merge->output.object_id != 0 && merge->output.entries > 0;
+    luma_rc rc = LUMA_OK;
+    if (any && !lk_run_info_write(&value, &merge->output))
+        rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "merge: out of memory");
+    if (rc == LUMA_OK) {
+        if (any)
+            lk_manifest_put(&edit, LK_MANIFEST_RUN, coll->id, merge->output.object_id,
+                            lk_bytes_view(&value));
+        for (uint32_t i = 0; i < merge->inputs_count; i++)
+            lk_manifest_remove(&edit, LK_MANIFEST_RUN, coll->id, merge->inputs[i].object_id);
+        rc = lk_manifest_commit(ctx, store->manifest, &edit);
+    }
+    lk_manifest_edit_fini(&edit);
+    lk_bytes_fini(&value);
+    LUMA_TRY(rc);
+    /* On disk it is done; memory must follow. */
+    rc = lk_index_replace(ctx, cidx->index, merge);
+    if (rc == LUMA_OK && any)
+        rc = lk_cidx_run_add(cidx, &merge->output, 0);
+    if (rc != LUMA_OK)
+        lk_log_error("storage", "a finished merge could not be published: %s", ctx->error->message);
+    LK_ASSERT(rc == LUMA_OK);
+    for (uint32_t i = 0; i < merge->inputs_count; i++) {
+        lk_cidx_run_remove(cidx, merge->inputs[i].object_id);
+        lk_object_remove(store->objects, LK_OBJECT_RUN, merge->inputs[i].object_id);
+    }
+    lk_stat_add(store->stats.merges, 1);
+    return LUMA_OK;
+}
+
+struct pass {
+    struct luma_ctx *ctx;
+    struct lk_store *store;
+    bool work;
+};
+
+static luma_rc
+index_merge(struct pass *pass, struct lk_coll *coll, struct lk_view *view, struct lk_cidx *cidx)
+{
+    struct lk_ctx quiet; /* what cannot be judged is kept, and is no error of the merge */
+    lk_ctx_init(&quiet, NULL);
+    struct judge j = {.ctx = &quiet.ctx, .store = pass->store, .view = view, .cidx = cidx};
+    struct lk_run_merge merge;
+    bool written = false;
+    if (!runs_settled(pass->store, cidx))
+        return LUMA_OK;
+    uint64_t durable = lk_wal_durable(pass->store->wal);
+    j.horizon = LK_MIN(lk_slots_horizon(&pass->store->slots), durable);
+    j.arena = lk_arena_create(pass->store->budget, 0);
+    if (j.arena == NULL)
+        return LUMA_FAIL(pass->ctx, LUMA_E_NOMEM, "merge: out of memory");
+    lk_bytes_init(&j.key, NULL);
+    luma_rc rc = lk_index_merge(pass->ctx, cidx->index, entry_is_dead, &j, &merge, &written);
+    lk_bytes_fini(&j.key);
+    lk_arena_destroy(j.arena);
+    if (rc == LUMA_OK && written) {
+        pass->work = true;
+        rc = merge_publish(pass->ctx, pass->store, coll, cidx, &merge);
+    }
+    return rc;
+}
+
+static luma_rc
+coll_merge(void *arg, struct lk_coll *coll)
+{
+    struct pass *pass = arg;
+    struct lk_view *view = lk_coll_view(coll, NULL);
+    luma_rc rc = LUMA_OK;
+    for (uint32_t i = 0; view != NULL && rc == LUMA_OK && i < view->idx_count; i++)
+        rc = index_merge(pass, coll, view, view->idx[i]);
+    lk_view_unref(view);
+    return rc;
+}
+
+luma_rc
+lk_store_merge(struct luma_ctx *ctx, struct lk_store *store, bool *out_work)
+{
+    struct pass pass = {ctx, store, false};
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    luma_rc rc;
+    {
+        LK_IO_PHASE("merge");
+        rc = lk_colls_each(store, coll_merge, &pass);
+    }
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    *out_work = pass.work;
+    return rc;
+}

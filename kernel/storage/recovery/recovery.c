@@ -1,0 +1,331 @@
+/*
+ * storage/recovery/recovery.c - from a data folder to a store: manifest, log, garbage.
+ *
+ * Nothing is changed on disk before everything has been read, except that garbage goes; so recovery
+ * may be interrupted anywhere and begun again. Phase (io.h): "recovery".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "storage/checkpoint.h"
+#include "storage/core.h"
+#include "storage/redo.h"
+
+struct recovery {
+    struct luma_ctx *ctx;
+    struct lk_store *store;
+    struct lk_seg **segs; /* of the collection being loaded */
+    uint32_t segs_count, segs_room;
+};
+
+static luma_rc
+damaged(const struct recovery *r, const char *what, uint64_t id)
+{
+    return LUMA_FAIL(r->ctx, LUMA_E_CORRUPT, "%s: the manifest's entry for %s %llu cannot be read",
+                     r->store->dir, what, (unsigned long long)id);
+}
+
+static luma_rc
+load_state(struct recovery *r)
+{
+    struct lk_store *store = r->store;
+    struct lk_manifest_key key = {.kind = LK_MANIFEST_STATE};
+    struct luma_slice bytes = lk_manifest_get(store->manifest, &key);
+    store->commit = 1;
+    if (bytes.data == NULL)
+        return LUMA_OK;
+    struct lk_reader rd = lk_reader(bytes);
+    store->checkpoint_commit = lk_reader_varint(&rd);
+    store->checkpoint_lsn = lk_reader_u64(&rd);
+    uint64_t floor = lk_reader_u64(&rd);
+    if (rd.failed)
+        return damaged(r, "state", 0);
+    store->commit = LK_MAX(store->commit, store->checkpoint_commit);
+    lk_objects_id_floor(store->objects, floor);
+    return LUMA_OK;
+}
+
+static luma_rc
+load_sequence(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct recovery *r = arg;
+    struct lk_sequence *seq = lk_core_sequence(r->store, key->a, true);
+    if (seq == NULL)
+        return LUMA_FAIL(r->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+    struct lk_reader rd = lk_reader(value);
+    seq->last = seq->logged = (int64_t)lk_reader_u64(&rd);
+    seq->has_last = true;
+    seq->uncalled = seq->logged_uncalled = lk_reader_u8(&rd) != 0;
+    return rd.failed ? damaged(r, "sequence", key->a) : LUMA_OK;
+}
+
+static luma_rc
+load_deletes(struct recovery *r, struct lk_seg *seg)
+{
+    struct lk_manifest_key key = {.kind = LK_MANIFEST_DELETES, .a = seg->info.object_id};
+    struct luma_slice bytes = lk_manifest_get(r->store->manifest, &key);
+    if (bytes.data == NULL)
+        return LUMA_OK;
+    struct lk_pack_place place;
+    if (!lk_pack_place_read(bytes, &place))
+        return damaged(r, "deletes of segment", seg->info.object_id);
+    struct lk_bytes data;
+    lk_bytes_init(&data, NULL);
+    luma_rc rc = lk_pack_read(r->ctx, r->store, &place, &data);
+    roaring_bitmap_t *bitmap = NULL;
+    if (rc == LUMA_OK) {
+        bitmap = roaring_bitmap_portable_deserialize_safe((const char *)data.data, data.bytes);
+        if (bitmap == NULL)
+            rc = LUMA_FAIL(r->ctx, LUMA_E_CORRUPT, "the delete map of segment %016llx is damaged",
+                           (unsigned long long)seg->info.object_id);
+    }
+    if (rc == LUMA_OK)
+        lk_seg_set_dead(seg, bitmap);
+    lk_bytes_fini(&data);
+    return rc;
+}
+
+static luma_rc
+load_segment(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct recovery *r = arg;
+    struct lk_segment_info info;
+    struct lk_reader rd = lk_reader(value);
+    lk_segment_info_read(&rd, &info);
+    if (rd.failed || info.object_id != key->b)
+        return damaged(r, "segment", key->b);
+    if (r->segs_count == r->segs_room) {
+        uint32_t room = r->segs_room == 0 ? 16 : r->segs_room * 2;
+        struct lk_seg **segs = realloc(r->segs, room * sizeof(*segs));
+        if (segs == NULL)
+            return LUMA_FAIL(r->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+        r->segs = segs;
+        r->segs_room = room;
+    }
+    struct lk_seg *seg = NULL;
+    lk_objects_id_floor(r->store->objects, info.object_id);
+    LUMA_TRY(lk_seg_create(r->ctx, r->store, info.object_id, &seg));
+    if (seg->info.commit_min == LK_COMMIT_OWN)
+        atomic_store(&seg->begin, info.commit_min);
+    seg->info = info;
+    r->segs[r->segs_count++] = seg;
+    return load_deletes(r, seg);
+}
+
+struct run_load {
+    struct recovery *r;
+    struct lk_view *view;
+};
+
+static luma_rc
+load_run(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct run_load *load = arg;
+    struct lk_run_info info;
+    struct lk_reader rd = lk_reader(value);
+    lk_run_info_read(&rd, &info);
+    struct lk_cidx *cidx = lk_view_index(load->view, info.index_id);
+    if (rd.failed || info.object_id != key->b || cidx == NULL)
+        return damaged(load->r, "index run", key->b);
+    lk_objects_id_floor(load->r->store->objects, info.object_id);
+    LUMA_TRY(lk_index_attach(load->r->ctx, cidx->index, &info));
+    if (lk_cidx_run_add(cidx, &info, 0) != LUMA_OK)
+        return LUMA_FAIL(load->r->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+    return LUMA_OK;
+}
+
+static luma_rc
+load_rows(struct recovery *r, struct lk_coll *coll)
+{
+    struct lk_manifest_key key = {.kind = LK_MANIFEST_ROWS, .a = coll->id};
+    struct luma_slice bytes = lk_manifest_get(r->store->manifest, &key);
+    if (bytes.data == NULL)
+        return LUMA_OK;
+    struct lk_pack_place place;
+    if (!lk_pack_place_read(bytes, &place))
+        return damaged(r, "rows of collection", coll->id);
+    struct lk_bytes data;
+    lk_bytes_init(&data, NULL);
+    luma_rc rc = lk_pack_read(r->ctx, r->store, &place, &data);
+    struct lk_reader rd = lk_reader(lk_bytes_view(&data));
+    for (uint64_t i = 0; rc == LUMA_OK && i < place.count; i++) {
+        int64_t rowid = (int64_t)lk_reader_varint(&rd);
+        struct luma_slice tuple = lk_reader_sized(&rd);
+        rc = rd.failed ? damaged(r, "rows of collection", coll->id)
+                       : lk_redo_put(r->ctx, coll, r->store->commit, rowid, tuple, true);
+    }
+    lk_bytes_fini(&data);
+    coll->rows_pack = place.object_id;
+    return rc;
+}
+
+static luma_rc
+load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct recovery *r = arg;
+    struct lk_store *store = r->store;
+    struct lk_reader rd = lk_reader(value);
+    uint64_t next_rowid = lk_reader_varint(&rd);
+    struct luma_slice def_bytes = lk_reader_sized(&rd);
+    struct lk_def *def = NULL;
+    if (rd.failed || lk_def_read(def_bytes, &def) != LUMA_OK)
+        return damaged(r, "collection", key->a);
+
+    struct lk_coll *coll = NULL;
+    struct lk_view *bare = NULL;
+    luma_rc rc = lk_coll_ensure(r->ctx, store, key->a, &coll);
+    if (rc == LUMA_OK)
+        rc = lk_view_define(r->ctx, store, def, NULL, true, &bare);
+    if (rc == LUMA_OK) {
+        struct run_load load = {r, bare};
+        atomic_store(&coll->next_rowid, (int64_t)next_rowid);
+        coll->covered = store->checkpoint_commit;
+        lk_coll_publish(coll, bare);
+        rc = lk_manifest_each(store->manifest, LK_MANIFEST_RUN, key->a, load_run, &load);
+    }
+    r->segs_count = 0;
+    if (rc == LUMA_OK)
+        rc = lk_manifest_each(store->manifest, LK_MANIFEST_SEGMENT, key->a, load_segment, r);
+    if (rc == LUMA_OK && r->segs_count > 0)
+        rc = lk_coll_add_segs(r->ctx, coll, r->segs, r->segs_count);
+    for (uint32_t i = 0; i < r->segs_count; i++)
+        lk_seg_unref(r->segs[i]);
+    if (rc == LUMA_OK)
+        rc = load_rows(r, coll);
+    lk_def_unref(def);
+    return rc;
+}
+
+static luma_rc
+replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *record)
+{
+    struct recovery *r = arg;
+    if (record->commit <= r->store->checkpoint_commit)
+        return LUMA_OK;
+    if (record->commit != r->store->commit + 1)
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT,
+                         "%s: commit %llu follows commit %llu in the log: records are missing",
+                         r->store->wal_dir, (unsigned long long)record->commit,
+                         (unsigned long long)r->store->commit);
+    r->store->commit = record->commit;
+    /* Snapshots of recovery see what was replayed. */
+    atomic_store(&r->store->slots.visible, record->commit);
+    return lk_redo_apply(ctx, r->store, record->commit, record->payload, r->store->wal_dir);
+}
+
+/* --- objects that nothing names --- */
+
+struct garbage {
+    struct recovery *r;
+    uint64_t *ids;
+    enum lk_object_kind *kinds;
+    size_t count, room;
+    bool failed;
+};
+
+static bool
+is_named(const struct lk_store *store, uint64_t id)
+{
+    for (size_t i = 0; i < store->named_count; i++)
+        if (store->named[i] == id)
+            return true;
+    return false;
+}
+
+static luma_rc
+name_by_b(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    (void)value;
+    struct recovery *r = arg;
+    struct lk_store *store = r->store;
+    if (store->named_count == store->named_room) {
+        size_t room = store->named_room == 0 ? 64 : store->named_room * 2;
+        uint64_t *named = realloc(store->named, room * sizeof(*named));
+        if (named == NULL)
+            return LUMA_FAIL(r->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+        store->named = named;
+        store->named_room = room;
+    }
+    store->named[store->named_count++] = key->b;
+    return LUMA_OK;
+}
+
+static luma_rc
+name_pack(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct recovery *r = arg;
+    struct lk_pack_place place;
+    struct lk_manifest_key named = {.kind = key->kind};
+    if (!lk_pack_place_read(value, &place))
+        return damaged(r, "pack", key->a);
+    named.b = place.object_id;
+    lk_objects_id_floor(r->store->objects, place.object_id);
+    return name_by_b(r, &named, value);
+}
+
+static void
+garbage_found(void *arg, enum lk_object_kind kind, uint64_t id, uint64_t bytes)
+{
+    (void)bytes;
+    struct garbage *g = arg;
+    lk_objects_id_floor(g->r->store->objects, id);
+    if (is_named(g->r->store, id))
+        return;
+    if (g->count == g->room) {
+        size_t room = g->room == 0 ? 64 : g->room * 2;
+        uint64_t *ids = realloc(g->ids, room * sizeof(*ids));
+        enum lk_object_kind *kinds = realloc(g->kinds, room * sizeof(*kinds));
+        if (ids != NULL)
+            g->ids = ids;
+        if (kinds != NULL)
+            g->kinds = kinds;
+        if (ids == NULL || kinds == NULL)
+            return; /* it stays until the next start */
+        g->room = room;
+    }
+    g->ids[g->count] = id;
+    g->kinds[g->count++] = kind;
+}
+
+static luma_rc
+garbage_collect(struct recovery *r, bool read_only)
+{
+    struct lk_manifest *m = r->store->manifest;
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_SEGMENT, 0, name_by_b, r));
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_RUN, 0, name_by_b, r));
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_DELETES, 0, name_pack, r));
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_ROWS, 0, name_pack, r));
+    struct garbage g = {.r = r};
+    luma_rc rc = lk_objects_each(r->ctx, r->store->objects, garbage_found, &g);
+    for (size_t i = 0; rc == LUMA_OK && !read_only && i < g.count; i++)
+        lk_object_remove(r->store->objects, g.kinds[i], g.ids[i]);
+    free(g.ids);
+    free(g.kinds);
+    free(r->store->named);
+    r->store->named = NULL;
+    r->store->named_count = r->store->named_room = 0;
+    return rc;
+}
+
+luma_rc
+lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct lk_wal_end *out_end)
+{
+    LK_IO_PHASE("recovery");
+    struct recovery r = {.ctx = ctx, .store = store};
+    struct lk_wal_conf wal_conf = {.io = store->conf.io, .dir = store->wal_dir};
+    wal_conf.store_id = store->id;
+
+    luma_rc rc = load_state(&r);
+    atomic_store(&store->slots.visible, store->commit);
+    if (rc == LUMA_OK)
+        rc = lk_manifest_each(store->manifest, LK_MANIFEST_SEQUENCE, 0, load_sequence, &r);
+    if (rc == LUMA_OK)
+        rc = lk_manifest_each(store->manifest, LK_MANIFEST_COLL, 0, load_coll, &r);
+    if (rc == LUMA_OK)
+        rc = lk_wal_read(ctx, &wal_conf, store->checkpoint_lsn, replay_record, &r, out_end);
+    if (rc == LUMA_OK)
+        rc = garbage_collect(&r, read_only);
+    free(r.segs);
+    out_end->commit = store->commit;
+    return rc;
+}

@@ -1,0 +1,367 @@
+/*
+ * storage/redo.c - writing redo records, and applying them in recovery.
+ */
+#include "storage/redo.h"
+
+#include <stdlib.h>
+
+bool
+lk_redo_row(struct lk_bytes *out, enum lk_redo_op op, uint64_t coll_id, int64_t rowid,
+            struct luma_slice tuple)
+{
+    return lk_bytes_u8(out, (uint8_t)op) && lk_bytes_varint(out, coll_id) &&
+           lk_bytes_varint(out, (uint64_t)rowid) &&
+           (op == LK_REDO_DELETE || lk_bytes_sized(out, tuple));
+}
+
+bool
+lk_segment_info_write(struct lk_bytes *out, const struct lk_segment_info *info)
+{
+    return lk_bytes_u64(out, info->object_id) && lk_bytes_varint(out, info->coll_id) &&
+           lk_bytes_varint(out, info->bytes) && lk_bytes_varint(out, info->rows) &&
+           lk_bytes_varint(out, (uint64_t)info->rowid_min) &&
+           lk_bytes_varint(out, (uint64_t)info->rowid_max) && lk_bytes_u64(out, info->commit_min) &&
+           lk_bytes_u64(out, info->commit_max) && lk_bytes_varint(out, info->level);
+}
+
+void
+lk_segment_info_read(struct lk_reader *r, struct lk_segment_info *out)
+{
+    out->object_id = lk_reader_u64(r);
+    out->coll_id = lk_reader_varint(r);
+    out->bytes = lk_reader_varint(r);
+    out->rows = lk_reader_varint(r);
+    out->rowid_min = (int64_t)lk_reader_varint(r);
+    out->rowid_max = (int64_t)lk_reader_varint(r);
+    out->commit_min = lk_reader_u64(r);
+    out->commit_max = lk_reader_u64(r);
+    out->level = (uint32_t)lk_reader_varint(r);
+}
+
+bool
+lk_run_info_write(struct lk_bytes *out, const struct lk_run_info *info)
+{
+    return lk_bytes_u64(out, info->object_id) && lk_bytes_varint(out, info->index_id) &&
+           lk_bytes_varint(out, info->bytes) && lk_bytes_varint(out, info->entries) &&
+           lk_bytes_varint(out, info->level);
+}
+
+void
+lk_run_info_read(struct lk_reader *r, struct lk_run_info *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->object_id = lk_reader_u64(r);
+    out->index_id = lk_reader_varint(r);
+    out->bytes = lk_reader_varint(r);
+    out->entries = lk_reader_varint(r);
+    out->level = (uint32_t)lk_reader_varint(r);
+}
+
+bool
+lk_redo_segment(struct lk_bytes *out, const struct lk_segment_info *info)
+{
+    return lk_bytes_u8(out, LK_REDO_SEGMENT) && lk_bytes_varint(out, info->coll_id) &&
+           lk_segment_info_write(out, info);
+}
+
+bool
+lk_redo_run(struct lk_bytes *out, uint64_t coll_id, const struct lk_run_info *info)
+{
+    return lk_bytes_u8(out, LK_REDO_RUN) && lk_bytes_varint(out, coll_id) &&
+           lk_run_info_write(out, info);
+}
+
+bool
+lk_redo_sequence(struct lk_bytes *out, uint64_t seq_id, enum lk_sequence_state state,
+                 int64_t position)
+{
+    return lk_bytes_u8(out, LK_REDO_SEQUENCE) && lk_bytes_varint(out, seq_id) &&
+           lk_bytes_u8(out, (uint8_t)state) && lk_bytes_u64(out, (uint64_t)position);
+}
+
+/* --- applying --- */
+
+struct apply {
+    struct luma_ctx *ctx;
+    struct lk_store *store;
+    uint64_t commit;
+    const char *where;
+    struct lk_reader r;
+};
+
+static luma_rc
+apply_damaged(const struct apply *a, const char *what)
+{
+    return LUMA_FAIL(a->ctx, LUMA_E_CORRUPT, "%s: the record of commit %llu %s", a->where,
+                     (unsigned long long)a->commit, what);
+}
+
+static luma_rc
+coll_of(const struct apply *a, uint64_t coll_id, struct lk_coll **out_coll)
+{
+    *out_coll = lk_coll_find(a->store, coll_id);
+    if (*out_coll == NULL)
+        return apply_damaged(a, "names a collection that was never defined");
+    atomic_store(&(*out_coll)->touched, a->commit);
+    return LUMA_OK;
+}
+
+static luma_rc
+row_end(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view, uint64_t commit,
+        int64_t rowid)
+{
+    struct lk_place place;
+    bool found = false;
+    uint64_t other = 0;
+    LUMA_TRY(lk_row_current(ctx, view, &coll->store->slots, rowid, 0, &place, &found, &other));
+    if (!found)
+        return LUMA_OK; /* a merge may have dropped it after it was deleted */
+    luma_rc rc = place.hot != NULL ? lk_hot_end(place.hot, place.version, commit, 0)
+                                   : lk_seg_end(place.seg, place.row, commit, 0);
+    return rc == LUMA_OK ? rc : LUMA_FAIL(ctx, rc, "recovery: out of memory");
+}
+
+static luma_rc
+row_index(struct luma_ctx *ctx, const struct lk_view *view, int64_t rowid, const uint8_t *tuple)
+{
+    struct lk_bytes key;
+    lk_bytes_init(&key, NULL);
+    luma_rc rc = LUMA_OK;
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->idx_count; i++) {
+        bool null = false;
+        lk_bytes_reset(&key);
+        rc = lk_key_tuple(&key, view->def, view->idx[i], tuple, &null);
+        if (rc != LUMA_OK) {
+            rc = LUMA_FAIL(ctx, rc, "recovery: a key could not be made");
+        } else {
+            struct luma_index_entry entry = {lk_bytes_view(&key), rowid};
+            rc = lk_index_insert(ctx, view->idx[i]->index, &entry, 1);
+        }
+    }
+    lk_bytes_fini(&key);
+    return rc;
+}
+
+luma_rc
+lk_redo_put(struct luma_ctx *ctx, struct lk_coll *coll, uint64_t commit, int64_t rowid,
+            struct luma_slice tuple, bool fresh)
+{
+    struct lk_view *view = lk_coll_view(coll, NULL);
+    if (view == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "recovery: a row of dropped collection %llu",
+                         (unsigned long long)coll->id);
+    luma_rc rc = lk_tuple_check(tuple, view->def->tuple_cols, view->def->coll.cols_count);
+    if (rc != LUMA_OK)
+        rc = LUMA_FAIL(ctx, rc, "recovery: row %lld of collection %llu is damaged",
+                       (long long)rowid, (unsigned long long)coll->id);
+    if (rc == LUMA_OK && !fresh)
+        rc = row_end(ctx, coll, view, commit, rowid);
+    struct lk_hot *hot = view->hots[0];
+    struct lk_version *v = NULL;
+    if (rc == LUMA_OK) {
+        v = lk_hot_version(hot, rowid, (uint32_t)tuple.bytes);
+        if (v == NULL)
+            rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "recovery: out of memory");
+    }
+    if (rc == LUMA_OK) {
+        memcpy(v->tuple, tuple.data, tuple.bytes);
+        atomic_init(&v->begin, commit);
+        rc = lk_hot_add(hot, v, &coll->store->slots, commit);
+        if (rc != LUMA_OK) {
+            lk_hot_version_free(hot, v);
+            rc = LUMA_FAIL(ctx, rc, "recovery: out of memory");
+        }
+    }
+    if (rc == LUMA_OK)
+        rc = row_index(ctx, view, rowid, v->tuple);
+    if (rowid >= atomic_load(&coll->next_rowid))
+        atomic_store(&coll->next_rowid, rowid + 1);
+    lk_view_unref(view);
+    return rc;
+}
+
+static luma_rc
+apply_row(struct apply *a, uint8_t op)
+{
+    uint64_t coll_id = lk_reader_varint(&a->r);
+    int64_t rowid = (int64_t)lk_reader_varint(&a->r);
+    struct luma_slice tuple = luma_slice(NULL, 0);
+    if (op != LK_REDO_DELETE)
+        tuple = lk_reader_sized(&a->r);
+    if (a->r.failed)
+        return apply_damaged(a, "cannot be read");
+    struct lk_coll *coll = NULL;
+    LUMA_TRY(coll_of(a, coll_id, &coll));
+    if (op != LK_REDO_DELETE)
+        return lk_redo_put(a->ctx, coll, a->commit, rowid, tuple, op == LK_REDO_INSERT);
+    struct lk_view *view = lk_coll_view(coll, NULL);
+    if (view == NULL)
+        return apply_damaged(a, "deletes a row of a dropped collection");
+    luma_rc rc = row_end(a->ctx, coll, view, a->commit, rowid);
+    lk_view_unref(view);
+    return rc;
+}
+
+static luma_rc
+apply_define(struct apply *a)
+{
+    uint64_t coll_id = lk_reader_varint(&a->r);
+    struct luma_slice bytes = lk_reader_sized(&a->r);
+    struct lk_def *def = NULL;
+    if (a->r.failed || lk_def_read(bytes, &def) != LUMA_OK || def->coll.id != coll_id) {
+        lk_def_unref(def);
+        return apply_damaged(a, "has a definition that cannot be read");
+    }
+    struct lk_coll *coll = NULL;
+    struct lk_view *view = NULL, *old = NULL;
+    luma_rc rc = lk_coll_ensure(a->ctx, a->store, coll_id, &coll);
+    if (rc == LUMA_OK) {
+        old = lk_coll_view(coll, NULL);
+        rc = lk_view_define(a->ctx, a->store, def, old, false, &view);
+    }
+    if (rc == LUMA_OK) {
+        atomic_store(&coll->touched, a->commit);
+        lk_coll_publish(coll, view);
+    }
+    lk_view_unref(old);
+    lk_def_unref(def);
+    return rc;
+}
+
+static luma_rc
+apply_empty(struct apply *a, bool drop)
+{
+    struct lk_coll *coll = NULL;
+    uint64_t coll_id = lk_reader_varint(&a->r);
+    LUMA_TRY(coll_of(a, coll_id, &coll));
+    struct lk_view *old = lk_coll_view(coll, NULL), *view = NULL;
+    luma_rc rc = LUMA_OK;
+    if (old == NULL)
+        return apply_damaged(a, "empties a dropped collection");
+    if (!drop)
+        rc = lk_view_define(a->ctx, a->store, old->def, old, true, &view);
+    if (rc == LUMA_OK)
+        lk_coll_publish(coll, view);
+    lk_view_unref(old);
+    return rc;
+}
+
+static luma_rc
+object_named(struct apply *a, uint64_t object_id)
+{
+    struct lk_store *store = a->store;
+    if (store->named_count == store->named_room) {
+        size_t room = store->named_room == 0 ? 64 : store->named_room * 2;
+        uint64_t *named = realloc(store->named, room * sizeof(*named));
+        if (named == NULL)
+            return LUMA_FAIL(a->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+        store->named = named;
+        store->named_room = room;
+    }
+    store->named[store->named_count++] = object_id;
+    lk_objects_id_floor(store->objects, object_id);
+    return LUMA_OK;
+}
+
+static luma_rc
+apply_segment(struct apply *a)
+{
+    struct lk_segment_info info;
+    uint64_t coll_id = lk_reader_varint(&a->r);
+    lk_segment_info_read(&a->r, &info);
+    if (a->r.failed)
+        return apply_damaged(a, "names a segment that cannot be read");
+    struct lk_coll *coll = NULL;
+    struct lk_seg *seg = NULL;
+    LUMA_TRY(coll_of(a, coll_id, &coll));
+    LUMA_TRY(object_named(a, info.object_id));
+    LUMA_TRY(lk_seg_create(a->ctx, a->store, info.object_id, &seg));
+    info.commit_min = info.commit_max = a->commit;
+    seg->info = info;
+    atomic_store(&seg->begin, a->commit);
+    luma_rc rc = lk_coll_add_segs(a->ctx, coll, &seg, 1);
+    if (info.rowid_max >= atomic_load(&coll->next_rowid))
+        atomic_store(&coll->next_rowid, info.rowid_max + 1);
+    lk_seg_unref(seg);
+    return rc;
+}
+
+static luma_rc
+apply_run(struct apply *a)
+{
+    struct lk_run_info info;
+    uint64_t coll_id = lk_reader_varint(&a->r);
+    lk_run_info_read(&a->r, &info);
+    if (a->r.failed)
+        return apply_damaged(a, "names an index run that cannot be read");
+    struct lk_coll *coll = NULL;
+    LUMA_TRY(coll_of(a, coll_id, &coll));
+    LUMA_TRY(object_named(a, info.object_id));
+    struct lk_view *view = lk_coll_view(coll, NULL);
+    struct lk_cidx *cidx = view == NULL ? NULL : lk_view_index(view, info.index_id);
+    luma_rc rc = LUMA_OK;
+    if (cidx == NULL)
+        rc = apply_damaged(a, "names a run of an index that does not exist");
+    if (rc == LUMA_OK)
+        rc = lk_index_attach(a->ctx, cidx->index, &info);
+    if (rc == LUMA_OK)
+        rc = lk_cidx_run_add(cidx, &info, a->commit);
+    lk_view_unref(view);
+    return rc;
+}
+
+static luma_rc
+apply_sequence(struct apply *a)
+{
+    uint64_t seq_id = lk_reader_varint(&a->r);
+    uint8_t state = lk_reader_u8(&a->r);
+    int64_t position = (int64_t)lk_reader_u64(&a->r);
+    if (a->r.failed)
+        return apply_damaged(a, "has a sequence that cannot be read");
+    struct lk_sequence *seq = lk_core_sequence(a->store, seq_id, true);
+    if (seq == NULL)
+        return LUMA_FAIL(a->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+    seq->gone = state == LK_SEQUENCE_GONE;
+    seq->has_last = !seq->gone;
+    seq->uncalled = seq->logged_uncalled = state == LK_SEQUENCE_UNCALLED;
+    seq->last = seq->logged = position;
+    seq->ahead = 0;
+    seq->commit = a->commit;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
+              struct luma_slice payload, const char *where)
+{
+    struct apply a = {ctx, store, commit, where, lk_reader(payload)};
+    while (lk_reader_left(&a.r) > 0) {
+        uint8_t op = lk_reader_u8(&a.r);
+        switch (op) {
+        case LK_REDO_INSERT:
+        case LK_REDO_UPDATE:
+        case LK_REDO_DELETE:
+            LUMA_TRY(apply_row(&a, op));
+            break;
+        case LK_REDO_DEFINE:
+            LUMA_TRY(apply_define(&a));
+            break;
+        case LK_REDO_DROP:
+        case LK_REDO_TRUNCATE:
+            LUMA_TRY(apply_empty(&a, op == LK_REDO_DROP));
+            break;
+        case LK_REDO_SEGMENT:
+            LUMA_TRY(apply_segment(&a));
+            break;
+        case LK_REDO_RUN:
+            LUMA_TRY(apply_run(&a));
+            break;
+        case LK_REDO_SEQUENCE:
+            LUMA_TRY(apply_sequence(&a));
+            break;
+        default:
+            return apply_damaged(&a, "has an operation this program does not know");
+        }
+    }
+    return LUMA_OK;
+}

@@ -1,0 +1,45 @@
+/*
+ * storage/redo.h - the records of the log: what a commit changed, as a list of operations.
+ * docs/formats/log.md lists them.
+ */
+#ifndef LK_STORAGE_REDO_H
+#define LK_STORAGE_REDO_H
+
+#include "storage/core.h"
+
+/* Written: values are never reused. */
+enum lk_redo_op {
+    LK_REDO_INSERT = 1,   /* collection, row id, tuple */
+    LK_REDO_UPDATE = 2,   /* the same; the row exists */
+    LK_REDO_DELETE = 3,   /* collection, row id */
+    LK_REDO_DEFINE = 4,   /* collection, definition */
+    LK_REDO_DROP = 5,     /* collection */
+    LK_REDO_TRUNCATE = 6, /* collection */
+    LK_REDO_SEGMENT = 7,  /* collection, segment info: its rows begin with this commit */
+    LK_REDO_RUN = 8,      /* collection, run info */
+    LK_REDO_SEQUENCE = 9, /* sequence, its state, position */
+    LK_REDO_ROWIDS = 10   /* collection, next row id */
+};
+
+LUMA_NODISCARD bool lk_redo_row(struct lk_bytes *out, enum lk_redo_op op, uint64_t coll_id,
+                                int64_t rowid, struct luma_slice tuple);
+LUMA_NODISCARD bool lk_redo_segment(struct lk_bytes *out, const struct lk_segment_info *info);
+LUMA_NODISCARD bool lk_redo_run(struct lk_bytes *out, uint64_t coll_id,
+                                const struct lk_run_info *info);
+/* What a sequence's record says of its position. Written: values are never reused. */
+enum lk_sequence_state { LK_SEQUENCE_GONE = 0, LK_SEQUENCE_CALLED = 1, LK_SEQUENCE_UNCALLED = 2 };
+LUMA_NODISCARD bool lk_redo_sequence(struct lk_bytes *out, uint64_t seq_id,
+                                     enum lk_sequence_state state, int64_t position);
+bool lk_segment_info_write(struct lk_bytes *out, const struct lk_segment_info *info);
+void lk_segment_info_read(struct lk_reader *r, struct lk_segment_info *out);
+bool lk_run_info_write(struct lk_bytes *out, const struct lk_run_info *info);
+void lk_run_info_read(struct lk_reader *r, struct lk_run_info *out);
+
+/* Applies one record to the store in memory; reports LUMA_E_CORRUPT with `where`. */
+LUMA_NODISCARD luma_rc lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
+                                     struct luma_slice payload, const char *where);
+/* Puts a committed row in hot tables and indexes; `fresh`: no older version exists. */
+LUMA_NODISCARD luma_rc lk_redo_put(struct luma_ctx *ctx, struct lk_coll *coll, uint64_t commit,
+                                   int64_t rowid, struct luma_slice tuple, bool fresh);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * storage/row.c - finding the version of a row: for a reader's snapshot, or the current one.
+ */
+#include "storage/core.h"
+
+/* Segments whose range may hold rowid, from the last one downwards; UINT32_MAX: none is left. */
+static uint32_t
+seg_last(const struct lk_view *view, int64_t rowid)
+{
+    uint32_t lo = 0, hi = view->segs_count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (view->segs[mid]->info.rowid_min <= rowid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo - 1;
+}
+
+static uint32_t
+seg_step(const struct lk_view *view, int64_t rowid, uint32_t at)
+{
+    while (at != UINT32_MAX && view->reach[at] >= rowid) {
+        if (view->segs[at]->info.rowid_max >= rowid)
+            return at;
+        at--;
+    }
+    return UINT32_MAX;
+}
+
+static luma_rc
+seg_sees(struct luma_ctx *ctx, struct lk_seg *seg, int64_t rowid, struct lk_snapshot *snap,
+         int64_t *out_row)
+{
+    *out_row = -1;
+    if (lk_seg_begin_none(seg, snap))
+        return LUMA_OK;
+    int64_t row = -1;
+    LUMA_TRY(lk_segment_find(ctx, seg->segment, rowid, &row));
+    if (row < 0)
+        return LUMA_OK;
+    uint32_t command = 0;
+    uint64_t end = lk_seg_end_of(seg, snap->slots, (uint32_t)row, &command);
+    if (lk_stamp_seen(snap, end, command))
+        return LUMA_OK;
+    bool seen = false;
+    LUMA_TRY(lk_seg_begin_seen(ctx, seg, (uint32_t)row, snap, &seen));
+    if (seen)
+        *out_row = row;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_row_find(struct luma_ctx *ctx, struct lk_view *view, int64_t rowid, struct lk_snapshot *snap,
+            struct lk_place *out_place, bool *out_found)
+{
+    *out_found = true;
+    for (uint32_t i = 0; i < view->hots_count; i++) {
+        struct lk_version *v = lk_hot_find(view->hots[i], rowid, snap, view->gen);
+        if (v != NULL) {
+            *out_place = (struct lk_place){.hot = view->hots[i], .version = v};
+            return LUMA_OK;
+        }
+    }
+    for (uint32_t at = seg_step(view, rowid, seg_last(view, rowid)); at != UINT32_MAX;
+         at = seg_step(view, rowid, at - 1)) {
+        int64_t row = -1;
+        LUMA_TRY(seg_sees(ctx, view->segs[at], rowid, snap, &row));
+        if (row >= 0) {
+            *out_place = (struct lk_place){.seg = view->segs[at], .row = (uint32_t)row};
+            return LUMA_OK;
+        }
+    }
+    *out_found = false;
+    return LUMA_OK;
+}
+
+struct current {
+    const struct lk_slots *slots;
+    uint64_t own, other, begin;
+    struct lk_version *version;
+};
+
+/* Is a version with these (resolved) stamps the current one? */
+static bool
+is_current(struct current *c, uint64_t begin, uint64_t end)
+{
+    if (begin == LK_STAMP_ABORTED || ((begin & LK_STAMP_TXN) && begin != c->own))
+        return false;
+    if (end != LK_STAMP_NONE && (!(end & LK_STAMP_TXN) || end == c->own))
+        return false;
+    c->begin = begin;
+    c->other = end;
+    return true;
+}
+
+static bool
+current_version(void *arg, struct lk_version *v)
+{
+    struct current *c = arg;
+    if (!is_current(c, lk_stamp_resolve(c->slots, &v->begin), lk_stamp_resolve(c->slots, &v->end)))
+        return true;
+    c->version = v;
+    return false;
+}
+
+static luma_rc
+current_in_seg(struct luma_ctx *ctx, struct current *c, struct lk_seg *seg, int64_t rowid,
+               int64_t *out_row)
+{
+    int64_t row = -1;
+    *out_row = -1;
+    uint64_t begin = lk_stamp_resolve(c->slots, &seg->begin);
+    if ((begin & LK_STAMP_TXN) && begin != c->own)
+        return LUMA_OK;
+    LUMA_TRY(lk_segment_find(ctx, seg->segment, rowid, &row));
+    if (row < 0)
+        return LUMA_OK;
+    uint32_t command = 0;
+    uint64_t end = lk_seg_end_of(seg, c->slots, (uint32_t)row, &command);
+    if (begin == 0) {
+        begin = seg->info.commit_max;
+        if (seg->info.commit_min != seg->info.commit_max) {
+            uint64_t unused = 0;
+            LUMA_TRY(lk_segment_row_commits(ctx, seg->segment, (uint32_t)row, &begin, &unused));
+        }
+    }
+    if (is_current(c, begin, end))
+        *out_row = row;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_row_current(struct luma_ctx *ctx, struct lk_view *view, const struct lk_slots *slots,
+               int64_t rowid, uint64_t own, struct lk_place *out_place, bool *out_found,
+               uint64_t *out_other)
+{
+    struct current c = {.slots = slots, .own = own};
+    *out_found = true;
+    *out_other = 0;
+    for (uint32_t i = 0; i < view->hots_count; i++) {
+        lk_hot_row(view->hots[i], rowid, view->gen, current_version, &c);
+        if (c.version != NULL) {
+            *out_place = (struct lk_place){.hot = view->hots[i], .version = c.version};
+            out_place->begin = c.begin;
+            *out_other = c.other;
+            return LUMA_OK;
+        }
+    }
+    for (uint32_t at = seg_step(view, rowid, seg_last(view, rowid)); at != UINT32_MAX;
+         at = seg_step(view, rowid, at - 1)) {
+        int64_t row = -1;
+        LUMA_TRY(current_in_seg(ctx, &c, view->segs[at], rowid, &row));
+        if (row >= 0) {
+            *out_place = (struct lk_place){.seg = view->segs[at], .row = (uint32_t)row};
+            out_place->begin = c.begin;
+            *out_other = c.other;
+            return LUMA_OK;
+        }
+    }
+    *out_found = false;
+    return LUMA_OK;
+}

@@ -1,0 +1,319 @@
+/*
+ * storage/seg.c - a segment in use: when its rows begin, and which have ended.
+ *
+ * A delete is young (row -> stamp, in a table per group) until every snapshot sees it; then it
+ * moves to the bitmap. On disk there is only a bitmap: after a restart no old snapshot exists.
+ */
+#include <stdlib.h>
+
+#include "storage/core.h"
+
+#define YOUNG_USED     UINT32_MAX
+#define YOUNG_ROOM_MIN 16
+
+luma_rc
+lk_seg_create(struct luma_ctx *ctx, struct lk_store *store, uint64_t object_id,
+              struct lk_seg **out_seg)
+{
+    struct lk_seg *seg = calloc(1, sizeof(*seg));
+    if (seg == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "segment: out of memory");
+    atomic_init(&seg->refs, 1);
+    lk_mutex_init(&seg->lock, LK_LOCK_SEG_YOUNG);
+    seg->objects = store->objects;
+    luma_rc rc = lk_segment_open(ctx, store->objects, store->formats, object_id, &seg->segment);
+    if (rc == LUMA_OK) {
+        seg->info = *lk_segment_info(seg->segment);
+        seg->groups_count = lk_segment_groups(seg->segment);
+        seg->young = calloc((size_t)seg->groups_count + 1, sizeof(*seg->young));
+        if (seg->young == NULL)
+            rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "segment: out of memory");
+    }
+    if (rc != LUMA_OK) {
+        lk_seg_unref(seg);
+        return rc;
+    }
+    *out_seg = seg;
+    return LUMA_OK;
+}
+
+void
+lk_seg_ref(struct lk_seg *seg)
+{
+    atomic_fetch_add_explicit(&seg->refs, 1, memory_order_relaxed);
+}
+
+void
+lk_seg_unref(struct lk_seg *seg)
+{
+    if (seg == NULL || atomic_fetch_sub_explicit(&seg->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (atomic_load(&seg->remove))
+        lk_object_remove(seg->objects, LK_OBJECT_SEGMENT, seg->info.object_id);
+    if (seg->segment != NULL)
+        lk_segment_unref(seg->segment);
+    if (seg->young != NULL)
+        for (uint32_t i = 0; i < seg->groups_count; i++)
+            free(seg->young[i].entries);
+    free(seg->young);
+    if (seg->dead != NULL)
+        roaring_bitmap_free(seg->dead);
+    lk_seg_unref(seg->moved_to);
+    free(seg->moved_rows);
+    lk_mutex_fini(&seg->lock);
+    free(seg);
+}
+
+static struct lk_young_entry *
+young_slot(const struct lk_young_group *group, uint32_t row)
+{
+    uint32_t at = (row * 2654435761u) & (group->room - 1);
+    while (group->entries[at].row_plus1 != 0 && group->entries[at].row_plus1 != row + 1)
+        at = (at + 1) & (group->room - 1);
+    return &group->entries[at];
+}
+
+static bool
+young_grow(struct lk_young_group *group)
+{
+    struct lk_young_group bigger = *group;
+    bigger.room = YOUNG_ROOM_MIN;
+    while (bigger.room < group->count * 4)
+        bigger.room *= 2;
+    bigger.entries = calloc(bigger.room, sizeof(bigger.entries[0]));
+    if (bigger.entries == NULL)
+        return false;
+    bigger.used = group->count;
+    for (uint32_t i = 0; i < group->room; i++) {
+        const struct lk_young_entry *e = &group->entries[i];
+        if (e->row_plus1 == 0 || e->row_plus1 == YOUNG_USED)
+            continue;
+        struct lk_young_entry *to = young_slot(&bigger, e->row_plus1 - 1);
+        to->row_plus1 = e->row_plus1;
+        to->command = e->command;
+        atomic_init(&to->stamp, atomic_load_explicit(&e->stamp, memory_order_relaxed));
+    }
+    free(group->entries);
+    *group = bigger;
+    return true;
+}
+
+static struct lk_young_entry *
+young_find(struct lk_seg *seg, uint32_t row)
+{
+    struct lk_young_group *group = &seg->young[row / LK_GROUP_ROWS];
+    if (group->count == 0)
+        return NULL;
+    struct lk_young_entry *e = young_slot(group, row);
+    return e->row_plus1 == 0 ? NULL : e;
+}
+
+luma_rc
+lk_seg_end(struct lk_seg *seg, uint32_t row, uint64_t stamp, uint32_t command)
+{
+    luma_rc rc = LUMA_OK;
+    lk_mutex_lock(&seg->lock);
+    struct lk_young_group *group = &seg->young[row / LK_GROUP_ROWS];
+    if (group->used * 2 >= group->room && !young_grow(group))
+        rc = LUMA_E_NOMEM;
+    if (rc == LUMA_OK) {
+        struct lk_young_entry *e = young_slot(group, row);
+        if (e->row_plus1 == 0) {
+            e->row_plus1 = row + 1;
+            group->count++;
+            group->used++;
+            seg->young_count++;
+        }
+        e->command = command;
+        atomic_store_explicit(&e->stamp, stamp, memory_order_release);
+        atomic_store_explicit(&seg->has_deletes, true, memory_order_release);
+        atomic_store_explicit(&seg->dirty, true, memory_order_release);
+    }
+    lk_mutex_unlock(&seg->lock);
+    return rc;
+}
+
+static void
+young_remove(struct lk_seg *seg, struct lk_young_group *group, struct lk_young_entry *e)
+{
+    e->row_plus1 = YOUNG_USED;
+    atomic_store_explicit(&e->stamp, LK_STAMP_NONE, memory_order_relaxed);
+    group->count--;
+    seg->young_count--;
+}
+
+void
+lk_seg_restamp(struct lk_seg *seg, uint32_t row, uint64_t from, uint64_t to)
+{
+    lk_mutex_lock(&seg->lock);
+    struct lk_young_entry *e = young_find(seg, row);
+    if (e != NULL && atomic_load_explicit(&e->stamp, memory_order_relaxed) == from) {
+        if (to == LK_STAMP_NONE)
+            young_remove(seg, &seg->young[row / LK_GROUP_ROWS], e);
+        else
+            atomic_store_explicit(&e->stamp, to, memory_order_release);
+    }
+    lk_mutex_unlock(&seg->lock);
+}
+
+uint64_t
+lk_seg_end_of(struct lk_seg *seg, const struct lk_slots *slots, uint32_t row, uint32_t *out_command)
+{
+    *out_command = 0;
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
+        return LK_STAMP_NONE;
+    uint64_t stamp = LK_STAMP_NONE;
+    lk_mutex_lock(&seg->lock);
+    if (seg->dead != NULL && roaring_bitmap_contains(seg->dead, row)) {
+        stamp = 1;
+    } else {
+        struct lk_young_entry *e = young_find(seg, row);
+        if (e != NULL) {
+            stamp = lk_stamp_resolve(slots, &e->stamp);
+            *out_command = e->command;
+        }
+    }
+    lk_mutex_unlock(&seg->lock);
+    return stamp;
+}
+
+static void
+live_dead(const roaring_bitmap_t *dead, uint32_t first, uint32_t n, uint64_t *bits)
+{
+    roaring_uint32_iterator_t it;
+    roaring_init_iterator(dead, &it);
+    if (!roaring_move_uint32_iterator_equalorlarger(&it, first))
+        return;
+    while (it.has_value && it.current_value - first < n) {
+        luma_bit_clear(bits, it.current_value - first);
+        roaring_advance_uint32_iterator(&it);
+    }
+}
+
+static void
+live_entry(struct lk_young_entry *e, struct lk_snapshot *snap, uint32_t at, uint64_t *bits)
+{
+    uint64_t stamp = lk_stamp_resolve(snap->slots, &e->stamp);
+    if (lk_stamp_seen(snap, stamp, e->command))
+        luma_bit_clear(bits, at);
+}
+
+luma_rc
+lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32_t n,
+            uint64_t *bits)
+{
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
+        return LUMA_OK;
+    lk_mutex_lock(&seg->lock);
+    if (seg->dead != NULL)
+        live_dead(seg->dead, first, n, bits);
+    const struct lk_young_group *group = &seg->young[first / LK_GROUP_ROWS];
+    if (group->count != 0 && group->room <= n) {
+        for (uint32_t i = 0; i < group->room; i++) {
+            uint32_t row = group->entries[i].row_plus1 - 1;
+            if (group->entries[i].row_plus1 != YOUNG_USED && row >= first && row - first < n)
+                live_entry(&group->entries[i], snap, row - first, bits);
+        }
+    } else if (group->count != 0) {
+        for (uint32_t i = 0; i < n; i++) {
+            struct lk_young_entry *e = young_slot(group, first + i);
+            if (e->row_plus1 != 0)
+                live_entry(e, snap, i, bits);
+        }
+    }
+    lk_mutex_unlock(&seg->lock);
+    return LUMA_OK;
+}
+
+luma_rc
+lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, uint64_t horizon,
+            roaring_bitmap_t **out_bitmap)
+{
+    luma_rc rc = LUMA_OK;
+    lk_mutex_lock(&seg->lock);
+    roaring_bitmap_t *disk =
+        seg->dead == NULL ? roaring_bitmap_create() : roaring_bitmap_copy(seg->dead);
+    if (disk == NULL)
+        rc = LUMA_E_NOMEM;
+    bool later = false;
+    for (uint32_t g = 0; rc == LUMA_OK && g < seg->groups_count; g++) {
+        struct lk_young_group *group = &seg->young[g];
+        for (uint32_t i = 0; i < group->room && group->count > 0; i++) {
+            struct lk_young_entry *e = &group->entries[i];
+            if (e->row_plus1 == 0 || e->row_plus1 == YOUNG_USED)
+                continue;
+            uint64_t stamp = lk_stamp_resolve(slots, &e->stamp);
+            if (stamp > commit) {
+                later = true;
+                continue;
+            }
+            uint32_t row = e->row_plus1 - 1;
+            roaring_bitmap_add(disk, row);
+            bool final = atomic_load_explicit(&e->stamp, memory_order_relaxed) == stamp;
+            if (final && stamp <= horizon) {
+                if (seg->dead == NULL)
+                    seg->dead = roaring_bitmap_create();
+                if (seg->dead != NULL) {
+                    roaring_bitmap_add(seg->dead, row);
+                    young_remove(seg, group, e);
+                }
+            }
+        }
+    }
+    atomic_store_explicit(&seg->dirty, later, memory_order_release);
+    lk_mutex_unlock(&seg->lock);
+    if (rc != LUMA_OK)
+        return rc;
+    roaring_bitmap_run_optimize(disk);
+    *out_bitmap = disk;
+    return LUMA_OK;
+}
+
+void
+lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap)
+{
+    seg->dead = bitmap;
+    atomic_store_explicit(&seg->has_deletes, true, memory_order_release);
+}
+
+uint64_t
+lk_seg_deleted(struct lk_seg *seg)
+{
+    lk_mutex_lock(&seg->lock);
+    uint64_t count = seg->young_count;
+    if (seg->dead != NULL)
+        count += roaring_bitmap_get_cardinality(seg->dead);
+    lk_mutex_unlock(&seg->lock);
+    return count;
+}
+
+bool
+lk_seg_begin_all(struct lk_seg *seg, struct lk_snapshot *snap)
+{
+    if (atomic_load_explicit(&seg->begin, memory_order_acquire) != 0)
+        return lk_stamp_seen(snap, lk_stamp_resolve(snap->slots, &seg->begin), seg->begin_command);
+    return seg->info.commit_max <= snap->commit;
+}
+
+bool
+lk_seg_begin_none(struct lk_seg *seg, struct lk_snapshot *snap)
+{
+    if (atomic_load_explicit(&seg->begin, memory_order_acquire) != 0)
+        return !lk_stamp_seen(snap, lk_stamp_resolve(snap->slots, &seg->begin), seg->begin_command);
+    return seg->info.commit_min > snap->commit;
+}
+
+luma_rc
+lk_seg_begin_seen(struct luma_ctx *ctx, struct lk_seg *seg, uint32_t row, struct lk_snapshot *snap,
+                  bool *out_seen)
+{
+    bool all = lk_seg_begin_all(seg, snap);
+    if (all || lk_seg_begin_none(seg, snap)) {
+        *out_seen = all;
+        return LUMA_OK;
+    }
+    uint64_t begin = 0, end = 0;
+    LUMA_TRY(lk_segment_row_commits(ctx, seg->segment, row, &begin, &end));
+    *out_seen = begin <= snap->commit;
+    return LUMA_OK;
+}

@@ -1,0 +1,356 @@
+/*
+ * txn/change.c - locking, updating and deleting rows that are there.
+ */
+#include <stdlib.h>
+
+#include "txn/coll.h"
+
+luma_rc
+lki_row_current(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64_t rowid,
+                struct lk_place *out_place, bool *out_found, uint64_t *out_other)
+{
+    struct lk_view *view = lki_coll_view(h);
+    if (view == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu was dropped",
+                         (unsigned long long)h->coll->id);
+    return lk_row_current(ctx, view, &txn->store->slots, rowid, txn->stamp, out_place, out_found,
+                          out_other);
+}
+
+/* --- locks --- */
+
+static luma_rc
+lost_race(struct luma_ctx *ctx, struct luma_txn *txn, const char *what)
+{
+    lk_stat_add(txn->store->stats.conflicts, 1);
+    return LUMA_FAIL(ctx, LUMA_E_CONFLICT, "could not serialize access due to concurrent %s", what);
+}
+
+/* What has become of a row since the snapshot, now that it is locked. */
+static luma_rc
+row_judge(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64_t rowid,
+          enum luma_lock_result *out_result)
+{
+    struct lk_place place;
+    bool found = false;
+    uint64_t other = 0;
+    bool snapshot = txn->isolation != LUMA_READ_COMMITTED;
+    LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
+    if (!found) {
+        lk_txn_saw(txn, atomic_load(&txn->store->slots.visible));
+        if (snapshot) {
+            bool seen = false;
+            LUMA_TRY(lk_row_find(ctx, h->view, rowid, &txn->snap, &place, &seen));
+            if (seen)
+                return lost_race(ctx, txn, "delete");
+        }
+        *out_result = LUMA_ROW_GONE;
+        return LUMA_OK;
+    }
+    *out_result = LUMA_ROW_LOCKED;
+    if (place.begin & LK_STAMP_TXN)
+        return LUMA_OK; /* its own */
+    lk_txn_saw(txn, place.begin);
+    if (place.begin <= txn->snap.commit)
+        return LUMA_OK;
+    if (snapshot)
+        return lost_race(ctx, txn, "update");
+    *out_result = LUMA_ROW_CHANGED;
+    return LUMA_OK;
+}
+
+luma_rc
+lki_lock_rows(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
+              const int64_t *rowids, uint32_t count, enum luma_lock_mode mode,
+              enum luma_lock_wait wait, enum luma_lock_result *results)
+{
+    LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    for (uint32_t i = 0; i < count; i++) {
+        luma_rc rc = lk_lock_take(ctx, txn, lk_lock_row(h->coll->id, rowids[i]), mode, wait);
+        if (rc == LUMA_E_LOCKED && wait == LUMA_LOCK_SKIP) {
+            results[i] = LUMA_ROW_SKIPPED;
+            continue;
+        }
+        if (rc == LUMA_E_LOCKED && wait == LUMA_LOCK_NOWAIT)
+            return LUMA_FAIL(ctx, LUMA_E_LOCKED, "could not obtain lock on row");
+        LUMA_TRY(rc);
+        LUMA_TRY(row_judge(ctx, txn, h, rowids[i], &results[i]));
+    }
+    return LUMA_OK;
+}
+
+/* --- ending versions --- */
+
+static luma_rc
+place_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
+          const struct lk_place *place)
+{
+    struct lk_write write = {.coll = h->coll};
+    luma_rc rc;
+    if (place->hot != NULL) {
+        write.kind = LK_WRITE_END_HOT;
+        write.version = place->version;
+        LUMA_TRY(lk_txn_write(ctx, txn, &write, place->hot));
+        rc = lk_hot_end(place->hot, place->version, txn->stamp, txn->snap.command);
+    } else {
+        write.kind = LK_WRITE_END_SEG;
+        write.seg = place->seg;
+        write.row = place->row;
+        LUMA_TRY(lk_txn_write(ctx, txn, &write, NULL));
+        rc = lk_seg_end(place->seg, place->row, txn->stamp, txn->snap.command);
+        if (rc == LUMA_OK)
+            lk_seg_ref(place->seg);
+    }
+    if (rc == LUMA_OK)
+        return LUMA_OK;
+    txn->writes_count--;
+    return LUMA_FAIL(ctx, rc, "row: out of memory");
+}
+
+luma_rc
+lki_row_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64_t rowid,
+            bool *out_found)
+{
+    for (;;) {
+        struct lk_place place;
+        uint64_t other = 0;
+        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, out_found, &other));
+        if (!*out_found)
+            return LUMA_OK;
+        if (other != 0)
+            return LUMA_FAIL(ctx, LUMA_E_INTERNAL, "row %lld is changed without a lock on it",
+                             (long long)rowid);
+        /* Finding may have parked; the place is right only in the newest view. */
+        lk_rwlock_rdlock(&h->coll->latch);
+        bool same = atomic_load_explicit(&h->coll->view_serial, memory_order_acquire) == h->serial;
+        luma_rc rc = same ? place_end(ctx, txn, h, &place) : LUMA_OK;
+        lk_rwlock_unlock(&h->coll->latch);
+        if (same)
+            return rc;
+    }
+}
+
+luma_rc
+lki_remove(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, const int64_t *rowids,
+           uint32_t count)
+{
+    LUMA_TRY(lk_core_throttle(ctx, txn->store));
+    LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    for (uint32_t i = 0; i < count; i++) {
+        bool found = false;
+        LUMA_TRY(lki_row_end(ctx, txn, h, rowids[i], &found));
+        if (found &&
+            !lk_redo_row(&txn->redo, LK_REDO_DELETE, h->coll->id, rowids[i], luma_slice(NULL, 0)))
+            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "delete: out of memory");
+    }
+    return LUMA_OK;
+}
+
+/* --- update --- */
+
+struct update {
+    struct luma_ctx *ctx;
+    struct luma_txn *txn;
+    struct luma_coll *h;
+    struct luma_arena *arena;
+    const struct luma_batch *batch;
+    struct luma_batch old;
+    int32_t *found;               /* per row: position in old */
+    int32_t *given;               /* per column of the definition: position in batch, -1: keeps */
+    const struct luma_vec **cols; /* of the row being made, in order of the definition */
+    const struct luma_vec **by_id;
+    struct luma_vec *singles; /* the row's values, one each: old and new lie at different rows */
+    uint64_t *valid;
+};
+
+/* Was this row made by this very command? Then it was changed already. */
+static luma_rc
+changed_already(struct update *u, int64_t rowid, bool *out_yes)
+{
+    struct lk_place place;
+    bool found = false;
+    uint64_t other = 0;
+    LUMA_TRY(lki_row_current(u->ctx, u->txn, u->h, rowid, &place, &found, &other));
+    *out_yes = !found || (place.hot != NULL && place.begin == u->txn->stamp &&
+                          place.version->begin_command == u->txn->snap.command);
+    return LUMA_OK;
+}
+
+/* A one-row constant vector of row `row` of vec. */
+static void
+single(struct luma_vec *out, uint64_t *valid, const struct luma_vec *vec, uint32_t row)
+{
+    *out = *vec;
+    out->form = LUMA_VEC_CONST;
+    out->dict = NULL;
+    out->valid = NULL;
+    out->data = (void *)(uintptr_t)luma_vec_at(vec, row);
+    *valid = 0;
+    if (luma_vec_is_null(vec, row))
+        out->valid = valid;
+}
+
+static luma_rc
+update_index(struct update *u, struct lk_cidx *cidx, const struct luma_vec *const *old_cols,
+             uint32_t old_row, int64_t rowid, struct lk_bytes *old_key, struct lk_bytes *new_key)
+{
+    bool old_null = false, null = false, touched = false;
+    for (uint32_t i = 0; i < cidx->index_def->cols_count; i++) {
+        int32_t at = lk_def_col(u->h->def, cidx->index_def->cols[i].col_id);
+        touched = touched || (at >= 0 && u->given[at] >= 0);
+    }
+    if (!touched)
+        return LUMA_OK;
+    lk_bytes_reset(old_key);
+    lk_bytes_reset(new_key);
+    if (lk_key_batch(old_key, cidx, u->h->def, old_cols, old_row, &old_null) != LUMA_OK ||
+        lk_key_batch(new_key, cidx, u->h->def, u->cols, 0, &null) != LUMA_OK)
+        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "update: out of memory");
+    if (luma_slice_equal(lk_bytes_view(old_key), lk_bytes_view(new_key)))
+        return LUMA_OK;
+    if (cidx->index_def->unique && (!null || cidx->index_def->nulls_not_distinct)) {
+        struct lki_conflict taken;
+        LUMA_TRY(
+            lki_unique_check(u->ctx, u->txn, u->h, cidx, lk_bytes_view(new_key), rowid, &taken));
+        if (taken.rowid >= 0) {
+            lk_txn_saw(u->txn, taken.begin & LK_STAMP_TXN ? 0 : taken.begin);
+            return lki_unique_error(u->ctx, cidx);
+        }
+    }
+    struct luma_index_entry entry = {lk_bytes_view(new_key), rowid};
+    return lk_index_insert(u->ctx, cidx->index, &entry, 1);
+}
+
+static luma_rc
+update_row(struct update *u, uint32_t i, int64_t rowid, const struct luma_vec *const *old_cols,
+           struct lk_bytes *old_key, struct lk_bytes *new_key)
+{
+    const struct lk_def *def = u->h->def;
+    bool already = false, found = false;
+    LUMA_TRY(changed_already(u, rowid, &already));
+    if (already || u->found[i] < 0)
+        return LUMA_OK;
+    uint32_t old_row = (uint32_t)u->found[i];
+    for (uint32_t c = 0; c < def->coll.cols_count; c++) {
+        if (u->given[c] >= 0)
+            single(&u->singles[c], &u->valid[c], &u->batch->cols[u->given[c]], i);
+        else
+            single(&u->singles[c], &u->valid[c], old_cols[c], old_row);
+    }
+    struct lk_view *view = lki_coll_view(u->h);
+    for (uint32_t k = 0; k < view->idx_count; k++)
+        LUMA_TRY(update_index(u, u->h->view->idx[k], old_cols, old_row, rowid, old_key, new_key));
+    LUMA_TRY(lki_row_end(u->ctx, u->txn, u->h, rowid, &found));
+    if (!found)
+        return LUMA_OK;
+    return lki_row_add(u->ctx, u->txn, u->h, rowid, u->by_id, 0, false);
+}
+
+static luma_rc
+update_prepare(struct update *u, const int64_t *rowids, uint32_t count, const uint32_t *col_ids)
+{
+    const struct lk_def *def = u->h->def;
+    uint32_t cols = def->coll.cols_count;
+    uint32_t *all = LUMA_NEW_ARRAY(u->arena, uint32_t, cols + 1);
+    u->found = LUMA_NEW_ARRAY(u->arena, int32_t, count + 1);
+    u->given = LUMA_NEW_ARRAY(u->arena, int32_t, cols + 1);
+    u->cols = LUMA_NEW_ARRAY(u->arena, const struct luma_vec *, cols + 1);
+    u->by_id = LUMA_NEW_ARRAY(u->arena, const struct luma_vec *, cols + 1);
+    u->singles = LUMA_NEW_ARRAY(u->arena, struct luma_vec, cols + 1);
+    u->valid = LUMA_NEW_ARRAY(u->arena, uint64_t, cols + 1);
+    if (all == NULL || u->found == NULL || u->given == NULL || u->cols == NULL ||
+        u->by_id == NULL || u->singles == NULL || u->valid == NULL)
+        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "update: out of memory");
+    for (uint32_t c = 0; c < cols; c++) {
+        all[c] = def->coll.cols[c].id;
+        u->given[c] = -1;
+        u->cols[c] = &u->singles[c];
+        u->by_id[c] = &u->singles[def->positions[c]];
+    }
+    for (uint32_t k = 0; k < u->batch->cols_count; k++) {
+        int32_t at = lk_def_col(def, col_ids[k]);
+        if (at < 0)
+            return LUMA_FAIL(u->ctx, LUMA_E_INTERNAL, "update: no column %u", col_ids[k]);
+        u->given[at] = (int32_t)k;
+    }
+    return lki_fetch(u->ctx, u->txn, u->h, rowids, count, all, cols, true, u->arena, &u->old,
+                     u->found);
+}
+
+static luma_rc
+update_rows(struct update *u, const int64_t *rowids, uint32_t count, const uint32_t *col_ids)
+{
+    struct lk_bytes old_key, new_key;
+    LUMA_TRY(update_prepare(u, rowids, count, col_ids));
+    const struct luma_vec **old_cols =
+        LUMA_NEW_ARRAY(u->arena, const struct luma_vec *, u->old.cols_count + 1);
+    if (old_cols == NULL)
+        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "update: out of memory");
+    for (uint32_t c = 0; c < u->old.cols_count; c++)
+        old_cols[c] = &u->old.cols[c];
+    lk_bytes_init(&old_key, NULL);
+    lk_bytes_init(&new_key, NULL);
+    luma_rc rc = LUMA_OK;
+    for (uint32_t i = 0; rc == LUMA_OK && i < count; i++)
+        rc = update_row(u, i, rowids[i], old_cols, &old_key, &new_key);
+    lk_bytes_fini(&old_key);
+    lk_bytes_fini(&new_key);
+    return rc;
+}
+
+luma_rc
+lki_update(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, const int64_t *rowids,
+           uint32_t count, const uint32_t *col_ids, const struct luma_batch *batch)
+{
+    if (count == 0)
+        return LUMA_OK;
+    struct update u = {.ctx = ctx, .txn = txn, .h = h, .batch = batch};
+    LUMA_TRY(lk_core_throttle(ctx, txn->store));
+    LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    u.arena = lk_arena_create(txn->store->budget, 0);
+    if (u.arena == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "update: out of memory");
+    luma_rc rc = update_rows(&u, rowids, count, col_ids);
+    lk_arena_destroy(u.arena);
+    return rc;
+}
+
+/* --- truncate --- */
+
+luma_rc
+lki_pending_set(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *coll,
+                struct lk_view *view)
+{
+    struct lk_write write = {.kind = LK_WRITE_VIEW, .coll = coll};
+    write.fresh = coll->pending_txn != txn;
+    write.old_view = coll->pending;
+    luma_rc rc = lk_txn_write(ctx, txn, &write, NULL);
+    if (rc != LUMA_OK) {
+        lk_view_unref(view);
+        return rc;
+    }
+    lk_rwlock_wrlock(&coll->latch);
+    lk_mutex_lock(&coll->view_lock);
+    coll->pending = view;
+    coll->pending_txn = txn;
+    atomic_fetch_add_explicit(&coll->view_serial, 1, memory_order_release);
+    lk_mutex_unlock(&coll->view_lock);
+    lk_rwlock_unlock(&coll->latch);
+    return LUMA_OK;
+}
+
+luma_rc
+lki_truncate(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h)
+{
+    LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    LUMA_TRY(lk_lock_take(ctx, txn, lk_lock_coll(h->coll->id), LUMA_LOCK_UPDATE, LUMA_LOCK_WAIT));
+    struct lk_view *old = lki_coll_view(h), *view = NULL;
+    if (old == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu was dropped",
+                         (unsigned long long)h->coll->id);
+    LUMA_TRY(lk_view_define(ctx, txn->store, old->def, old, true, &view));
+    LUMA_TRY(lki_pending_set(ctx, txn, h->coll, view));
+    if (!lk_bytes_u8(&txn->redo, LK_REDO_TRUNCATE) || !lk_bytes_varint(&txn->redo, h->coll->id))
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "truncate: out of memory");
+    return LUMA_OK;
+}

@@ -1,0 +1,150 @@
+/*
+ * txn/txn.h - transactions from inside: what they have changed, what they hold, how they end.
+ *
+ * A transaction keeps two accounts of its changes: redo records, which its commit appends to the
+ * log in one piece, and a list of writes, which tells where its stamps are: commit turns them into
+ * the commit number, rollback takes them back, newest first.
+ */
+#ifndef LK_TXN_TXN_H
+#define LK_TXN_TXN_H
+
+#include "storage/core.h"
+#include "txn/slot.h"
+
+struct lk_hold;
+struct lk_lock_waiter;
+
+enum lk_write_kind {
+    LK_WRITE_BEGIN,   /* a hot version this transaction made */
+    LK_WRITE_END_HOT, /* a hot version it ended */
+    LK_WRITE_END_SEG, /* a segment's row it ended */
+    LK_WRITE_SEG,     /* a segment it loaded */
+    LK_WRITE_RUN,     /* a run of an index it loaded */
+    LK_WRITE_VIEW     /* a pending view: definition, TRUNCATE, DROP */
+};
+
+struct lk_write {
+    uint8_t kind; /* enum lk_write_kind */
+    bool fresh;   /* BEGIN: an insert, whose index entries are its own */
+    uint32_t row;
+    struct lk_coll *coll;
+    union {
+        struct lk_version *version;
+        struct lk_seg *seg;       /* held */
+        struct lk_cidx *cidx;     /* held */
+        struct lk_view *old_view; /* pending before, held */
+    };
+};
+
+struct lk_savepoint {
+    uint64_t serial;
+    uint32_t writes;
+    size_t redo;
+    struct lk_hold *holds;
+};
+
+struct lk_txn_end {
+    struct lk_txn_end *next;
+    void (*fn)(void *arg, bool committed);
+    void *arg;
+};
+
+/* An index of its own for rows that a bulk load of this transaction brought. */
+struct lk_private_index {
+    struct lk_private_index *next;
+    struct lk_coll *coll;
+    uint64_t index_id;
+    struct lk_cidx *cidx; /* holds the private runs */
+    uint32_t writes;      /* length of the list of writes when it was made */
+};
+
+struct luma_txn {
+    struct lk_store *store;
+    uint32_t index; /* of its slot */
+    struct lk_slot *slot;
+    struct luma_txn *next_free;
+
+    enum luma_isolation isolation;
+    bool read_only;
+    uint64_t lock_timeout_ns, id, stamp;
+    int64_t start_us;
+    struct lk_snapshot snap;
+    _Atomic uint64_t seen;
+
+    struct lk_bytes redo;
+    struct lk_write *writes;
+    uint32_t writes_count, writes_room;
+    struct lk_coll **colls; /* changed */
+    uint32_t colls_count, colls_room;
+    struct lk_hot **hots; /* held: they have versions of ours */
+    uint32_t hots_count, hots_room;
+    struct lk_savepoint *savepoints;
+    uint32_t savepoints_count, savepoints_room;
+    uint64_t savepoint_serial;
+    struct lk_private_index *privates;
+    struct lk_txn_end *ends;
+    void *slot_content;
+    uint64_t undo_count;
+
+    /* Locks. */
+    struct lk_hold *holds, *holds_free;
+    struct lk_lock_waiter *waiting; /* under TXN_WAITS */
+    uint64_t visit;                 /* of deadlock detection */
+};
+
+/* kernel/txn's part of a store. */
+struct lk_txns;
+LUMA_NODISCARD luma_rc lk_txns_create(struct luma_ctx *ctx, struct lk_store *store);
+void lk_txns_destroy(struct lk_store *store);
+
+/* Gets a stamp before the first write; LUMA_E_READONLY. */
+LUMA_NODISCARD luma_rc lk_txn_write_begin(struct luma_ctx *ctx, struct luma_txn *txn,
+                                          struct lk_coll *coll);
+/* Remembers a write; hot: holds the table of the version. */
+LUMA_NODISCARD luma_rc lk_txn_write(struct luma_ctx *ctx, struct luma_txn *txn,
+                                    const struct lk_write *write, struct lk_hot *hot);
+void lk_txn_saw(struct luma_txn *txn, uint64_t commit);
+/* Takes back writes down to `count`. */
+void lk_txn_undo(struct luma_txn *txn, uint32_t count);
+/* After the commit has number `commit`: stamps become final. */
+void lk_txn_stamp(struct luma_txn *txn, uint64_t commit);
+
+/* --- locks: rows, keys of unique indexes, collections --- */
+
+struct lk_lock_key {
+    uint64_t space, id;
+};
+
+static inline struct lk_lock_key
+lk_lock_row(uint64_t coll_id, int64_t rowid)
+{
+    return (struct lk_lock_key){coll_id << 2, (uint64_t)rowid};
+}
+
+static inline struct lk_lock_key
+lk_lock_index_key(uint64_t index_id, uint64_t hash)
+{
+    return (struct lk_lock_key){index_id << 2 | 1, hash};
+}
+
+static inline struct lk_lock_key
+lk_lock_coll(uint64_t coll_id)
+{
+    return (struct lk_lock_key){2, coll_id};
+}
+
+/*
+ * Takes a lock until the transaction (or its savepoint) ends; modes are those of rows. Collections:
+ * writers take KEY_SHARE, who changes the definition takes UPDATE.
+ *
+ * Errors:  LUMA_E_LOCKED NOWAIT and SKIP (not reported), lock timeout (reported);
+ *          LUMA_E_DEADLOCK; LUMA_E_CANCELED, LUMA_E_TIMEOUT of the statement.
+ */
+LUMA_NODISCARD luma_rc lk_lock_take(struct luma_ctx *ctx, struct luma_txn *txn,
+                                    struct lk_lock_key key, enum luma_lock_mode mode,
+                                    enum luma_lock_wait wait);
+/* Gives back everything taken after `mark` (a value of txn->holds; NULL: all). */
+void lk_lock_release(struct luma_txn *txn, struct lk_hold *mark);
+LUMA_NODISCARD luma_rc lk_locks_create(struct luma_ctx *ctx, struct lk_txns *txns);
+
+#endif
