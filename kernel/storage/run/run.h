@@ -13,6 +13,7 @@
 
 #include "storage/object/object.h"
 
+struct luma_host_services;
 struct lk_index; /* one index: hot parts and the current list of runs */
 
 /* What the manifest keeps of a run. */
