@@ -163,7 +163,7 @@ add_number(struct page *page, const char *name, enum luma_stat_kind kind, const 
            const char *help, double value)
 {
     begin_family(page, name, kind, help, unit);
-    add(page, "%s %.9g\n", name, value);
+    add(page, "%s %.12g\n", name, value);
 }
 
 /* --- the process --- */
