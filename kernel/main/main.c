@@ -15,6 +15,8 @@ static const char help_program[] =
     "  server    run the server in the foreground\n"
     "  modules   list modules, or judge one: modules --check FILE.so\n"
     "  config    print every effective setting and where it comes from\n"
+    "  check     read everything in a data folder and verify it\n"
+    "  user      add a user, or give one a new password\n"
     "\n"
     "  --version  print the version\n"
     "  --help     this; COMMAND --help says more\n";
@@ -62,21 +64,37 @@ static const char help_config[] =
     "\n"
     "  --template KIND-NAME     print this module's conf.d file\n" HELP_COMMON;
 
+static const char help_check[] =
+    "usage: lumadb check [OPTION]... [DIR]\n"
+    "\n"
+    "Reads everything in a data folder that no server is using, verifies checksums and structure, "
+    "and\n"
+    "reports what is damaged. Changes nothing. Exit status 0 only if all is sound.\n"
+    "\n" HELP_COMMON;
+
+static const char help_user[] =
+    "usage: lumadb user add NAME [OPTION]...\n"
+    "\n"
+    "Adds a user to a data folder that no server is using, or gives a user that is there a new\n"
+    "password. The password is one line of standard input. (With a server running: CREATE ROLE.)\n"
+    "\n" HELP_COMMON;
+
 static const struct {
     const char *name;
     const char *help;
     int (*run)(const struct lki_options *options);
+    int rest_max; /* arguments that are no options */
 } commands[] = {
-    {"server", help_server, lki_cmd_server},
-    {"modules", help_modules, lki_cmd_modules},
-    {"config", help_config, lki_cmd_config},
+    {"server", help_server, lki_cmd_server, 0}, {"modules", help_modules, lki_cmd_modules, 1},
+    {"config", help_config, lki_cmd_config, 0}, {"check", help_check, lki_cmd_check, 1},
+    {"user", help_user, lki_cmd_user, 2},
 };
 
 static int
 run_command(size_t index, int argc, char **argv)
 {
     struct lki_options options;
-    if (!lki_options_parse(argc, argv, commands[index].help, &options))
+    if (!lki_options_parse(argc, argv, commands[index].help, commands[index].rest_max, &options))
         return EXIT_USAGE;
     if (options.help) {
         fputs(commands[index].help, stdout);

@@ -61,7 +61,8 @@ struct lki_settings {
 };
 
 /* Parses argv of a subcommand; on a mistake it has said so and EXIT_USAGE is to be returned. */
-bool lki_options_parse(int argc, char **argv, const char *usage, struct lki_options *out_options);
+bool lki_options_parse(int argc, char **argv, const char *usage, int rest_max,
+                       struct lki_options *out_options);
 
 /*
  * Reads conf.d, the configuration file and --set, loads the modules' descriptors and resolves all.
@@ -82,6 +83,13 @@ const struct luma_host *lki_host_tables(void);
  * lki_parts_stop. */
 LUMA_NODISCARD luma_rc lki_parts_start(struct luma_ctx *ctx, const struct lki_settings *settings,
                                        struct lk_io *io, const char *dir);
+/* The first half of it: no modules but those that storage needs, no background work. */
+LUMA_NODISCARD luma_rc lki_kernel_start(struct luma_ctx *ctx, const struct lki_settings *settings,
+                                        struct lk_io *io, const char *dir);
+struct lk_store_conf;
+/* [storage] as the store wants it, without a scheduler. */
+void lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *dir,
+                    struct lk_store_conf *out_conf);
 /* The other way round; statements may go on for timeout_ns. */
 void lki_parts_stop(uint64_t timeout_ns);
 
@@ -94,6 +102,8 @@ int lki_complain(const struct luma_error *error);
 
 int lki_cmd_server(const struct lki_options *options);
 int lki_cmd_modules(const struct lki_options *options);
+int lki_cmd_check(const struct lki_options *options);
+int lki_cmd_user(const struct lki_options *options);
 int lki_cmd_config(const struct lki_options *options);
 
 #endif

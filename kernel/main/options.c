@@ -74,7 +74,8 @@ take_option(struct lki_options *o, int option, const char *value)
 }
 
 bool
-lki_options_parse(int argc, char **argv, const char *usage, struct lki_options *out_options)
+lki_options_parse(int argc, char **argv, const char *usage, int rest_max,
+                  struct lki_options *out_options)
 {
     struct lki_options o = {0};
     int option;
@@ -91,9 +92,8 @@ lki_options_parse(int argc, char **argv, const char *usage, struct lki_options *
     o.rest_count = argc - optind;
     if (o.check && o.rest_count == 1)
         o.check_file = o.rest[0];
-    if (o.rest_count > (o.check_file != NULL ? 1 : 0) && !o.help) {
-        fprintf(stderr, "lumadb: unexpected argument \"%s\"\n\n%s", o.rest[o.check_file ? 1 : 0],
-                usage);
+    if (o.rest_count > rest_max && !o.help) {
+        fprintf(stderr, "lumadb: unexpected argument \"%s\"\n\n%s", o.rest[rest_max], usage);
         return false;
     }
     *out_options = o;

@@ -4,10 +4,14 @@
  */
 #include <unistd.h>
 
+#include "catalog/catalog.h"
+#include "data/data.h"
 #include "main/main_priv.h"
+#include "storage/store.h"
 
 static struct {
-    bool sched, net, modules;
+    bool sched, net, modules, catalog, session, background;
+    struct lk_store *store;
 } started;
 
 static uint64_t
@@ -18,30 +22,89 @@ now_ns(void)
 
 /* 60 percent of the machine's memory unless the configuration says otherwise. */
 static uint64_t
-memory_budget(const struct lki_settings *s)
+memory_budget(const struct lki_storage *storage)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
-    if (s->storage->memory_budget > 0)
-        return (uint64_t)s->storage->memory_budget;
+    if (storage->memory_budget > 0)
+        return (uint64_t)storage->memory_budget;
     if (pages <= 0 || page_bytes <= 0)
         return (uint64_t)1 << 30;
     return (uint64_t)pages * (uint64_t)page_bytes / 10 * 6;
 }
 
-luma_rc
-lki_parts_start(struct luma_ctx *ctx, const struct lki_settings *settings, struct lk_io *io,
-                const char *dir)
+void
+lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *dir,
+               struct lk_store_conf *out_conf)
 {
-    (void)io, (void)dir;
-    lk_budget_set_limit(NULL, memory_budget(settings));
+    uint64_t budget = memory_budget(storage);
+    lk_store_conf_default(out_conf);
+    out_conf->io = io;
+    out_conf->dir = dir;
+    out_conf->services = &lk_services_host;
+    out_conf->codec = storage->codec;
+    out_conf->async = strcmp(storage->durability, "async") == 0;
+    out_conf->async_flush_ns = (uint64_t)storage->async_flush;
+    out_conf->hot_bytes =
+        storage->hot_tier_size > 0 ? (uint64_t)storage->hot_tier_size : budget / 4;
+    out_conf->cache_bytes = storage->cache_size > 0 ? (uint64_t)storage->cache_size : budget / 3;
+    out_conf->wal_file_bytes = (uint64_t)storage->wal_file_size;
+    out_conf->checkpoint_wal_bytes = (uint64_t)storage->checkpoint_wal_size;
+    out_conf->checkpoint_ns = (uint64_t)storage->checkpoint_interval;
+}
+
+static luma_rc
+start_store(struct luma_ctx *ctx, const struct lki_settings *s, struct lk_io *io, const char *dir)
+{
+    struct lk_store_conf conf;
+    lki_store_conf(s->storage, io, dir, &conf);
+    conf.sched = &lk_sched_host;
+    LUMA_TRY(lk_io_mkdir_all(ctx, io, dir));
+    LUMA_TRY(lk_store_open(ctx, &conf, &started.store));
+    lk_catalog_set_identity(lk_session_role);
+    LUMA_TRY(lk_catalog_open(ctx));
+    started.catalog = true;
+    return LUMA_OK;
+}
+
+luma_rc
+lki_kernel_start(struct luma_ctx *ctx, const struct lki_settings *settings, struct lk_io *io,
+                 const char *dir)
+{
+    static const struct lk_session_parts session_parts = {&lk_txn_host, &lk_catalog_host,
+                                                          &lk_data_host};
+    lk_budget_set_limit(NULL, memory_budget(settings->storage));
     LUMA_TRY(lk_sched_start(ctx, settings->sched));
     started.sched = true;
     LUMA_TRY(lk_net_start(ctx, settings->tls));
     started.net = true;
     started.modules = true;
     LUMA_TRY(lk_host_init(ctx, lki_host_tables(), true));
+    LUMA_TRY(start_store(ctx, settings, io, dir));
+    LUMA_TRY(lk_session_start(ctx, settings->session, &session_parts));
+    started.session = true;
+    return LUMA_OK;
+}
+
+luma_rc
+lki_parts_start(struct luma_ctx *ctx, const struct lki_settings *settings, struct lk_io *io,
+                const char *dir)
+{
+    LUMA_TRY(lki_kernel_start(ctx, settings, io, dir));
     LUMA_TRY(lk_host_init(ctx, lki_host_tables(), false));
+    LUMA_TRY(lk_store_start(ctx, started.store));
+    started.background = true;
     return lk_host_start(ctx);
+}
+
+/* What is in objects need not be replayed: the next start is quick. Its failure loses nothing. */
+static void
+last_checkpoint(void)
+{
+    LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
+    struct lk_ctx c;
+    lk_ctx_init(&c, arena);
+    if (arena != NULL && lk_store_checkpoint(&c.ctx, started.store) != LUMA_OK)
+        lk_log_warn("main", "no last checkpoint: %s", c.error.message);
 }
 
 void
@@ -51,6 +114,15 @@ lki_parts_stop(uint64_t timeout_ns)
         lk_host_stop(now_ns() + timeout_ns);
     if (started.net)
         lk_net_stop();
+    if (started.background) {
+        lk_store_stop(started.store);
+        last_checkpoint();
+    }
+    if (started.session)
+        lk_session_stop();
+    if (started.catalog)
+        lk_catalog_close();
+    lk_store_close(started.store);
     if (started.sched)
         lk_sched_stop();
     if (started.modules)

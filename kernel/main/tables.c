@@ -1,6 +1,8 @@
 /* main/tables.c - what modules are handed: the tables of the kernel's parts, side by side. */
+#include "catalog/catalog.h"
 #include "data/data.h"
 #include "main/main_priv.h"
+#include "storage/store.h"
 
 const struct luma_host *
 lki_host_tables(void)
@@ -11,9 +13,12 @@ lki_host_tables(void)
         .mem = &lk_mem_host,
         .stats = &lk_stats_host,
         .data = &lk_data_host,
-        .session = &lk_session_host,
         .sched = &lk_sched_host,
         .net = &lk_net_host,
+        .session = &lk_session_host,
+        .txn = &lk_txn_host,
+        .catalog = &lk_catalog_host,
+        .store = &lk_store_host,
         .services = &lk_services_host,
     };
     return &tables;
