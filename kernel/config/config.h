@@ -138,6 +138,9 @@ bool lk_conf_print(const struct lk_conf *conf, struct lk_bytes *out);
 /* One section's "key = value" lines with origins. */
 bool lk_conf_print_section(const struct lk_conf *conf, const char *section, struct lk_bytes *out);
 
+/* All sections with their keys as Markdown tables: the reference in docs/configuration.md. */
+bool lk_conf_reference(const struct lk_conf *conf, struct lk_bytes *out);
+
 /* The conf.d file of a module: every key commented out, with default, range and help. */
 bool lk_conf_template(const char *kind, const char *name, const char *summary, const char *section,
                       const struct luma_conf_item *items, struct lk_bytes *out);

@@ -97,3 +97,58 @@ lk_conf_template(const char *kind, const char *name, const char *summary, const 
         ok = print_item(out, it);
     return ok;
 }
+
+static const char *
+type_name(enum luma_conf_type type)
+{
+    static const char *const names[] = {"",         "true/false", "number", "number", "size",
+                                        "duration", "text",       "path",   "word",   "list"};
+    return (unsigned)type < LUMA_COUNTOF(names) ? names[type] : "";
+}
+
+static bool
+reference_item(struct lk_bytes *out, const struct luma_conf_item *item)
+{
+    struct luma_arena *arena = lk_arena_create(NULL, 0);
+    uint8_t *values = arena == NULL ? NULL : luma_arena_zalloc(arena, item->offset + 64);
+    bool ok = values != NULL && lki_fill_default(arena, item, values) == LUMA_OK;
+    bool is_text = item->type == LUMA_CONF_TYPE_TEXT || item->type == LUMA_CONF_TYPE_PATH;
+    if (ok) {
+        const char *range = item->type == LUMA_CONF_TYPE_ENUM ? "" : lki_range_text(arena, item);
+        ok = lk_bytes_printf(out, "| `%s` | %s%s%s%s%s", item->name, type_name(item->type),
+                             item->unit == NULL ? "" : ", ", item->unit == NULL ? "" : item->unit,
+                             range[0] == '\0' ? "" : ", ", range);
+        if (item->type == LUMA_CONF_TYPE_ENUM) { /* a bar would end the cell */
+            ok = ok && lk_bytes_text(out, ": ");
+            for (const char *p = item->values; ok && *p != '\0'; p++)
+                ok = *p == '|' ? lk_bytes_text(out, ", ") : lk_bytes_u8(out, (uint8_t)*p);
+        }
+        ok = ok && lk_bytes_text(out, " | ");
+        if (ok && is_text && item->sdef == NULL)
+            ok = lk_bytes_text(out, "not set");
+        else
+            ok = ok && lk_bytes_text(out, "`") && lki_print_value(out, item, values) &&
+                 lk_bytes_text(out, "`");
+        ok = ok && lk_bytes_printf(out, " | %s%s |\n", item->help == NULL ? "" : item->help,
+                                   (item->flags & LUMA_CONF_RELOAD) ? " (reload)" : "");
+    }
+    lk_arena_destroy(arena);
+    return ok;
+}
+
+bool
+lk_conf_reference(const struct lk_conf *conf, struct lk_bytes *out)
+{
+    bool ok = true;
+    for (const struct lki_section *s = conf->sections; ok && s != NULL; s = s->next) {
+        if ((s->flags & LK_CONF_ABSENT) || s->items == NULL)
+            continue;
+        ok = lk_bytes_printf(out,
+                             "%s### [%s]\n\n| key | type | default | meaning |\n"
+                             "| --- | --- | --- | --- |\n",
+                             out->bytes == 0 ? "" : "\n", s->name);
+        for (const struct luma_conf_item *it = s->items; ok && it->type != 0; it++)
+            ok = reference_item(out, it);
+    }
+    return ok;
+}

@@ -57,12 +57,14 @@ static const char help_modules[] =
 static const char help_config[] =
     "usage: lumadb config [OPTION]...\n"
     "       lumadb config --template KIND-NAME\n"
+    "       lumadb config --reference\n"
     "\n"
     "Prints every effective setting as TOML, with its origin in a comment. With --template, prints "
     "the\n"
     "file of conf.d for a module: every key commented out, with default, range and meaning.\n"
     "\n"
-    "  --template KIND-NAME     print this module's conf.d file\n" HELP_COMMON;
+    "  --template KIND-NAME     print this module's conf.d file\n"
+    "  --reference              print all keys as Markdown tables\n" HELP_COMMON;
 
 static const char help_check[] =
     "usage: lumadb check [OPTION]... [DIR]\n"

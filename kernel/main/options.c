@@ -14,6 +14,7 @@ enum {
     OPT_SET,
     OPT_CHECK,
     OPT_TEMPLATE,
+    OPT_REFERENCE,
     OPT_HELP
 };
 
@@ -25,6 +26,7 @@ static const struct option long_options[] = {
     {"set", required_argument, NULL, OPT_SET},
     {"check", no_argument, NULL, OPT_CHECK},
     {"template", required_argument, NULL, OPT_TEMPLATE},
+    {"reference", no_argument, NULL, OPT_REFERENCE},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -64,6 +66,9 @@ take_option(struct lki_options *o, int option, const char *value)
         return true;
     case OPT_TEMPLATE:
         o->template_name = value;
+        return true;
+    case OPT_REFERENCE:
+        o->reference = true;
         return true;
     case OPT_HELP:
         o->help = true;

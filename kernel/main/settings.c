@@ -53,7 +53,7 @@ static const struct luma_conf_item storage_items[] = {
     LUMA_CONF_BYTES(struct lki_storage, hot_tier_size, .def = 0, .min = 0, .max = 64 * TB,
                     .help = "rows not yet in segments; writers slow down when it is full; 0: a "
                             "quarter of the budget"),
-    LUMA_CONF_BYTES(struct lki_storage, wal_file_size, .def = 64 * MB, .min = MB, .max = 4 * GB,
+    LUMA_CONF_BYTES(struct lki_storage, wal_file_size, .def = 16 * MB, .min = MB, .max = 4 * GB,
                     .help = "size of a file of the write-ahead log, preallocated"),
     LUMA_CONF_BYTES(struct lki_storage, checkpoint_wal_size, .def = GB, .min = 4 * MB, .max = TB,
                     .help = "a checkpoint is due after so much log"),

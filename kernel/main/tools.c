@@ -108,7 +108,7 @@ lki_cmd_config(const struct lki_options *options)
     int status = EXIT_OK;
     if (options->template_name != NULL)
         status = print_template(options);
-    else if (!lk_conf_print(settings.conf, &out) ||
+    else if (!(options->reference ? lk_conf_reference : lk_conf_print)(settings.conf, &out) ||
              fwrite(out.data, 1, out.bytes, stdout) != out.bytes)
         status = EXIT_FAILED;
     lk_bytes_fini(&out);
