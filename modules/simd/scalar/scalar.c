@@ -1,0 +1,8 @@
+/* simd/scalar - the inner loops in plain C: what every other variant is held to. */
+#define SIMD_NAME   "scalar"
+#define SIMD_RANK   0
+#define SIMD_USABLE true
+
+#include "simd_body.h"
+
+SIMD_MODULE("scalar", "inner loops in plain C");
