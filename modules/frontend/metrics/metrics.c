@@ -16,7 +16,6 @@
 #define WHO "frontend.metrics"
 
 struct metrics_conf {
-    bool enabled;
     const char *host;
     int64_t port;
     const char *path;
@@ -24,7 +23,6 @@ struct metrics_conf {
 };
 
 static const struct luma_conf_item metrics_conf_items[] = {
-    LUMA_CONF_BOOL(struct metrics_conf, enabled, .def = 1, .help = "listen at all"),
     LUMA_CONF_TEXT(struct metrics_conf, host, .sdef = "127.0.0.1",
                    .help = "address to listen on; * or 0.0.0.0: every one"),
     LUMA_CONF_INT(struct metrics_conf, port, .def = 9091, .min = 0, .max = 65535,
@@ -276,8 +274,6 @@ metrics_start(void *state, struct luma_ctx *ctx)
 {
     struct metrics *m = state;
     const struct metrics_conf *conf = m->conf;
-    if (!conf->enabled)
-        return LUMA_OK;
     if (conf->path[0] != '/')
         return LUMA_FAIL(ctx, LUMA_E_CONFIG, "[metrics] path: \"%s\" does not begin with /",
                          conf->path);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 static const struct luma_conf_item pg_conf_items[] = {
-    LUMA_CONF_BOOL(struct pg_conf, enabled, .def = 1, .help = "listen at all"),
     LUMA_CONF_TEXT(struct pg_conf, host, .sdef = "127.0.0.1",
                    .help = "address to listen on; * or 0.0.0.0: every one"),
     LUMA_CONF_INT(struct pg_conf, port, .def = 5432, .min = 0, .max = 65535,
@@ -53,8 +52,6 @@ pg_start(void *state, struct luma_ctx *ctx)
 {
     struct pg *pg = state;
     const struct pg_conf *conf = pg->conf;
-    if (!conf->enabled)
-        return LUMA_OK;
     pg->sql =
         (const struct luma_language *)pg->host->services->lookup("query.sql", LUMA_QUERY_MAJOR);
     if (pg->sql == NULL || !LUMA_HAS(pg->sql, retain))

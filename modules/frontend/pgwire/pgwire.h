@@ -28,7 +28,6 @@
 #define PG_WHO "frontend.pgwire"
 
 struct pg_conf {
-    bool enabled;
     const char *host;
     int64_t port;
     int64_t max_connections;

@@ -11,7 +11,6 @@
 #include <strings.h>
 
 static const struct luma_conf_item rest_conf_items[] = {
-    LUMA_CONF_BOOL(struct rest_conf, enabled, .def = 1, .help = "listen at all"),
     LUMA_CONF_TEXT(struct rest_conf, host, .sdef = "127.0.0.1",
                    .help = "address to listen on; * or 0.0.0.0: every one"),
     LUMA_CONF_INT(struct rest_conf, port, .def = 8080, .min = 0, .max = 65535,
@@ -237,8 +236,6 @@ rest_start(void *state, struct luma_ctx *ctx)
 {
     struct rest *rest = state;
     const struct rest_conf *conf = rest->conf;
-    if (!conf->enabled)
-        return LUMA_OK;
     if (conf->tls && !rest->host->net->tls_available())
         return LUMA_FAIL(ctx, LUMA_E_CONFIG, "[server] tls wants [tls] cert and key");
     rest->sql =

@@ -24,7 +24,6 @@
 #define REST_WHO "frontend.rest"
 
 struct rest_conf {
-    bool enabled;
     const char *host;
     int64_t port;
     int64_t max_connections;
