@@ -170,7 +170,7 @@ static void
 add_memory(struct page *page)
 {
     unsigned long long total = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r"); /* os-door: the process looking at itself */
+    FILE *f = fopen("/proc/self/statm", "r"); /* os-door: the process looks at itself */
     if (f == NULL)
         return;
     if (fscanf(f, "%llu %llu", &total, &resident) == 2) {
