@@ -35,6 +35,8 @@ struct luma_stat {
     char *name, *labels, *help, *unit;
     enum luma_stat_kind kind;
     struct stat_hist *hist;
+    int64_t (*_Atomic fn)(void *arg); /* pairs with the load in lk_stat_value */
+    void *fn_arg;
 };
 
 static struct lk_mutex stats_lock = LK_MUTEX_INIT(LK_LOCK_STATS);
@@ -145,6 +147,18 @@ lk_stat_open(enum luma_stat_kind kind, const char *name, const char *labels, con
     return stat;
 }
 
+struct luma_stat *
+lk_stat_open_fn(const char *name, const char *labels, const char *unit, const char *help,
+                int64_t (*fn)(void *arg), void *arg)
+{
+    struct luma_stat *stat = lk_stat_open(LUMA_STAT_GAUGE, name, labels, unit, help);
+    if (stat != NULL) {
+        stat->fn_arg = arg;
+        atomic_store_explicit(&stat->fn, fn, memory_order_release);
+    }
+    return stat;
+}
+
 void
 lk_stat_add(struct luma_stat *stat, int64_t delta)
 {
@@ -200,6 +214,10 @@ int64_t
 lk_stat_value(const struct luma_stat *stat)
 {
     int64_t sum = 0;
+    int64_t (*fn)(void *arg) =
+        stat == NULL ? NULL : atomic_load_explicit(&stat->fn, memory_order_acquire);
+    if (fn != NULL)
+        return fn(stat->fn_arg);
     for (size_t i = 0; stat != NULL && i < SHARDS; i++)
         sum += atomic_load_explicit(&stat->shards[i].value, memory_order_relaxed);
     return sum;

@@ -9,6 +9,9 @@
 
 struct luma_stat *lk_stat_open(enum luma_stat_kind kind, const char *name, const char *labels,
                                const char *unit, const char *help);
+/* A gauge that is asked for its value when somebody looks; fn: any thread, quick. */
+struct luma_stat *lk_stat_open_fn(const char *name, const char *labels, const char *unit,
+                                  const char *help, int64_t (*fn)(void *arg), void *arg);
 void lk_stat_add(struct luma_stat *stat, int64_t delta); /* NULL is fine, here and below */
 void lk_stat_set(struct luma_stat *stat, int64_t value);
 void lk_stat_observe_ns(struct luma_stat *stat, uint64_t nanoseconds);

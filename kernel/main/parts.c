@@ -12,6 +12,7 @@
 static struct {
     bool sched, net, modules, catalog, session, background;
     struct lk_store *store;
+    uint64_t at_ns;
 } started;
 
 static uint64_t
@@ -52,6 +53,49 @@ lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *
     out_conf->checkpoint_ns = (uint64_t)storage->checkpoint_interval;
 }
 
+static int64_t
+memory_used(void *arg)
+{
+    (void)arg;
+    return (int64_t)lk_budget_used(NULL);
+}
+
+static int64_t
+memory_limit(void *arg)
+{
+    (void)arg;
+    return (int64_t)lk_budget_limit(NULL);
+}
+
+static int64_t
+tasks_now(void *arg)
+{
+    (void)arg;
+    return (int64_t)lk_sched_tasks();
+}
+
+static int64_t
+uptime(void *arg)
+{
+    (void)arg;
+    return (int64_t)((now_ns() - started.at_ns) / 1000000000u);
+}
+
+static void
+open_gauges(void)
+{
+    started.at_ns = now_ns();
+    lk_stat_open_fn("lumadb_memory_bytes", "", "bytes", "memory counted by the server", memory_used,
+                    NULL);
+    lk_stat_open_fn("lumadb_memory_limit_bytes", "", "bytes", "what the server may count",
+                    memory_limit, NULL);
+    lk_stat_open_fn("lumadb_tasks", "", "", "tasks, parked ones included", tasks_now, NULL);
+    lk_stat_open_fn("lumadb_uptime_seconds", "", "seconds", "time since the start", uptime, NULL);
+    lk_stat_set(lk_stat_open(LUMA_STAT_GAUGE, "lumadb_build_info", "version=\"" LUMA_VERSION "\"",
+                             "", "1; the version is a label"),
+                1);
+}
+
 static luma_rc
 start_store(struct luma_ctx *ctx, const struct lki_settings *s, struct lk_io *io, const char *dir)
 {
@@ -72,6 +116,7 @@ lki_kernel_start(struct luma_ctx *ctx, const struct lki_settings *settings, stru
 {
     static const struct lk_session_parts session_parts = {&lk_txn_host, &lk_catalog_host,
                                                           &lk_data_host};
+    open_gauges();
     lk_budget_set_limit(NULL, memory_budget(settings->storage));
     LUMA_TRY(lk_sched_start(ctx, settings->sched));
     started.sched = true;

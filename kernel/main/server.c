@@ -6,6 +6,8 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "main/main_priv.h"
@@ -85,6 +87,29 @@ announce(uint64_t begun_ns)
     lk_log_info("main", "ready after %.0f ms", ms);
 }
 
+/* A connection is a file: as many as the system lets us have. */
+static void
+raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        lk_log_debug("main", "the limit of open files stays as it is");
+}
+
+/* LUMA_FAULTS arms fault points of a debug build: base/fault.h. */
+static luma_rc
+arm_faults(struct luma_ctx *ctx)
+{
+    const char *text = getenv("LUMA_FAULTS");
+    if (text != NULL && !lk_fault_arm_text(text))
+        return LUMA_FAIL(ctx, LUMA_E_CONFIG, "LUMA_FAULTS=%s: expected name[=times][@skip],...",
+                         text);
+    return LUMA_OK;
+}
+
 static int
 check_only(void)
 {
@@ -130,7 +155,10 @@ run(struct luma_ctx *ctx, const struct lki_options *options)
     if (lki_settings_apply_log(ctx, &settings) != LUMA_OK)
         return lki_complain(ctx->error);
     block_signals(&signals);
-    luma_rc rc = lki_parts_start(ctx, &settings, lk_io_posix(), settings.general->data_dir);
+    raise_file_limit();
+    luma_rc rc = arm_faults(ctx);
+    if (rc == LUMA_OK)
+        rc = lki_parts_start(ctx, &settings, lk_io_posix(), settings.general->data_dir);
     if (rc == LUMA_OK) {
         announce(begun_ns);
         serve(options, &settings, &signals);
