@@ -1,0 +1,412 @@
+/* op_cte.c - common table expressions kept in memory, and recursion over them. */
+#include "agg.h"
+#include "change.h"
+#include "explain.h"
+
+struct cte_list {
+    struct kept_batch *first, *last;
+};
+
+/* Rows of a CTE: batches in the order they came (part by part). */
+struct cte_state {
+    uint32_t parts;
+    struct cte_list *lists;
+    uint32_t count;
+    struct luma_batch **batches;
+    const uint32_t *pos; /* of output column i in the batches */
+};
+
+static luma_rc
+keep(struct luma_ctx *ctx, struct luma_arena *arena, struct cte_list *list,
+     const struct luma_batch *in)
+{
+    struct kept_batch *kept = LUMA_NEW(arena, struct kept_batch);
+    ENG_NEED(ctx, kept, "WITH");
+    LUMA_TRY(eng_batch_copy(ctx, arena, in, &kept->batch));
+    if (list->last == NULL)
+        list->first = kept;
+    else
+        list->last->next = kept;
+    list->last = kept;
+    return LUMA_OK;
+}
+
+static luma_rc
+index_lists(struct luma_ctx *ctx, struct luma_arena *arena, struct cte_state *st)
+{
+    st->count = 0;
+    for (uint32_t i = 0; i < st->parts; i++)
+        for (struct kept_batch *k = st->lists[i].first; k != NULL; k = k->next)
+            st->count++;
+    st->batches = luma_arena_alloc(arena, sizeof(*st->batches) * (st->count + 1));
+    ENG_NEED(ctx, st->batches, "WITH");
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < st->parts; i++)
+        for (struct kept_batch *k = st->lists[i].first; k != NULL; k = k->next)
+            st->batches[n++] = &k->batch;
+    return LUMA_OK;
+}
+
+/* --- WITH --- */
+
+struct op_cte {
+    struct op op;
+    uint32_t cte_id;
+    uint32_t *pos;
+};
+
+static luma_rc
+cte_sink(struct part *p, void *arg, struct luma_batch *in)
+{
+    struct cte_state *st = arg;
+    return keep(p->ctx, p->arena, &st->lists[p->index], in);
+}
+
+static luma_rc
+cte_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
+{
+    const struct op_cte *op = (const struct op_cte *)base;
+    void *mem;
+    LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct cte_state), &mem));
+    struct cte_state *st = mem;
+    LUMA_TRY(eng_open(x, ctx, base->child[0]));
+    st->parts = eng_parts_for(x, base->child[0]);
+    st->lists = LUMA_NEW_ARRAY(x->arena, struct cte_list, st->parts);
+    st->pos = op->pos;
+    ENG_NEED(ctx, st->lists, "WITH");
+    LUMA_TRY(eng_run(x, ctx, base->child[0], st->parts, cte_sink, NULL, st));
+    LUMA_TRY(index_lists(ctx, x->arena, st));
+    x->ctes[op->cte_id] = st;
+    return eng_open(x, ctx, base->child[1]);
+}
+
+static uint32_t
+cte_parts(struct exec *x, const struct op *op)
+{
+    return eng_parts(x, op->child[1]);
+}
+
+static void
+cte_start(struct exec *x, const struct op *op, uint32_t parts)
+{
+    eng_start(x, op->child[1], parts);
+}
+
+static luma_rc
+cte_next(struct part *p, const struct op *op, struct luma_batch **out)
+{
+    return eng_next(p, op->child[1], out);
+}
+
+static const struct op_class cte_class = {
+    .name = "CTE",
+    .open = cte_open,
+    .parts = cte_parts,
+    .start = cte_start,
+    .next = cte_next,
+};
+
+static uint32_t *
+positions(struct phys *ph, const struct op *op, const struct rel *rel)
+{
+    uint32_t *pos = PP_ARRAY(ph->pp, uint32_t, rel->outs_count);
+    for (uint32_t i = 0; i < rel->outs_count; i++)
+        pos[i] = eng_op_pos(ph->pp, op, rel->outs[i]);
+    return pos;
+}
+
+static void
+cte_known(struct phys *ph, uint32_t id)
+{
+    struct prog *prog = ph->prog;
+    if (prog->ctes == NULL)
+        prog->ctes = PP_ARRAY(ph->pp, bool, ph->pp->cte_ids);
+    prog->ctes[id] = true;
+}
+
+struct op *
+eng_phys_cte(struct phys *ph, struct rel *rel, const struct bits *need)
+{
+    struct bits all = {0, NULL};
+    eng_rel_outs(ph->pp, rel->child[0], &all);
+    struct op *def = eng_phys(ph, rel->child[0], &all);
+    cte_known(ph, rel->cte_id);
+    struct op *body = eng_phys(ph, rel->child[1], need);
+    struct op_cte *op = eng_op_new(ph, &cte_class, sizeof(*op), rel, body->vars, body->cols_count);
+    op->op.child[0] = def;
+    op->op.child[1] = body;
+    op->cte_id = rel->cte_id;
+    op->pos = positions(ph, def, rel->child[0]);
+    return &op->op;
+}
+
+/* --- reading it --- */
+
+struct op_cte_scan {
+    struct op op;
+    uint32_t cte_id;
+    uint32_t *col; /* output column number of the CTE */
+};
+
+struct cte_scan_state {
+    uint32_t next;
+};
+
+struct cte_scan_part {
+    struct luma_batch batch;
+    struct luma_vec *cols;
+};
+
+static luma_rc
+cte_scan_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
+{
+    void *mem;
+    return eng_shared_state(x, ctx, base, sizeof(struct cte_scan_state), &mem);
+}
+
+static uint32_t
+cte_scan_parts(struct exec *x, const struct op *base)
+{
+    const struct op_cte_scan *op = (const struct op_cte_scan *)base;
+    const struct cte_state *cte = x->ctes[op->cte_id];
+    return cte == NULL || cte->count < 16 ? 1 : cte->count / 8;
+}
+
+static luma_rc
+cte_scan_next(struct part *p, const struct op *base, struct luma_batch **out)
+{
+    const struct op_cte_scan *op = (const struct op_cte_scan *)base;
+    const struct cte_state *cte = p->x->ctes[op->cte_id];
+    struct cte_scan_state *st = p->x->op_state[base->id];
+    struct cte_scan_part *part;
+    void *mem;
+    if (cte == NULL)
+        return LUMA_FAIL(p->ctx, LUMA_E_INTERNAL, "engine: a CTE is read before it is made");
+    uint32_t at = __atomic_fetch_add(&st->next, 1, __ATOMIC_RELAXED);
+    if (at >= cte->count)
+        return LUMA_OK;
+    LUMA_TRY(eng.sched->yield(p->ctx));
+    LUMA_TRY(eng_part_state(p, base, sizeof(*part), &mem));
+    part = mem;
+    if (part->cols == NULL) {
+        part->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, base->cols_count + 1);
+        ENG_NEED(p->ctx, part->cols, "WITH");
+    }
+    part->batch = *cte->batches[at];
+    for (uint32_t i = 0; i < base->cols_count; i++) {
+        part->cols[i] = cte->batches[at]->cols[cte->pos[op->col[i]]];
+        part->cols[i].type = base->types[i];
+    }
+    part->batch.cols = part->cols;
+    part->batch.cols_count = base->cols_count;
+    *out = &part->batch;
+    return LUMA_OK;
+}
+
+static const struct op_class cte_scan_class = {
+    .name = "CTE Scan",
+    .open = cte_scan_open,
+    .parts = cte_scan_parts,
+    .next = cte_scan_next,
+};
+
+struct op *
+eng_phys_cte_scan(struct phys *ph, struct rel *rel, const struct bits *need)
+{
+    uint32_t count;
+    uint32_t *vars = eng_needed_outs(ph->pp, rel, need, &count);
+    struct op_cte_scan *op = eng_op_new(ph, &cte_scan_class, sizeof(*op), rel, vars, count);
+    op->cte_id = rel->cte_id;
+    op->col = PP_ARRAY(ph->pp, uint32_t, count);
+    for (uint32_t i = 0; i < count; i++)
+        while (rel->outs[op->col[i]] != vars[i])
+            op->col[i]++;
+    /* A CTE of an enclosing program: this one cannot run before it is there. */
+    for (struct prog *prog = ph->prog; prog != NULL; prog = prog->up) {
+        if (prog->ctes != NULL && prog->ctes[rel->cte_id])
+            break;
+        prog->uses_outer_cte = true;
+    }
+    return &op->op;
+}
+
+/* --- WITH RECURSIVE --- */
+
+struct op_recursive {
+    struct op op;
+    uint32_t cte_id;
+    bool all;
+    uint32_t *start_pos, *step_pos; /* of each output column */
+    struct rowlay lay;
+    uint32_t *identity;
+    uint32_t *out_col;
+};
+
+struct recursive_state {
+    struct agg_table seen;
+    struct cte_list all;
+    struct kept_batch *at;
+    bool started, has_table;
+    struct luma_batch batch;
+    struct luma_vec *cols;
+};
+
+/* Adds the batch's rows to the result and to `fresh`, those not seen before when UNION is distinct.
+ */
+static luma_rc
+recursive_add(struct xenv *e, const struct op_recursive *op, struct recursive_state *st,
+              const struct luma_batch *in, const uint32_t *pos, struct cte_list *fresh)
+{
+    struct luma_batch row = *in;
+    uint32_t cols = op->lay.cols;
+    row.cols = luma_arena_alloc(e->arena, sizeof(*row.cols) * (cols + 1) * 2);
+    ENG_NEED(e->ctx, row.cols, "WITH RECURSIVE");
+    row.cols_count = cols;
+    for (uint32_t i = 0; i < cols; i++)
+        row.cols[i] = in->cols[pos[i]];
+    if (!op->all) {
+        struct luma_vec *flat = row.cols + cols + 1;
+        uint64_t *hashes = luma_arena_alloc(e->arena, sizeof(uint64_t) * (row.sel_rows + 1));
+        uint16_t *sel = luma_arena_alloc(e->arena, sizeof(uint16_t) * (row.rows + 8));
+        if (hashes == NULL || sel == NULL)
+            return ENG_NOMEM(e->ctx, "WITH RECURSIVE");
+        LUMA_TRY(eng_table_keys(e, &op->lay, cols, row.cols, row.sel, row.sel_rows, row.rows, flat,
+                                hashes));
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < row.sel_rows; k++) {
+            uint16_t at = (uint16_t)luma_batch_row(&row, k);
+            uint64_t before = st->seen.rows.count;
+            uint8_t *group;
+            LUMA_TRY(eng_table_find(e->ctx, &st->seen, flat, &at, 1, &hashes[k], &group));
+            if (st->seen.rows.count > before)
+                sel[n++] = at;
+        }
+        row.sel = sel;
+        row.sel_rows = n;
+    }
+    if (row.sel_rows == 0)
+        return LUMA_OK;
+    LUMA_TRY(keep(e->ctx, e->x->arena, fresh, &row));
+    return keep(e->ctx, e->x->arena, &st->all, &row);
+}
+
+static luma_rc
+recursive_pull(struct part *p, const struct op_recursive *op, struct recursive_state *st,
+               const struct op *child, const uint32_t *pos, struct cte_list *fresh)
+{
+    eng_start(p->x, child, 1);
+    for (;;) {
+        struct luma_batch *in;
+        struct luma_arena *arena;
+        LUMA_TRY(eng_next(p, child, &in));
+        if (in == NULL)
+            return LUMA_OK;
+        LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+        struct xenv e = eng_env(p, arena);
+        LUMA_TRY(recursive_add(&e, op, st, in, pos, fresh));
+        LUMA_TRY(eng.sched->yield(p->ctx));
+    }
+}
+
+static luma_rc
+recursive_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
+{
+    const struct op_recursive *op = (const struct op_recursive *)base;
+    void *mem;
+    LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct recursive_state), &mem));
+    struct recursive_state *st = mem;
+    struct part *p = eng_part(x, 0, ctx);
+    if (!op->all) {
+        if (eng_table_init(&st->seen, &op->lay, x->arena, x->budget) != LUMA_OK)
+            return ENG_NOMEM(ctx, "WITH RECURSIVE");
+        st->has_table = true;
+    }
+    struct cte_list fresh = {NULL, NULL};
+    LUMA_TRY(eng_open(x, ctx, base->child[0]));
+    LUMA_TRY(recursive_pull(p, op, st, base->child[0], op->start_pos, &fresh));
+    while (fresh.first != NULL) {
+        struct cte_state work = {.parts = 1, .lists = &fresh, .pos = op->identity};
+        struct cte_list next = {NULL, NULL};
+        LUMA_TRY(index_lists(ctx, x->arena, &work));
+        x->ctes[op->cte_id] = &work;
+        LUMA_TRY(eng_open(x, ctx, base->child[1]));
+        LUMA_TRY(recursive_pull(p, op, st, base->child[1], op->step_pos, &next));
+        eng_close(x, base->child[1]);
+        x->ctes[op->cte_id] = NULL;
+        fresh = next;
+    }
+    st->at = st->all.first;
+    return LUMA_OK;
+}
+
+static luma_rc
+recursive_next(struct part *p, const struct op *base, struct luma_batch **out)
+{
+    const struct op_recursive *op = (const struct op_recursive *)base;
+    struct recursive_state *st = p->x->op_state[base->id];
+    if (st->at == NULL || p->index > 0)
+        return LUMA_OK;
+    if (st->cols == NULL) {
+        st->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, base->cols_count + 1);
+        ENG_NEED(p->ctx, st->cols, "WITH RECURSIVE");
+    }
+    st->batch = st->at->batch;
+    for (uint32_t i = 0; i < base->cols_count; i++) {
+        st->cols[i] = st->at->batch.cols[op->out_col[i]];
+        st->cols[i].type = base->types[i];
+    }
+    st->batch.cols = st->cols;
+    st->batch.cols_count = base->cols_count;
+    st->at = st->at->next;
+    *out = &st->batch;
+    return LUMA_OK;
+}
+
+static void
+recursive_close(struct exec *x, const struct op *base)
+{
+    struct recursive_state *st = x->op_state[base->id];
+    if (st->has_table)
+        eng_table_fini(&st->seen);
+}
+
+static const struct op_class recursive_class = {
+    .name = "Recursive Union",
+    .open = recursive_open,
+    .next = recursive_next,
+    .close = recursive_close,
+};
+
+struct op *
+eng_phys_recursive(struct phys *ph, struct rel *rel, const struct bits *need)
+{
+    struct prep *pp = ph->pp;
+    struct bits all = {0, NULL};
+    eng_rel_outs(pp, rel->child[0], &all);
+    eng_rel_outs(pp, rel->child[1], &all);
+    struct op *start = eng_phys(ph, rel->child[0], &all);
+    cte_known(ph, rel->cte_id);
+    struct op *step = eng_phys(ph, rel->child[1], &all);
+    uint32_t count, cols = rel->outs_count;
+    uint32_t *vars = eng_needed_outs(pp, rel, need, &count);
+    struct op_recursive *op = eng_op_new(ph, &recursive_class, sizeof(*op), rel, vars, count);
+    struct luma_type *types = PP_ARRAY(pp, struct luma_type, cols);
+    op->op.child[0] = start;
+    op->op.child[1] = step;
+    op->cte_id = rel->cte_id;
+    op->all = rel->all;
+    op->start_pos = positions(ph, start, rel->child[0]);
+    op->step_pos = positions(ph, step, rel->child[1]);
+    op->identity = PP_ARRAY(pp, uint32_t, cols);
+    op->out_col = PP_ARRAY(pp, uint32_t, count);
+    for (uint32_t i = 0; i < cols; i++) {
+        op->identity[i] = i;
+        types[i] = pp->vars[rel->outs[i]].type;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        while (rel->outs[op->out_col[i]] != vars[i])
+            op->out_col[i]++;
+    if (eng_rowlay_init(pp->arena, types, cols, 0, &op->lay) != LUMA_OK)
+        eng_pp_throw(pp, ENG_NOMEM(pp->ctx, "planning"));
+    return &op->op;
+}

@@ -1,0 +1,215 @@
+/*
+ * op_sort.c - ORDER BY, with or without LIMIT. Each part sorts a run of its own; the runs are
+ * merged as they are read. With a limit a part keeps no more than a few times that many rows and
+ * turns away what cannot be among them.
+ */
+#include "explain.h"
+#include "sort.h"
+
+#define TOP_SLACK  4096
+#define LIMIT_TIES (-2) /* go on while rows equal the last one */
+
+struct op_sort {
+    struct op op;
+    struct rowlay lay;
+    uint32_t keys_count;
+    struct xp_key *keys;
+    struct xp *limit, *offset;
+    bool with_ties;
+};
+
+struct sort_state {
+    uint32_t parts;
+    struct sort_run *runs;
+    int64_t limit, offset; /* limit < 0: none */
+    uint64_t keep;         /* rows each part must keep; 0: all */
+    struct sort_item last;
+    struct luma_batch batch;
+};
+
+static void
+truncate_run(const struct op_sort *op, struct sort_run *run, uint64_t keep)
+{
+    eng_sort_items(&op->lay, run->items, run->count);
+    if (run->count > keep)
+        run->count = keep;
+}
+
+static luma_rc
+sort_sink(struct part *p, void *arg, struct luma_batch *in)
+{
+    const struct op_sort *op = arg;
+    struct sort_state *st = p->x->op_state[op->op.id];
+    struct sort_run *run = &st->runs[p->index];
+    struct luma_arena *arena;
+    LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+    struct xenv e = eng_env(p, arena);
+    if (run->rows.lay == NULL)
+        eng_rows_init(&run->rows, &op->lay, p->arena);
+    struct luma_vec *keys = luma_arena_alloc(arena, sizeof(*keys) * (op->keys_count + 1));
+    ENG_NEED(p->ctx, keys, "a sort");
+    for (uint32_t i = 0; i < op->keys_count; i++)
+        LUMA_TRY(eng_eval(&e, op->keys[i].xp, in, in->sel, in->sel_rows, &keys[i]));
+    if (st->keep > 0 && run->count > (run->cut ? 2 * st->keep + TOP_SLACK : st->keep)) {
+        truncate_run(op, run, st->keep);
+        run->cut = true;
+    }
+    /* The last row of the last cut: whatever is not before it is not wanted. */
+    const struct sort_item *threshold = run->cut ? &run->items[st->keep - 1] : NULL;
+    return eng_sort_append(&e, run, p->x->budget, in->cols, keys, op->keys, op->keys_count, in->sel,
+                           in->sel_rows, in->rows, threshold);
+}
+
+static luma_rc
+sort_done(struct part *p, void *arg)
+{
+    const struct op_sort *op = arg;
+    struct sort_state *st = p->x->op_state[op->op.id];
+    struct sort_run *run = &st->runs[p->index];
+    if (st->keep > 0)
+        truncate_run(op, run, st->keep);
+    else
+        eng_sort_items(&op->lay, run->items, run->count);
+    return LUMA_OK;
+}
+
+static luma_rc
+sort_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
+{
+    const struct op_sort *op = (const struct op_sort *)base;
+    void *mem;
+    LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct sort_state), &mem));
+    struct sort_state *st = mem;
+    LUMA_TRY(eng_limit_values(x, ctx, op->limit, op->offset, &st->limit, &st->offset));
+    if (st->limit >= 0 && !op->with_ties && st->limit + st->offset < INT32_MAX)
+        st->keep = (uint64_t)(st->limit + st->offset);
+    if (st->limit == 0)
+        return LUMA_OK;
+    LUMA_TRY(eng_open(x, ctx, base->child[0]));
+    st->parts = eng_parts_for(x, base->child[0]);
+    st->runs = LUMA_NEW_ARRAY(x->arena, struct sort_run, st->parts);
+    ENG_NEED(ctx, st->runs, "a sort");
+    return eng_run(x, ctx, base->child[0], st->parts, sort_sink, sort_done, (void *)(uintptr_t)op);
+}
+
+/* The least of the runs' heads. */
+static bool
+pop(const struct op_sort *op, struct sort_state *st, struct sort_item *out)
+{
+    struct sort_run *best = NULL;
+    for (uint32_t i = 0; i < st->parts; i++) {
+        struct sort_run *run = &st->runs[i];
+        if (run->at < run->count &&
+            (best == NULL ||
+             eng_sort_compare(&op->lay, &run->items[run->at], &best->items[best->at]) < 0))
+            best = run;
+    }
+    if (best == NULL)
+        return false;
+    *out = best->items[best->at++];
+    return true;
+}
+
+static luma_rc
+sort_next(struct part *p, const struct op *base, struct luma_batch **out)
+{
+    const struct op_sort *op = (const struct op_sort *)base;
+    struct sort_state *st = p->x->op_state[base->id];
+    uint8_t *rows[LUMA_BATCH_ROWS];
+    uint32_t n = 0;
+    struct sort_item item;
+    if (p->index > 0 || st->runs == NULL)
+        return LUMA_OK;
+    while (st->offset > 0 && pop(op, st, &item))
+        st->offset--;
+    while (n < LUMA_BATCH_ROWS && st->limit != 0) {
+        if (!pop(op, st, &item)) {
+            st->limit = 0;
+            break;
+        }
+        if (st->limit == LIMIT_TIES && eng_sort_compare(&op->lay, &item, &st->last) != 0) {
+            st->limit = 0;
+            break;
+        }
+        rows[n++] = item.row;
+        st->last = item;
+        if (st->limit > 0 && --st->limit == 0 && op->with_ties)
+            st->limit = LIMIT_TIES;
+    }
+    if (n == 0)
+        return LUMA_OK;
+    LUMA_TRY(eng.sched->yield(p->ctx));
+    struct luma_arena *arena;
+    LUMA_TRY(eng_batch_arena(p, base, &arena));
+    struct xenv e = eng_env(p, arena);
+    struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (base->cols_count + 1));
+    ENG_NEED(p->ctx, cols, "a sort");
+    for (uint32_t c = 0; c < base->cols_count; c++)
+        LUMA_TRY(eng_rows_gather(&e, &op->lay, c, rows, NULL, n, n, &cols[c]));
+    st->batch =
+        (struct luma_batch){.rows = n, .sel_rows = n, .cols_count = base->cols_count, .cols = cols};
+    *out = &st->batch;
+    return LUMA_OK;
+}
+
+static void
+sort_close(struct exec *x, const struct op *base)
+{
+    struct sort_state *st = x->op_state[base->id];
+    for (uint32_t i = 0; st->runs != NULL && i < st->parts; i++)
+        eng_sort_run_fini(&st->runs[i], x->budget);
+}
+
+static void
+sort_explain(struct explain *ex, const struct op *base)
+{
+    const struct op_sort *op = (const struct op_sort *)base;
+    eng_explain_keys(ex, "Sort Key", base->rel->sort, base->rel->sort_count);
+    if (op->limit != NULL)
+        eng_explain_text(ex, "Sort Method", "top-N");
+}
+
+static const struct op_class sort_class = {
+    .name = "Sort",
+    .open = sort_open,
+    .next = sort_next,
+    .close = sort_close,
+    .explain = sort_explain,
+};
+
+static const struct op_class top_class = {
+    .name = "Top-N Sort",
+    .open = sort_open,
+    .next = sort_next,
+    .close = sort_close,
+    .explain = sort_explain,
+};
+
+struct op *
+eng_phys_sort(struct phys *ph, struct rel *rel, const struct bits *need, struct rel *limit)
+{
+    struct prep *pp = ph->pp;
+    struct bits below = eng_bits_copy(pp, need);
+    for (uint32_t i = 0; i < rel->sort_count; i++)
+        eng_ex_vars(pp, rel->sort[i].expr, &below);
+    struct op *child = eng_phys(ph, rel->child[0], &below);
+    struct op_sort *op = eng_op_new(ph, limit == NULL ? &sort_class : &top_class, sizeof(*op), rel,
+                                    child->vars, child->cols_count);
+    struct comp c = eng_comp(ph, child), none = eng_comp(ph, NULL);
+    op->op.child[0] = child;
+    op->keys_count = rel->sort_count;
+    op->keys = PP_ARRAY(pp, struct xp_key, rel->sort_count);
+    for (uint32_t i = 0; i < rel->sort_count; i++)
+        op->keys[i] = (struct xp_key){eng_compile(&c, rel->sort[i].expr), rel->sort[i].desc,
+                                      rel->sort[i].nulls_first};
+    if (limit != NULL) {
+        op->limit = limit->limit == NULL ? NULL : eng_compile(&none, limit->limit);
+        op->offset = limit->offset == NULL ? NULL : eng_compile(&none, limit->offset);
+        op->with_ties = limit->with_ties;
+        op->op.rows_est = eng_rows(pp, limit);
+    }
+    if (eng_rowlay_init(pp->arena, op->op.types, op->op.cols_count, sizeof(struct sort_tail),
+                        &op->lay) != LUMA_OK)
+        eng_pp_throw(pp, ENG_NOMEM(pp->ctx, "planning"));
+    return &op->op;
+}

@@ -1,0 +1,431 @@
+/*
+ * op_window.c - window functions: the rows are kept, sorted once for each different window, and
+ * every function walks the partitions of its window.
+ */
+#include "explain.h"
+#include "window.h"
+
+struct win_sort {
+    uint32_t partition_count, keys_count; /* partition keys first */
+    struct xp_key *keys;
+    const struct ex_window *window;
+};
+
+struct op_window {
+    struct op op;
+    uint32_t child_cols;  /* of the child, kept first */
+    uint32_t extra_count; /* then arguments, filters, offsets, order columns */
+    struct xp **extra;
+    struct rowlay lay;
+    uint32_t sorts_count;
+    struct win_sort *sorts;
+    uint32_t funcs_count;
+    struct win_func *funcs;
+    uint32_t *out_from; /* output: kept column, or child_cols + extra_count + function */
+};
+
+struct window_state {
+    struct sort_run run;
+    struct luma_value **results; /* per function, by seq */
+    uint64_t at;
+    struct luma_batch batch;
+};
+
+static luma_rc
+window_sink(struct part *p, void *arg, struct luma_batch *in)
+{
+    const struct op_window *op = arg;
+    struct window_state *st = p->x->op_state[op->op.id];
+    struct luma_arena *arena;
+    LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+    struct xenv e = eng_env(p, arena);
+    struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (op->lay.cols + 1));
+    ENG_NEED(p->ctx, cols, "a window function");
+    if (op->child_cols > 0)
+        memcpy(cols, in->cols, sizeof(*cols) * op->child_cols);
+    for (uint32_t i = 0; i < op->extra_count; i++)
+        LUMA_TRY(eng_eval(&e, op->extra[i], in, in->sel, in->sel_rows, &cols[op->child_cols + i]));
+    return eng_sort_append(&e, &st->run, p->x->budget, cols, NULL, NULL, 0, in->sel, in->sel_rows,
+                           in->rows, NULL);
+}
+
+/* Keys of one window for all rows, read from the kept rows. */
+static luma_rc
+key_rows(struct part *p, const struct op_window *op, struct window_state *st,
+         const struct win_sort *ws, uint32_t **out_part_bytes)
+{
+    uint64_t count = st->run.count;
+    uint32_t *part_bytes = luma_arena_alloc(p->arena, sizeof(uint32_t) * (count + 1));
+    struct luma_vec *cols = luma_arena_alloc(p->arena, sizeof(*cols) * (op->lay.cols + 1));
+    struct luma_vec *keys = luma_arena_alloc(p->arena, sizeof(*keys) * (ws->keys_count + 1));
+    if (part_bytes == NULL || cols == NULL || keys == NULL)
+        return ENG_NOMEM(p->ctx, "a window function");
+    uint8_t *rows[LUMA_BATCH_ROWS];
+    for (uint64_t first = 0; first < count; first += LUMA_BATCH_ROWS) {
+        uint32_t n = (uint32_t)(count - first < LUMA_BATCH_ROWS ? count - first : LUMA_BATCH_ROWS);
+        struct luma_arena *arena;
+        LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+        LUMA_TRY(eng.sched->yield(p->ctx));
+        struct xenv e = eng_env(p, arena);
+        for (uint32_t k = 0; k < n; k++)
+            rows[k] = st->run.items[first + k].row;
+        for (uint32_t c = 0; c < op->child_cols; c++)
+            LUMA_TRY(eng_rows_gather(&e, &op->lay, c, rows, NULL, n, n, &cols[c]));
+        struct luma_batch in = {
+            .rows = n, .sel_rows = n, .cols = cols, .cols_count = op->child_cols};
+        for (uint32_t i = 0; i < ws->keys_count; i++)
+            LUMA_TRY(eng_eval(&e, ws->keys[i].xp, &in, NULL, n, &keys[i]));
+        for (uint32_t k = 0; k < n; k++) {
+            struct sort_tail *tail = SORT_TAIL(&op->lay, rows[k]);
+            size_t bytes = 0, at = 0;
+            for (uint32_t i = 0; i < ws->keys_count; i++)
+                bytes += eng.data->key_bound(&keys[i], k);
+            uint8_t *key = luma_arena_alloc_aligned(p->arena, bytes + 8, 1);
+            ENG_NEED(p->ctx, key, "a window function");
+            memset(key, 0, 8);
+            for (uint32_t i = 0; i < ws->keys_count; i++) {
+                if (i == ws->partition_count)
+                    part_bytes[tail->seq] = (uint32_t)at;
+                uint32_t flags = (ws->keys[i].desc ? LUMA_KEY_DESC : 0u) |
+                                 (ws->keys[i].nulls_first ? LUMA_KEY_NULLS_FIRST : 0u);
+                at += eng.data->key_write(&keys[i], k, flags, key + at);
+            }
+            if (ws->keys_count == ws->partition_count)
+                part_bytes[tail->seq] = (uint32_t)at;
+            uint8_t first8[8] = {0};
+            uint64_t prefix;
+            memcpy(first8, key, at < 8 ? at : 8);
+            memcpy(&prefix, first8, 8);
+            tail->key = key;
+            tail->bytes = (uint32_t)at;
+            st->run.items[first + k].prefix = __builtin_bswap64(prefix);
+        }
+    }
+    *out_part_bytes = part_bytes;
+    return LUMA_OK;
+}
+
+static bool
+same_prefix(const struct rowlay *lay, const struct sort_item *a, const struct sort_item *b,
+            const uint32_t *part_bytes)
+{
+    const struct sort_tail *ta = SORT_TAIL(lay, a->row), *tb = SORT_TAIL(lay, b->row);
+    uint32_t n = part_bytes[ta->seq];
+    return n == part_bytes[tb->seq] && memcmp(ta->key, tb->key, n) == 0;
+}
+
+static luma_rc
+run_sort(struct part *p, const struct op_window *op, struct window_state *st, uint32_t which)
+{
+    const struct win_sort *ws = &op->sorts[which];
+    uint64_t count = st->run.count;
+    uint32_t *part_bytes;
+    LUMA_TRY(key_rows(p, op, st, ws, &part_bytes));
+    struct sort_item *items = st->run.items;
+    eng_sort_items(&op->lay, items, count);
+    uint64_t *peers = luma_arena_alloc(p->arena, sizeof(uint64_t) * (count + 1) * 3);
+    ENG_NEED(p->ctx, peers, "a window function");
+    uint64_t *peer_first = peers, *peer_last = peers + count + 1, *group = peer_last + count + 1;
+    for (uint64_t first = 0; first < count;) {
+        uint64_t last = first + 1, groups = 0;
+        while (last < count && same_prefix(&op->lay, &items[first], &items[last], part_bytes))
+            last++;
+        for (uint64_t i = first; i < last;) {
+            uint64_t end = i + 1;
+            while (end < last && eng_sort_compare(&op->lay, &items[i], &items[end]) == 0)
+                end++;
+            for (uint64_t k = i; k < end; k++) {
+                peer_first[k] = i;
+                peer_last[k] = end;
+                group[k] = groups;
+            }
+            groups++;
+            i = end;
+        }
+        struct win_part wp = {&op->lay, items, first, last, peer_first, peer_last, group};
+        for (uint32_t f = 0; f < op->funcs_count; f++) {
+            if (op->funcs[f].sort != which)
+                continue;
+            struct luma_arena *arena;
+            LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+            struct xenv e = eng_env(p, arena);
+            LUMA_TRY(eng_window_part(&e, &op->funcs[f], &wp, st->results[f]));
+        }
+        LUMA_TRY(eng.sched->yield(p->ctx));
+        first = last;
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+window_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
+{
+    const struct op_window *op = (const struct op_window *)base;
+    void *mem;
+    LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct window_state), &mem));
+    struct window_state *st = mem;
+    struct part *p = eng_part(x, 0, ctx);
+    eng_rows_init(&st->run.rows, &op->lay, p->arena);
+    LUMA_TRY(eng_open(x, ctx, base->child[0]));
+    LUMA_TRY(eng_run(x, ctx, base->child[0], 1, window_sink, NULL, (void *)(uintptr_t)op));
+    /* seq numbers rows from 1 on: results are found by it */
+    for (uint64_t i = 0; i < st->run.count; i++)
+        SORT_TAIL(&op->lay, st->run.items[i].row)->seq = (uint32_t)i;
+    st->results = LUMA_NEW_ARRAY(p->arena, struct luma_value *, op->funcs_count + 1);
+    ENG_NEED(ctx, st->results, "a window function");
+    for (uint32_t f = 0; f < op->funcs_count; f++) {
+        st->results[f] = LUMA_NEW_ARRAY(p->arena, struct luma_value, st->run.count + 1);
+        ENG_NEED(ctx, st->results[f], "a window function");
+    }
+    for (uint32_t s = 0; s < op->sorts_count; s++)
+        LUMA_TRY(run_sort(p, op, st, s));
+    return LUMA_OK;
+}
+
+static luma_rc
+result_column(struct xenv *e, const struct op_window *op, const struct window_state *st, uint32_t f,
+              uint8_t *const *rows, uint32_t n, struct luma_vec *out)
+{
+    const struct luma_value *all = st->results[f], *model = NULL;
+    bool same = true;
+    for (uint32_t k = 0; k < n; k++) {
+        const struct luma_value *v = &all[SORT_TAIL(&op->lay, rows[k])->seq];
+        if (v->is_null)
+            continue;
+        same = same && (model == NULL || (model->phys == v->phys && model->scale == v->scale));
+        model = v;
+    }
+    if (model == NULL) {
+        eng_vec_null(out, op->funcs[f].type);
+        return LUMA_OK;
+    }
+    LUMA_TRY(
+        eng_vec_room(e, op->funcs[f].type, same ? model->phys : (uint32_t)LUMA_PHYS_STR, n, out));
+    LUMA_TRY(eng_vec_bits(e, n, true, &out->valid));
+    out->scale = model->scale;
+    uint32_t bytes = luma_phys_bytes(out->phys);
+    for (uint32_t k = 0; k < n; k++) {
+        const struct luma_value *v = &all[SORT_TAIL(&op->lay, rows[k])->seq];
+        struct luma_vec one;
+        if (v->is_null) {
+            luma_bit_clear(out->valid, k);
+            memset((uint8_t *)out->data + (size_t)k * bytes, 0, bytes);
+            continue;
+        }
+        eng_vec_of_value(&one, v);
+        if (one.phys != out->phys)
+            LUMA_TRY(eng_vec_table_form(e, luma_type(LUMA_TYPE_NUMERIC), &one, NULL, 1, 1, &one));
+        memcpy((uint8_t *)out->data + (size_t)k * bytes, one.data, bytes);
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+window_next(struct part *p, const struct op *base, struct luma_batch **out)
+{
+    const struct op_window *op = (const struct op_window *)base;
+    struct window_state *st = p->x->op_state[base->id];
+    uint8_t *rows[LUMA_BATCH_ROWS];
+    uint32_t n = 0, kept = op->child_cols + op->extra_count;
+    if (p->index > 0)
+        return LUMA_OK;
+    while (n < LUMA_BATCH_ROWS && st->at < st->run.count)
+        rows[n++] = st->run.items[st->at++].row;
+    if (n == 0)
+        return LUMA_OK;
+    struct luma_arena *arena;
+    LUMA_TRY(eng_batch_arena(p, base, &arena));
+    struct xenv e = eng_env(p, arena);
+    struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (base->cols_count + 1));
+    ENG_NEED(p->ctx, cols, "a window function");
+    for (uint32_t i = 0; i < base->cols_count; i++) {
+        if (op->out_from[i] < kept)
+            LUMA_TRY(eng_rows_gather(&e, &op->lay, op->out_from[i], rows, NULL, n, n, &cols[i]));
+        else
+            LUMA_TRY(result_column(&e, op, st, op->out_from[i] - kept, rows, n, &cols[i]));
+    }
+    st->batch =
+        (struct luma_batch){.rows = n, .sel_rows = n, .cols_count = base->cols_count, .cols = cols};
+    *out = &st->batch;
+    return LUMA_OK;
+}
+
+static void
+window_close(struct exec *x, const struct op *base)
+{
+    struct window_state *st = x->op_state[base->id];
+    eng_sort_run_fini(&st->run, x->budget);
+}
+
+static const struct op_class window_class = {
+    .name = "WindowAgg",
+    .open = window_open,
+    .next = window_next,
+    .close = window_close,
+};
+
+/* --- building --- */
+
+struct win_build {
+    struct phys *ph;
+    struct op_window *op;
+    struct comp comp;
+    uint32_t room;
+};
+
+static uint32_t
+add_extra(struct win_build *b, const struct ex *ex)
+{
+    b->op->extra[b->op->extra_count] = eng_compile(&b->comp, ex);
+    return b->op->child_cols + b->op->extra_count++;
+}
+
+static bool
+same_window(const struct ex_window *a, const struct ex_window *b)
+{
+    if (a->partition_count != b->partition_count || a->order_count != b->order_count)
+        return false;
+    for (uint32_t i = 0; i < a->partition_count; i++)
+        if (!eng_ex_equal(a->partition[i], b->partition[i]))
+            return false;
+    for (uint32_t i = 0; i < a->order_count; i++)
+        if (!eng_ex_equal(a->order[i].expr, b->order[i].expr) ||
+            a->order[i].desc != b->order[i].desc ||
+            a->order[i].nulls_first != b->order[i].nulls_first)
+            return false;
+    return true;
+}
+
+static uint32_t
+sort_for(struct win_build *b, const struct ex_window *w)
+{
+    struct op_window *op = b->op;
+    for (uint32_t s = 0; s < op->sorts_count; s++)
+        if (same_window(op->sorts[s].window, w))
+            return s;
+    struct win_sort *ws = &op->sorts[op->sorts_count];
+    ws->window = w;
+    ws->partition_count = w->partition_count;
+    ws->keys = PP_ARRAY(b->ph->pp, struct xp_key, w->partition_count + w->order_count);
+    for (uint32_t i = 0; i < w->partition_count; i++)
+        ws->keys[ws->keys_count++] =
+            (struct xp_key){eng_compile(&b->comp, w->partition[i]), false, false};
+    for (uint32_t i = 0; i < w->order_count; i++)
+        ws->keys[ws->keys_count++] = (struct xp_key){eng_compile(&b->comp, w->order[i].expr),
+                                                     w->order[i].desc, w->order[i].nulls_first};
+    return op->sorts_count++;
+}
+
+static enum win_kind
+kind_of(const struct luma_func *func)
+{
+    static const struct {
+        const char *name;
+        enum win_kind kind;
+    } names[] = {
+        {"row_number", WIN_ROW_NUMBER},
+        {"rank", WIN_RANK},
+        {"dense_rank", WIN_DENSE_RANK},
+        {"percent_rank", WIN_PERCENT_RANK},
+        {"cume_dist", WIN_CUME_DIST},
+        {"ntile", WIN_NTILE},
+        {"lag", WIN_LAG},
+        {"lead", WIN_LEAD},
+        {"first_value", WIN_FIRST_VALUE},
+        {"last_value", WIN_LAST_VALUE},
+        {"nth_value", WIN_NTH_VALUE},
+    };
+    for (uint32_t i = 0; i < LUMA_COUNTOF(names) && func->aggregate == NULL; i++)
+        if (strcmp(func->name, names[i].name) == 0)
+            return names[i].kind;
+    return WIN_AGG;
+}
+
+static void
+build_func(struct win_build *b, const struct ex *ex, struct win_func *f)
+{
+    struct prep *pp = b->ph->pp;
+    const struct ex_window *w = ex->window;
+    f->kind = kind_of(ex->func);
+    f->type = ex->type;
+    f->sort = sort_for(b, w);
+    f->mode = w->mode;
+    f->start = w->start;
+    f->end = w->end;
+    f->exclude = w->exclude;
+    f->has_order = w->order_count > 0;
+    f->start_off = f->end_off = f->filter = f->order_col = UINT32_MAX;
+    f->args_count = ex->args_count < 4 ? ex->args_count : 4;
+    for (uint32_t i = 0; i < f->args_count; i++)
+        f->args[i] = add_extra(b, ex->args[i]);
+    if (ex->filter != NULL)
+        f->filter = add_extra(b, ex->filter);
+    if (w->start_offset != NULL)
+        f->start_off = add_extra(b, w->start_offset);
+    if (w->end_offset != NULL)
+        f->end_off = add_extra(b, w->end_offset);
+    if (w->mode == LUMA_FRAME_RANGE && (w->start_offset != NULL || w->end_offset != NULL) &&
+        w->order_count > 0) {
+        f->order_col = add_extra(b, w->order[0].expr);
+        f->order_desc = w->order[0].desc;
+    }
+    if (f->kind != WIN_AGG)
+        return;
+    if (ex->func->aggregate == NULL && eng_agg_kind(ex) == AGG_FUNC)
+        eng_pp_throw(pp, LUMA_FAIL(pp->ctx, LUMA_E_UNSUPPORTED, "%s is not a window function",
+                                   ex->func->name));
+    struct luma_type types[LUMA_FUNC_ARGS_MAX];
+    const struct luma_value *consts[LUMA_FUNC_ARGS_MAX] = {NULL};
+    f->agg.kind = eng_agg_kind(ex);
+    f->agg.func = ex->func;
+    f->agg.type = ex->type;
+    f->agg.args_count = f->args_count;
+    f->agg.same_as = UINT32_MAX;
+    f->agg.bytes = eng_agg_bytes(f->agg.kind, ex->func);
+    for (uint32_t i = 0; i < f->args_count; i++)
+        types[i] = ex->args[i]->type;
+    eng_bind(pp, ex->func, types, consts, f->args_count, ex->type, &f->agg.bound);
+}
+
+static void
+need_window(struct prep *pp, struct bits *need, const struct rel *rel)
+{
+    eng_need_exs(pp, need, rel->aggs, rel->aggs_count);
+}
+
+struct op *
+eng_phys_window(struct phys *ph, struct rel *rel, const struct bits *need)
+{
+    struct prep *pp = ph->pp;
+    struct bits below = eng_bits_copy(pp, need);
+    need_window(pp, &below, rel);
+    struct op *child = eng_phys(ph, rel->child[0], &below);
+    uint32_t count, plain = rel->outs_count - rel->aggs_count;
+    uint32_t *vars = eng_needed_outs(pp, rel, need, &count);
+    struct op_window *op = eng_op_new(ph, &window_class, sizeof(*op), rel, vars, count);
+    op->op.child[0] = child;
+    op->child_cols = child->cols_count;
+    op->funcs_count = rel->aggs_count;
+    op->funcs = PP_ARRAY(pp, struct win_func, rel->aggs_count);
+    op->sorts = PP_ARRAY(pp, struct win_sort, rel->aggs_count);
+    op->extra = PP_ARRAY(pp, struct xp *, rel->aggs_count * 8);
+    struct win_build b = {.ph = ph, .op = op, .comp = eng_comp(ph, child)};
+    for (uint32_t i = 0; i < rel->aggs_count; i++)
+        build_func(&b, rel->aggs[i], &op->funcs[i]);
+    uint32_t kept = op->child_cols + op->extra_count;
+    struct luma_type *types = PP_ARRAY(pp, struct luma_type, kept);
+    for (uint32_t i = 0; i < kept; i++)
+        types[i] = i < op->child_cols ? child->types[i] : op->extra[i - op->child_cols]->type;
+    if (eng_rowlay_init(pp->arena, types, kept, sizeof(struct sort_tail), &op->lay) != LUMA_OK)
+        eng_pp_throw(pp, ENG_NOMEM(pp->ctx, "planning"));
+    op->out_from = PP_ARRAY(pp, uint32_t, count);
+    for (uint32_t i = 0; i < count; i++) {
+        op->out_from[i] = UINT32_MAX;
+        for (uint32_t f = 0; f < rel->aggs_count; f++)
+            if (rel->outs[plain + f] == vars[i])
+                op->out_from[i] = kept + f;
+        if (op->out_from[i] == UINT32_MAX)
+            op->out_from[i] = eng_op_pos(pp, child, vars[i]);
+    }
+    return &op->op;
+}

@@ -1,0 +1,282 @@
+/* phys_scan.c - how a table is read: predicates for storage, an index where it is selective. */
+#include "scan.h"
+
+struct scan_build {
+    struct phys *ph;
+    struct rel *rel;
+    struct op_scan *scan;
+    struct comp comp;
+    const struct ex **pred_conds; /* by predicate: the condition's expression */
+    struct ex_list residual;
+};
+
+static enum luma_pred_op
+pred_op(enum luma_func_op op, bool swapped)
+{
+    switch (op) {
+    case LUMA_OP_NE:
+        return LUMA_PRED_NE;
+    case LUMA_OP_LT:
+        return swapped ? LUMA_PRED_GT : LUMA_PRED_LT;
+    case LUMA_OP_LE:
+        return swapped ? LUMA_PRED_GE : LUMA_PRED_LE;
+    case LUMA_OP_GT:
+        return swapped ? LUMA_PRED_LT : LUMA_PRED_GT;
+    case LUMA_OP_GE:
+        return swapped ? LUMA_PRED_LE : LUMA_PRED_GE;
+    default:
+        return LUMA_PRED_EQ;
+    }
+}
+
+/* The stored column an expression is, through casts that keep order; NO_VAR: it is not one. */
+static uint32_t
+scan_col(const struct scan_build *b, const struct ex *ex)
+{
+    struct luma_type type = ex->type;
+    while (ex->kind == LUMA_EXPR_CALL && ex->func->op == LUMA_OP_CAST && ex->args_count >= 1)
+        ex = ex->args[0];
+    if (ex->kind != LUMA_EXPR_COL || !eng_pred_sees_through(ex->type, type))
+        return NO_VAR;
+    for (uint32_t i = 0; i < b->scan->stored; i++)
+        if (b->scan->op.vars[i] == (uint32_t)ex->index)
+            return i;
+    return NO_VAR;
+}
+
+static bool
+is_fixed(struct scan_build *b, const struct ex *ex)
+{
+    struct bits vars = {0, NULL}, outs = {0, NULL};
+    eng_ex_vars(b->ph->pp, ex, &vars);
+    eng_rel_outs(b->ph->pp, b->rel, &outs);
+    return !eng_bits_meet(&vars, &outs) && !eng_ex_volatile(ex);
+}
+
+static void
+add_pred(struct scan_build *b, uint32_t col, enum luma_pred_op op, struct ex *const *values,
+         uint32_t count, const struct ex *cond, bool hint)
+{
+    struct op_scan *scan = b->scan;
+    struct scan_pred *pred = &scan->preds[scan->preds_count];
+    pred->col = col;
+    pred->op = op;
+    pred->values_count = count;
+    pred->values = eng_compile_all(&b->comp, values, count);
+    pred->cond = hint ? NULL : eng_compile(&b->comp, cond);
+    pred->hint = hint;
+    b->pred_conds[scan->preds_count++] = cond;
+}
+
+static struct ex *
+text_const(struct prep *pp, const char *data, size_t bytes)
+{
+    struct ex *ex = eng_ex_new(pp, LUMA_EXPR_CONST, luma_type(LUMA_TYPE_TEXT));
+    char *copy = PP_ARRAY(pp, char, bytes);
+    memcpy(copy, data, bytes);
+    ex->value.type = ex->type;
+    ex->value.phys = LUMA_PHYS_STR;
+    ex->value.str = luma_str_make(copy, (uint32_t)bytes);
+    return ex;
+}
+
+/* LIKE 'abc%' says col >= 'abc' and col < 'abd'; the pattern is judged all the same. */
+static void
+like_hints(struct scan_build *b, const struct ex *cond)
+{
+    uint32_t col = scan_col(b, cond->args[0]);
+    const struct ex *pattern = cond->args[1];
+    if (col == NO_VAR || pattern->kind != LUMA_EXPR_CONST || pattern->value.is_null ||
+        pattern->value.phys != LUMA_PHYS_STR || cond->args[0]->type.id == LUMA_TYPE_BPCHAR)
+        return;
+    const char *text = luma_str_data(&pattern->value.str);
+    size_t n = 0;
+    while (n < pattern->value.str.bytes && text[n] != '%' && text[n] != '_' && text[n] != '\\')
+        n++;
+    if (n == 0 || (uint8_t)text[n - 1] >= 0x7f)
+        return;
+    struct ex *lo = text_const(b->ph->pp, text, n), *hi = text_const(b->ph->pp, text, n);
+    char *last = (char *)(uintptr_t)luma_str_data(&hi->value.str) + n - 1;
+    (*last)++;
+    hi->value.str = luma_str_make(luma_str_data(&hi->value.str), (uint32_t)n);
+    add_pred(b, col, LUMA_PRED_GE, &lo, 1, cond, true);
+    add_pred(b, col, LUMA_PRED_LT, &hi, 1, cond, true);
+}
+
+/* True when the condition has become a predicate. */
+static bool
+take_pred(struct scan_build *b, struct ex *cond)
+{
+    if (cond->kind == LUMA_EXPR_COL) {
+        uint32_t col = scan_col(b, cond);
+        struct ex *yes = eng_ex_bool(b->ph->pp, true);
+        if (col == NO_VAR)
+            return false;
+        add_pred(b, col, LUMA_PRED_EQ, &yes, 1, cond, false);
+        return true;
+    }
+    if (cond->kind == LUMA_EXPR_IS_NULL) {
+        const struct ex *arg = cond->args[0];
+        uint32_t col = arg->kind == LUMA_EXPR_COL ? scan_col(b, arg) : NO_VAR;
+        if (col == NO_VAR)
+            return false;
+        add_pred(b, col, cond->negated ? LUMA_PRED_NOT_NULL : LUMA_PRED_IS_NULL, NULL, 0, cond,
+                 false);
+        return true;
+    }
+    if (cond->kind == LUMA_EXPR_IN && !cond->negated) {
+        uint32_t col = scan_col(b, cond->args[0]);
+        if (col == NO_VAR)
+            return false;
+        for (uint32_t i = 1; i < cond->args_count; i++)
+            if (!is_fixed(b, cond->args[i]))
+                return false;
+        add_pred(b, col, LUMA_PRED_IN, cond->args + 1, cond->args_count - 1, cond, false);
+        return true;
+    }
+    if (cond->kind != LUMA_EXPR_CALL || cond->args_count != 2)
+        return false;
+    if (cond->func->op == LUMA_OP_LIKE)
+        like_hints(b, cond);
+    if (cond->func->op < LUMA_OP_EQ || cond->func->op > LUMA_OP_GE)
+        return false;
+    for (uint32_t side = 0; side < 2; side++) {
+        uint32_t col = scan_col(b, cond->args[side]);
+        if (col == NO_VAR || !is_fixed(b, cond->args[1 - side]))
+            continue;
+        add_pred(b, col, pred_op(cond->func->op, side == 1), &cond->args[1 - side], 1, cond, false);
+        return true;
+    }
+    return false;
+}
+
+/* --- index choice --- */
+
+static struct scan_pred *
+find_pred(struct op_scan *scan, uint32_t col_id, bool eq, bool lower)
+{
+    for (uint32_t i = 0; i < scan->preds_count; i++) {
+        struct scan_pred *pred = &scan->preds[i];
+        if (scan->col_ids[pred->col] != col_id)
+            continue;
+        if (eq && pred->op == LUMA_PRED_EQ)
+            return pred;
+        if (!eq && lower && (pred->op == LUMA_PRED_GT || pred->op == LUMA_PRED_GE))
+            return pred;
+        if (!eq && !lower && (pred->op == LUMA_PRED_LT || pred->op == LUMA_PRED_LE))
+            return pred;
+    }
+    return NULL;
+}
+
+static struct luma_type
+def_type(const struct luma_store_coll *def, uint32_t col_id)
+{
+    for (uint32_t i = 0; i < def->cols_count; i++)
+        if (def->cols[i].id == col_id)
+            return def->cols[i].type;
+    return luma_type(LUMA_TYPE_NONE);
+}
+
+static double
+pred_share(struct scan_build *b, const struct scan_pred *pred)
+{
+    return pred == NULL ? 1 : eng_selectivity(b->ph->pp, b->pred_conds[pred - b->scan->preds]);
+}
+
+static void
+try_index(struct scan_build *b, const struct luma_store_coll *def,
+          const struct luma_store_index *index, double rows, double *inout_best)
+{
+    struct op_scan *scan = b->scan;
+    struct prep *pp = b->ph->pp;
+    struct scan_pred *eqs = PP_ARRAY(pp, struct scan_pred, index->cols_count);
+    struct luma_type *types = PP_ARRAY(pp, struct luma_type, index->cols_count);
+    uint32_t n = 0;
+    double share = 1;
+    for (; n < index->cols_count; n++) {
+        struct scan_pred *pred = find_pred(scan, index->cols[n].col_id, true, false);
+        if (pred == NULL)
+            break;
+        eqs[n] = *pred;
+        share *= pred_share(b, pred);
+    }
+    for (uint32_t i = 0; i < index->cols_count; i++)
+        types[i] = def_type(def, index->cols[i].col_id);
+    bool get = index->unique && n == index->cols_count;
+    struct scan_pred *lo = NULL, *hi = NULL;
+    if (!get && n < index->cols_count && strcmp(index->kind, "btree") == 0) {
+        lo = find_pred(scan, index->cols[n].col_id, false, true);
+        hi = find_pred(scan, index->cols[n].col_id, false, false);
+        share *= lo != NULL && hi != NULL ? 0.3 * pred_share(b, lo) * pred_share(b, hi)
+                                          : pred_share(b, lo) * pred_share(b, hi);
+    }
+    bool usable =
+        get || ((n > 0 || lo != NULL || hi != NULL) && (strcmp(index->kind, "btree") == 0));
+    double expect = get ? 0.5 : rows * share;
+    if (!usable || expect >= *inout_best)
+        return;
+    *inout_best = expect;
+    scan->access = get ? SCAN_GET : SCAN_RANGE;
+    scan->index_id = index->id;
+    scan->eq_count = n;
+    scan->eqs = eqs;
+    scan->lo = lo;
+    scan->hi = hi;
+    scan->key_types = types;
+}
+
+static void
+choose_index(struct scan_build *b)
+{
+    double rows;
+    struct luma_coll *coll = eng_coll(b->ph->pp, b->scan->coll_id, &rows);
+    if (coll == NULL)
+        return;
+    const struct luma_store_coll *def = eng.store->def(coll);
+    /* A row through an index costs about as much as forty in a scan. */
+    double best = rows / 40 < 20 ? 20 : rows / 40;
+    for (uint32_t i = 0; i < def->indexes_count; i++)
+        try_index(b, def, &def->indexes[i], rows, &best);
+}
+
+struct op *
+eng_phys_scan(struct phys *ph, struct rel *rel, const struct bits *need)
+{
+    struct prep *pp = ph->pp;
+    struct bits shown = eng_bits_copy(pp, need), all = eng_bits_copy(pp, need);
+    eng_need_list(pp, &all, &rel->conds);
+    uint32_t count, stored = 0;
+    uint32_t *vars = eng_needed_outs(pp, rel, &all, &count);
+    uint32_t *order = PP_ARRAY(pp, uint32_t, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (vars[i] != rel->rowid_var)
+            order[stored++] = vars[i];
+    bool rowid = stored < count;
+    if (rowid)
+        order[stored] = rel->rowid_var;
+    struct op_scan *scan = eng_op_new(ph, &eng_scan_class, sizeof(*scan), rel, order, count);
+    scan->coll_id = rel->plan->coll_id;
+    scan->stored = stored;
+    scan->rowid = rowid;
+    scan->col_ids = PP_ARRAY(pp, uint32_t, stored);
+    scan->col_types = scan->op.types;
+    scan->lazy = PP_ARRAY(pp, bool, stored);
+    for (uint32_t i = 0; i < stored; i++)
+        scan->col_ids[i] = pp->vars[order[i]].col_id;
+    struct scan_build b = {.ph = ph, .rel = rel, .scan = scan, .comp = eng_comp(ph, &scan->op)};
+    uint32_t room = rel->conds.count * 3 + 1;
+    scan->preds = PP_ARRAY(pp, struct scan_pred, room);
+    b.pred_conds = PP_ARRAY(pp, const struct ex *, room);
+    for (uint32_t i = 0; i < rel->conds.count; i++)
+        if (!take_pred(&b, rel->conds.items[i]))
+            eng_list_add(pp, &b.residual, rel->conds.items[i]);
+    scan->residual = eng_compile_conds(&b.comp, &b.residual);
+    /* Columns that only predicates look at need not be decoded. */
+    eng_need_list(pp, &shown, &b.residual);
+    for (uint32_t i = 0; i < stored; i++)
+        scan->lazy[i] = !eng_bits_has(&shown, order[i]);
+    choose_index(&b);
+    scan->op.rows_est = eng_rows(pp, rel);
+    return &scan->op;
+}

@@ -1,0 +1,63 @@
+/* scan.h - the scan operator and what can be told to storage. */
+#ifndef ENGINE_SCAN_H
+#define ENGINE_SCAN_H
+
+#include "phys.h"
+
+enum scan_access { SCAN_SEQ, SCAN_GET, SCAN_RANGE };
+
+/* One condition that storage may judge: column op values, values known when the scan opens. */
+struct scan_pred {
+    uint32_t col; /* position among the stored columns of the scan */
+    enum luma_pred_op op;
+    uint32_t values_count;
+    struct xp **values;
+    struct xp *cond; /* the condition itself, when a value does not convert */
+    bool hint;       /* follows from cond, which is judged anyway (LIKE 'abc%') */
+};
+
+struct scan_filter; /* a runtime filter: see op_join.c */
+
+struct op_scan {
+    struct op op;
+    uint64_t coll_id;
+    uint32_t stored; /* leading columns that come from storage; then the row id if wanted */
+    uint32_t *col_ids;
+    struct luma_type *col_types;
+    bool *lazy; /* columns only predicates want */
+    bool rowid;
+    uint32_t preds_count;
+    struct scan_pred *preds;
+    struct xp *residual;
+    enum scan_access access;
+    uint64_t index_id;
+    bool index_ordered, reverse;
+    uint32_t eq_count; /* leading index columns with an equality: GET, RANGE */
+    struct scan_pred *eqs;
+    struct scan_pred *lo, *hi; /* RANGE: on the column after them; NULL: open */
+    struct luma_type *key_types;
+    uint32_t filters_count; /* runtime filters of joins above */
+    struct op *filter_joins[8];
+    uint32_t filter_keys[8], filter_cols[8];
+};
+
+extern const struct op_class eng_scan_class;
+
+enum pred_fit {
+    PRED_FITS,   /* op and value hold for the column */
+    PRED_NEVER,  /* no row can satisfy it */
+    PRED_ALWAYS, /* every row whose column is not null does */
+    PRED_CANNOT  /* storage cannot judge it: evaluate the condition */
+};
+
+/* col op value, value of another type perhaps, in the column's own terms. */
+enum pred_fit eng_pred_fit(struct luma_type col, enum luma_pred_op op,
+                           const struct luma_value *value, enum luma_pred_op *out_op,
+                           struct luma_value *out);
+/* May a cast between a column of type `from` and a comparison in type `to` be looked through? */
+bool eng_pred_sees_through(struct luma_type from, struct luma_type to);
+
+/* op_join.c: the filter that a finished build side has for its key, or NULL. */
+const struct luma_pred_bloom *eng_join_filter(struct exec *x, const struct op *join, uint32_t key);
+
+#endif
