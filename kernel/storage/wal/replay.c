@@ -78,7 +78,32 @@ by_number(const void *a, const void *b)
 {
     uint64_t na = ((const struct found *)a)->header.file;
     uint64_t nb = ((const struct found *)b)->header.file;
-    return (na > nb) - (na < nb);
+    if (na != nb)
+        return na > nb ? 1 : -1;
+    uint64_t ea = ((const struct found *)a)->header.epoch;
+    uint64_t eb = ((const struct found *)b)->header.epoch;
+    return (ea > eb) - (ea < eb);
+}
+
+/*
+ * Files left over by an owner that crashed, whose numbers its successor used again or will: of one
+ * number the highest epoch counts, and epochs never fall from one file to the next.
+ */
+static void
+drop_stale(struct replay *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->files_count; i++) {
+        const struct lki_wal_header *header = &r->files[i].header;
+        const struct lki_wal_header *next = i + 1 < r->files_count ? &r->files[i + 1].header : NULL;
+        bool stale = (next != NULL && next->file == header->file) ||
+                     (kept > 0 && header->epoch < r->files[kept - 1].header.epoch);
+        if (stale)
+            free(r->files[i].path);
+        else
+            r->files[kept++] = r->files[i];
+    }
+    r->files_count = kept;
 }
 
 /* The whole record at `offset` of the file in r->data; false: there is none. */
@@ -205,6 +230,7 @@ lk_wal_read(struct luma_ctx *ctx, const struct lk_wal_conf *conf, lk_lsn from,
     if (rc == LUMA_OK) {
         if (r.files_count > 1)
             qsort(r.files, r.files_count, sizeof(r.files[0]), by_number);
+        drop_stale(&r);
         rc = replay_files(&r, from);
     }
     replay_fini(&r);

@@ -218,7 +218,8 @@ append_part(struct lk_wal *wal, uint64_t commit, struct luma_slice part, uint32_
         memcpy(to + sizeof(record), part.data, part.bytes);
     memset(to + sizeof(record) + part.bytes, 0, bytes - sizeof(record) - part.bytes);
     wal->offset += bytes;
-    batch->commit = commit;
+    if (!(flags & LKI_WAL_CONTINUED))
+        batch->commit = commit; /* it is whole with this part, which may be in a later batch */
     wal->stats.bytes += bytes;
     *out_lsn = record.lsn;
     return LUMA_OK;
@@ -363,6 +364,7 @@ struct adopt {
     struct lk_wal *wal;
     const struct lk_wal_end *end;
     struct luma_ctx *ctx;
+    struct lki_wal_file *others;
 };
 
 static luma_rc
@@ -391,21 +393,67 @@ file_adopt(void *arg, const char *name, bool is_dir)
         return rc;
     }
     bool valid = header.magic == LKI_WAL_MAGIC && header.crc == lki_wal_header_crc(&header) &&
-                 header.store_id == wal->conf.store_id && header.file <= adopt->end->file;
-    if (valid && header.file != 0) {
-        /* Kept in order of number. */
-        struct lki_wal_file **link = &wal->files;
-        while (*link != NULL && (*link)->number < header.file)
-            link = &(*link)->next;
-        file->number = header.file;
-        file->next = *link;
-        *link = file;
-    } else if (size == wal->conf.file_bytes && wal->spares_count < LKI_WAL_SPARES) {
-        file->next = wal->spares;
-        wal->spares = file;
-        wal->spares_count++;
-    } else {
-        rc = lk_io_unlink(adopt->ctx, wal->conf.io, file->path);
+                 header.store_id == wal->conf.store_id && header.file != 0 &&
+                 header.file <= adopt->end->file;
+    if (!valid) {
+        file->next = adopt->others;
+        adopt->others = file;
+        return LUMA_OK;
+    }
+    /* Kept in order of number, and of epoch within a number. */
+    struct lki_wal_file **link = &wal->files;
+    while (*link != NULL && ((*link)->number < header.file ||
+                             ((*link)->number == header.file && (*link)->epoch < header.epoch)))
+        link = &(*link)->next;
+    file->number = header.file;
+    file->epoch = header.epoch;
+    file->next = *link;
+    *link = file;
+    return LUMA_OK;
+}
+
+/* Left over by an owner that crashed: see drop_stale in replay.c. */
+static void
+stale_leave(struct adopt *adopt)
+{
+    struct lki_wal_file **link = &adopt->wal->files;
+    uint64_t epoch = 0;
+    while (*link != NULL) {
+        struct lki_wal_file *file = *link;
+        bool stale =
+            file->epoch < epoch || (file->next != NULL && file->next->number == file->number);
+        if (stale) {
+            *link = file->next;
+            file->number = 0;
+            file->next = adopt->others;
+            adopt->others = file;
+        } else {
+            epoch = file->epoch;
+            link = &file->next;
+        }
+    }
+}
+
+/* What is no part of the log any more becomes spare, or goes. */
+static luma_rc
+others_settle(struct adopt *adopt)
+{
+    struct lk_wal *wal = adopt->wal;
+    luma_rc rc = LUMA_OK;
+    while (adopt->others != NULL) {
+        struct lki_wal_file *file = adopt->others;
+        uint64_t size = 0;
+        adopt->others = file->next;
+        if (rc == LUMA_OK)
+            rc = lk_io_size(adopt->ctx, file->file, &size);
+        if (rc == LUMA_OK && size == wal->conf.file_bytes && wal->spares_count < LKI_WAL_SPARES) {
+            file->next = wal->spares;
+            wal->spares = file;
+            wal->spares_count++;
+            continue;
+        }
+        if (rc == LUMA_OK)
+            rc = lk_io_unlink(adopt->ctx, wal->conf.io, file->path);
         file_free(file);
     }
     return rc;
@@ -414,8 +462,12 @@ file_adopt(void *arg, const char *name, bool is_dir)
 static luma_rc
 wal_adopt(struct luma_ctx *ctx, struct lk_wal *wal, const struct lk_wal_end *end)
 {
-    struct adopt adopt = {wal, end, ctx};
-    LUMA_TRY(lk_io_list(ctx, wal->conf.io, wal->dir, file_adopt, &adopt));
+    struct adopt adopt = {.wal = wal, .end = end, .ctx = ctx};
+    luma_rc rc = lk_io_list(ctx, wal->conf.io, wal->dir, file_adopt, &adopt);
+    stale_leave(&adopt);
+    luma_rc settled = others_settle(&adopt);
+    LUMA_TRY(rc);
+    LUMA_TRY(settled);
     struct lki_wal_file *tail = wal->files;
     while (tail != NULL && tail->next != NULL)
         tail = tail->next;

@@ -46,6 +46,7 @@ struct lki_wal_file {
     struct lk_file *file;
     char *path;
     uint64_t number; /* 0: a spare */
+    uint64_t epoch;
 };
 
 /* Bytes that go to one file with one write and one sync. */
