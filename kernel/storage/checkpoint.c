@@ -474,15 +474,22 @@ seg_release(void *seg)
     lk_seg_unref(seg);
 }
 
+/* A run that cannot be opened now is named all the same; what it holds stays readable in memory,
+ * and goes into the next run once more. */
 static luma_rc
-indexes_publish(struct checkpoint *cp, struct work *w)
+indexes_publish(struct work *w)
 {
     for (uint32_t i = 0; i < w->view->idx_count; i++) {
         struct lk_cidx *cidx = w->view->idx[i];
+        struct lk_ctx c;
+        lk_ctx_init(&c, NULL);
         if (w->written[i])
             LUMA_TRY(lk_cidx_run_add(cidx, &w->runs[i], 0));
-        LUMA_TRY(lk_index_publish(cp->ctx, cidx->index, w->written[i] ? &w->runs[i] : NULL));
         w->frozen[i] = false;
+        if (lk_index_publish(&c.ctx, cidx->index, w->written[i] ? &w->runs[i] : NULL) != LUMA_OK) {
+            lk_index_unfreeze(cidx->index);
+            lk_log_warn("storage", "a new index run stays unused for now: %s", c.error.message);
+        }
     }
     return LUMA_OK;
 }
@@ -524,7 +531,7 @@ static void
 work_publish(struct checkpoint *cp, struct work *w)
 {
     if (w->flush) {
-        luma_rc rc = indexes_publish(cp, w);
+        luma_rc rc = indexes_publish(w);
         if (rc == LUMA_OK)
             rc = rows_publish(w);
         if (rc != LUMA_OK)
