@@ -7,12 +7,15 @@
 #include "sched/sched.h"
 #include "storage/segment/segment_priv.h"
 
+#define WRITER_ROOM_MIN 1024 /* rows */
+
 /* One column of the group that fills. */
 struct column {
     struct luma_type type;
     uint32_t id;
     uint8_t phys;
     uint32_t size;
+    uint32_t room;
     uint8_t *data;   /* LK_GROUP_ROWS values */
     uint64_t *valid; /* LK_GROUP_ROWS bits */
     bool has_nulls;
@@ -30,6 +33,7 @@ struct lk_segment_writer {
     struct column *columns;   /* cols, then the specials */
     uint32_t cols, cols_all;
     uint32_t rows; /* in the group that fills */
+    uint32_t room; /* of the columns: small segments take little memory */
     struct lk_segment_info info;
     struct lk_bytes group_rows; /* uint32_t each */
     struct lk_bytes chunks;     /* struct lki_chunk each */
@@ -51,12 +55,35 @@ column_init(struct luma_ctx *ctx, struct lk_segment_writer *writer, struct colum
     column->type = type;
     column->phys = (uint8_t)luma_type_phys(type);
     column->size = luma_phys_bytes((enum luma_phys)column->phys);
-    column->data = lk_alloc(writer->budget, (size_t)LK_GROUP_ROWS * column->size);
+    column->room = writer->room;
+    column->data = lk_alloc(writer->budget, (size_t)column->room * column->size);
     column->valid = lk_alloc(writer->budget, LK_GROUP_ROWS / 8);
     if (column->data == NULL || column->valid == NULL)
         return no_memory(ctx);
     memset(column->valid, 0xff, LK_GROUP_ROWS / 8);
-    writer->held_bytes += (size_t)LK_GROUP_ROWS * column->size + LK_GROUP_ROWS / 8;
+    writer->held_bytes += (size_t)writer->room * column->size + LK_GROUP_ROWS / 8;
+    return LUMA_OK;
+}
+
+/* Room for four times the rows, up to a group. */
+static luma_rc
+grow_columns(struct luma_ctx *ctx, struct lk_segment_writer *writer)
+{
+    uint32_t room = LK_MIN(writer->room * 4, (uint32_t)LK_GROUP_ROWS);
+    for (uint32_t i = 0; i < writer->cols_all; i++) {
+        struct column *column = &writer->columns[i];
+        size_t old_bytes = (size_t)column->room * column->size;
+        if (column->room == room)
+            continue; /* grown before memory ran out */
+        uint8_t *data =
+            lk_resize(writer->budget, column->data, old_bytes, (size_t)room * column->size);
+        if (data == NULL)
+            return no_memory(ctx);
+        column->data = data;
+        column->room = room;
+        writer->held_bytes += (size_t)room * column->size - old_bytes;
+    }
+    writer->room = room;
     return LUMA_OK;
 }
 
@@ -64,6 +91,7 @@ static luma_rc
 writer_init(struct luma_ctx *ctx, struct lk_segment_writer *writer,
             const struct luma_store_coll *def)
 {
+    writer->room = WRITER_ROOM_MIN;
     writer->cols = def->cols_count;
     writer->cols_all = def->cols_count + LKI_SPECIALS;
     lk_bytes_init(&writer->group_rows, writer->budget);
@@ -91,7 +119,7 @@ writer_free(struct lk_segment_writer *writer)
     struct luma_budget *budget = writer->budget;
     for (uint32_t i = 0; writer->columns != NULL && i < writer->cols_all; i++) {
         struct column *column = &writer->columns[i];
-        lk_free(budget, column->data, (size_t)LK_GROUP_ROWS * column->size);
+        lk_free(budget, column->data, (size_t)column->room * column->size);
         lk_free(budget, column->valid, LK_GROUP_ROWS / 8);
         lki_chunk_out_fini(budget, &column->out);
     }
@@ -414,6 +442,8 @@ lk_segment_write_append(struct luma_ctx *ctx, struct lk_segment_writer *writer,
         /* Small steps, so that a group of very long strings ends in time. */
         uint32_t n = LK_MIN(batch->sel_rows - from, LK_GROUP_ROWS - writer->rows);
         n = LK_MIN(n, 256u);
+        if (writer->rows + n > writer->room)
+            LUMA_TRY(grow_columns(ctx, writer));
         LUMA_TRY(take_columns(ctx, writer, batch, from, n));
         LUMA_TRY(take_numbers(ctx, writer, &nums, from, n));
         writer->rows += n;

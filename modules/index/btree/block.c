@@ -37,6 +37,42 @@ btree_block_open(struct luma_slice bytes, struct btree_block *out)
     return true;
 }
 
+static inline uint64_t
+load_head(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return __builtin_bswap64(v);
+}
+
+/*
+ * Suffixes of one length: their first 8 bytes as a number decide nearly all comparisons. Reading
+ * them where the suffix is shorter is safe (16 bytes follow every block) and masked away.
+ */
+static uint32_t
+seek_fixed(const struct btree_block *block, struct luma_slice rest, bool after)
+{
+    uint8_t head[8] = {0};
+    size_t shared = rest.bytes < block->suffix_bytes ? rest.bytes : block->suffix_bytes;
+    shared = shared < 8 ? shared : 8;
+    uint64_t mask = shared == 8 ? ~(uint64_t)0 : ~(~(uint64_t)0 >> (shared * 8));
+    memcpy(head, rest.data, shared);
+    uint64_t target = load_head(head);
+    const uint8_t *base = block->suffixes;
+    uint32_t lo = 0, hi = block->count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        uint64_t v = load_head(base + (size_t)mid * block->suffix_bytes) & mask;
+        bool before = v < target ||
+                      (v == target && btree_before(btree_block_suffix(block, mid), rest, after));
+        if (before)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 /* The prefix decides for all entries, or none of it is left to compare. */
 uint32_t
 btree_block_seek(const struct btree_block *block, struct luma_slice bound, bool after)
@@ -52,6 +88,8 @@ btree_block_seek(const struct btree_block *block, struct luma_slice bound, bool 
         return block->count;
     struct luma_slice rest =
         luma_slice(bound.data + block->prefix.bytes, bound.bytes - block->prefix.bytes);
+    if (block->fixed)
+        return seek_fixed(block, rest, after);
     uint32_t lo = 0, hi = block->count;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;

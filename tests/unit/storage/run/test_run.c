@@ -24,6 +24,7 @@ setup(void)
 {
     if (test_services_count == 0) {
         ck_assert(test_module_load("index-btree"));
+        ck_assert(test_module_load("index-hash"));
     }
     struct luma_store_index def = {.id = 9, .kind = kind_name};
     arena = lk_arena_create(NULL, 0);
@@ -304,6 +305,18 @@ START_TEST(long_keys_live)
 }
 END_TEST
 
+START_TEST(hash_indexes_live)
+{
+    kind_name = "hash";
+    setup();
+    life(0, 5, 3000, false);
+    teardown();
+    setup();
+    life(2, 6, 1000, false);
+    teardown();
+}
+END_TEST
+
 START_TEST(removed_entries_are_gone_and_come_back)
 {
     struct lk_rand r;
@@ -543,6 +556,7 @@ main(void)
     tcase_add_test(tc, text_keys_live);
     tcase_add_test(tc, common_keys_live);
     tcase_add_test(tc, long_keys_live);
+    tcase_add_test(tc, hash_indexes_live);
     tcase_add_test(tc, removed_entries_are_gone_and_come_back);
     tcase_add_test(tc, a_merge_leaves_dead_entries_out);
     tcase_add_test(tc, a_cursor_outlives_what_it_reads);
