@@ -49,8 +49,8 @@ row_order(struct sql_bind *b, enum luma_cmp cmp, const struct luma_expr *l,
     e->cmp_funcs = SQL_NEW_ARRAY(b, const struct luma_func *, n * 2);
     for (uint32_t i = 0; i < n; i++) {
         struct luma_expr *left = l->args[i], *right = r->args[i];
-        e->cmp_funcs[n + i] = compare(b, "<", &left, &right, location);
-        e->cmp_funcs[i] = compare(b, "=", &left, &right, location);
+        e->cmp_funcs[i * 2 + 1] = compare(b, "<", &left, &right, location);
+        e->cmp_funcs[i * 2] = compare(b, "=", &left, &right, location);
         e->args[i] = left;
         e->args[n + i] = right;
     }

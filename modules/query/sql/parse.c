@@ -351,9 +351,9 @@ select_of(struct luma_arena *arena, PgQuery__Node *node)
     return stmt;
 }
 
-luma_rc
-sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
-            const char **out_text)
+static luma_rc
+deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node, bool here,
+        const char **out_text)
 {
     bool is_expr = !sql_stmt_is_plan(node);
     PgQuery__Node *stmt = is_expr ? select_of(arena, node) : node;
@@ -364,7 +364,9 @@ sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
     tree.stmts = raws;
     raw.stmt = stmt;
     struct deparse_call call = {.tree = &tree, .arena = arena};
-    if (stmt != NULL)
+    if (stmt != NULL && here)
+        deparse_on_stack(&call);
+    else if (stmt != NULL)
         sql_host->sched->on_stack(LUMA_STACK_PARSER, deparse_on_stack, &call);
     if (call.message[0] != '\0')
         return LUMA_FAIL(ctx, LUMA_E_INTERNAL, "cannot write the expression as text: %s",
@@ -373,4 +375,19 @@ sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
     *out_text = is_expr && strncmp(call.text, "SELECT ", 7) == 0 ? call.text + 7 : call.text;
     return LUMA_OK;
+}
+
+luma_rc
+sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
+            const char **out_text)
+{
+    return deparse(ctx, arena, node, false, out_text);
+}
+
+const char *
+sql_deparse_here(struct sql_bind *b, PgQuery__Node *node)
+{
+    const char *text = NULL;
+    sql_check(b, -1, deparse(b->ctx, b->arena, node, true, &text));
+    return text;
 }

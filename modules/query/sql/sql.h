@@ -45,6 +45,8 @@ extern const struct sql_conf *sql_conf;
 /* ---- parse.c: statements out of text ---- */
 
 /* The tree of one script; its statements share it. */
+struct sql_bind;
+
 struct sql_parse {
     uint32_t refs;
     struct luma_arena *arena;
@@ -60,6 +62,8 @@ luma_rc sql_parse_guard(struct luma_ctx *ctx, struct luma_slice text);
 /* Text of an expression or statement node, in arena. */
 luma_rc sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
                     const char **out_text);
+/* The same below a binding, on the stack we have; throws. */
+const char *sql_deparse_here(struct sql_bind *b, PgQuery__Node *node);
 /* 1-based character of a byte offset. */
 uint32_t sql_char_position(const char *text, size_t bytes, int32_t offset);
 
@@ -140,6 +144,11 @@ luma_rc sql_bind_node(struct luma_ctx *ctx, struct luma_session *session, struct
 /* Compiles bound->plan unless that was done. */
 luma_rc sql_bound_compile(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *txn,
                           struct sql_bound *bound);
+
+luma_rc sql_run_stmt(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *txn,
+                     struct luma_stmt *stmt, const struct luma_value *params,
+                     uint32_t params_count, bool ends_statement, struct luma_result **out_result);
+extern const struct luma_language sql_language;
 
 /* ---- result.c ---- */
 
@@ -527,6 +536,11 @@ void sql_foreign_checks(struct sql_bind *b, const struct luma_cat_object *table,
                         struct luma_plan_change *change, bool with_refs);
 
 /* ---- utility.c and the statements it sends on ---- */
+
+luma_rc sql_utility_cols(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *stmt,
+                         const struct luma_result_col **out_cols, uint32_t *out_count);
+/* Drops what the session made in its temporary schema. */
+void sql_temp_drop(struct sql_session *own);
 
 struct sql_utility {
     struct luma_ctx *ctx;

@@ -1,0 +1,199 @@
+/*
+ * utility.c - statements that are not queries: each is sent to the function that does it.
+ */
+#include "sql.h"
+
+typedef luma_rc (*utility_fn)(struct sql_utility *u);
+
+struct utility {
+    PgQuery__Node__NodeCase kind;
+    bool own_transaction; /* begins and ends statements itself */
+    utility_fn fn;
+};
+
+static luma_rc
+checkpoint(struct sql_utility *u)
+{
+    return sql_done(u, "CHECKPOINT");
+}
+
+static luma_rc
+reindex(struct sql_utility *u)
+{
+    return sql_done(u, "REINDEX");
+}
+
+static luma_rc
+lock_table(struct sql_utility *u)
+{
+    struct sql_bind b;
+    sql_utility_bind(u, &b);
+    if (sql_host->session->block_state(u->session) != LUMA_BLOCK_OPEN)
+        return LUMA_FAIL_SQL(u->ctx, LUMA_E_TXNSTATE, "25P01",
+                             "LOCK TABLE can only be used in transaction blocks");
+    return LUMA_FAIL_SQL(u->ctx, LUMA_E_UNSUPPORTED, "0A000", "LOCK TABLE is not supported");
+}
+
+static luma_rc
+set_constraints(struct sql_utility *u)
+{
+    return sql_done(u, "SET CONSTRAINTS");
+}
+
+static const struct utility utilities[] = {
+    {PGN(TRANSACTION_STMT), true, sql_transaction},
+    {PGN(VARIABLE_SET_STMT), true, sql_set},
+    {PGN(VARIABLE_SHOW_STMT), true, sql_show},
+    {PGN(DISCARD_STMT), true, sql_discard},
+    {PGN(PREPARE_STMT), false, sql_prepare_stmt},
+    {PGN(EXECUTE_STMT), true, sql_execute_stmt},
+    {PGN(DEALLOCATE_STMT), true, sql_deallocate},
+    {PGN(DECLARE_CURSOR_STMT), false, sql_declare_cursor},
+    {PGN(FETCH_STMT), true, sql_fetch},
+    {PGN(CLOSE_PORTAL_STMT), true, sql_close_cursor},
+    {PGN(EXPLAIN_STMT), false, sql_explain},
+    {PGN(CREATE_STMT), false, sql_create_table},
+    {PGN(CREATE_TABLE_AS_STMT), false, sql_create_table_as},
+    {PGN(SELECT_STMT), false, sql_create_table_as},
+    {PGN(ALTER_TABLE_STMT), false, sql_alter_table},
+    {PGN(DROP_STMT), false, sql_drop},
+    {PGN(TRUNCATE_STMT), false, sql_truncate},
+    {PGN(INDEX_STMT), false, sql_create_index},
+    {PGN(VIEW_STMT), false, sql_create_view},
+    {PGN(CREATE_SEQ_STMT), false, sql_create_sequence},
+    {PGN(ALTER_SEQ_STMT), false, sql_alter_sequence},
+    {PGN(CREATE_SCHEMA_STMT), false, sql_create_schema},
+    {PGN(RENAME_STMT), false, sql_rename},
+    {PGN(ALTER_OWNER_STMT), false, sql_alter_owner},
+    {PGN(ALTER_OBJECT_SCHEMA_STMT), false, sql_alter_schema},
+    {PGN(COMMENT_STMT), false, sql_comment},
+    {PGN(CREATE_ROLE_STMT), false, sql_create_role},
+    {PGN(ALTER_ROLE_STMT), false, sql_alter_role},
+    {PGN(ALTER_ROLE_SET_STMT), false, sql_alter_role_set},
+    {PGN(DROP_ROLE_STMT), false, sql_drop_role},
+    {PGN(GRANT_STMT), false, sql_grant},
+    {PGN(GRANT_ROLE_STMT), false, sql_grant_role},
+    {PGN(VACUUM_STMT), true, sql_vacuum},
+    {PGN(COPY_STMT), false, sql_copy},
+    {PGN(CREATEDB_STMT), false, sql_create_database},
+    {PGN(DROPDB_STMT), false, sql_drop_database},
+    {PGN(CHECK_POINT_STMT), true, checkpoint},
+    {PGN(REINDEX_STMT), true, reindex},
+    {PGN(LOCK_STMT), false, lock_table},
+    {PGN(CONSTRAINTS_SET_STMT), true, set_constraints},
+};
+
+static const struct {
+    PgQuery__Node__NodeCase kind;
+    const char *what, *hint;
+} refused[] = {
+    {PGN(LISTEN_STMT), "LISTEN", "Poll a table, or read changes through the REST interface."},
+    {PGN(NOTIFY_STMT), "NOTIFY", "Poll a table, or read changes through the REST interface."},
+    {PGN(UNLISTEN_STMT), "UNLISTEN", NULL},
+    {PGN(CREATE_TRIG_STMT), "CREATE TRIGGER", "Use generated columns or checks."},
+    {PGN(CREATE_EVENT_TRIG_STMT), "CREATE EVENT TRIGGER", NULL},
+    {PGN(CREATE_FUNCTION_STMT), "CREATE FUNCTION", "Functions are modules: see docs/modules.md."},
+    {PGN(DO_STMT), "DO", "Procedural languages are not part of this server."},
+    {PGN(CALL_STMT), "CALL", NULL},
+    {PGN(RULE_STMT), "CREATE RULE", NULL},
+    {PGN(CREATE_EXTENSION_STMT), "CREATE EXTENSION", "Extensions are modules: see conf.d."},
+    {PGN(CREATE_DOMAIN_STMT), "CREATE DOMAIN", "Use a check constraint on the column."},
+    {PGN(CREATE_ENUM_STMT), "CREATE TYPE", "Use text with a check constraint."},
+    {PGN(COMPOSITE_TYPE_STMT), "CREATE TYPE", "Use jsonb, or a table of its own."},
+    {PGN(REFRESH_MAT_VIEW_STMT), "REFRESH MATERIALIZED VIEW", NULL},
+    {PGN(CREATE_POLICY_STMT), "CREATE POLICY", NULL},
+    {PGN(CLUSTER_STMT), "CLUSTER", NULL},
+};
+
+void
+sql_utility_bind(struct sql_utility *u, struct sql_bind *b)
+{
+    sql_bind_init(b, u->ctx, u->session, u->txn, u->ctx->arena, u->stmt->parse->text,
+                  u->stmt->parse->bytes);
+}
+
+luma_rc
+sql_done(struct sql_utility *u, const char *tag)
+{
+    return sql_result_done(u->ctx, u->session, tag, false, 0, u->out_result);
+}
+
+static luma_rc
+refuse(struct sql_utility *u)
+{
+    for (size_t i = 0; i < LUMA_COUNTOF(refused); i++)
+        if (refused[i].kind == u->node->node_case) {
+            luma_rc rc = LUMA_FAIL_SQL(u->ctx, LUMA_E_UNSUPPORTED, "0A000", "%s is not supported",
+                                       refused[i].what);
+            u->ctx->error->hint = refused[i].hint;
+            return rc;
+        }
+    return LUMA_FAIL_SQL(u->ctx, LUMA_E_UNSUPPORTED, "0A000", "this statement is not supported");
+}
+
+luma_rc
+sql_utility(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *stmt,
+            const struct luma_exec_opts *opts, struct luma_result **out_result)
+{
+    struct sql_utility u = {.ctx = ctx,
+                            .session = session,
+                            .own = sql_session_of(session),
+                            .stmt = stmt,
+                            .node = stmt->node,
+                            .opts = opts,
+                            .out_result = out_result};
+    const struct utility *found = NULL;
+    for (size_t i = 0; i < LUMA_COUNTOF(utilities) && found == NULL; i++)
+        if (utilities[i].kind == stmt->node->node_case)
+            found = &utilities[i];
+    if (found != NULL && found->own_transaction)
+        return found->fn(&u);
+    LUMA_TRY(sql_host->session->statement_begin(ctx, session, &u.txn));
+    luma_rc rc = found != NULL ? found->fn(&u) : refuse(&u);
+    sql_host->session->statement_end(session, rc);
+    return rc;
+}
+
+/* ---- what a client is told before it executes one ---- */
+
+static luma_rc
+one_text_column(struct luma_ctx *ctx, const char *name, const struct luma_result_col **out_cols,
+                uint32_t *out_count)
+{
+    struct luma_result_col *col = LUMA_NEW(ctx->arena, struct luma_result_col);
+    if (col == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
+    col->name = name;
+    col->type = luma_type(LUMA_TYPE_TEXT);
+    *out_cols = col;
+    *out_count = 1;
+    return LUMA_OK;
+}
+
+luma_rc
+sql_utility_cols(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *stmt,
+                 const struct luma_result_col **out_cols, uint32_t *out_count)
+{
+    const PgQuery__Node *node = stmt->node;
+    if (node->node_case == PGN(EXPLAIN_STMT))
+        return one_text_column(ctx, "QUERY PLAN", out_cols, out_count);
+    if (node->node_case == PGN(VARIABLE_SHOW_STMT) &&
+        strcmp(node->variable_show_stmt->name, "all") != 0)
+        return one_text_column(ctx, node->variable_show_stmt->name, out_cols, out_count);
+    if (node->node_case == PGN(EXECUTE_STMT)) {
+        struct luma_stmt *named = sql_named_get(session, node->execute_stmt->name);
+        const struct luma_type *params;
+        uint32_t params_count;
+        if (named != NULL && named != stmt)
+            return sql_language.describe(ctx, session, named, &params, &params_count, out_cols,
+                                         out_count);
+    }
+    if (node->node_case == PGN(FETCH_STMT) && !node->fetch_stmt->ismove) {
+        struct luma_result *cursor = sql_cursor_get(session, node->fetch_stmt->portalname);
+        if (cursor != NULL) {
+            *out_cols = cursor->cols;
+            *out_count = cursor->cols_count;
+        }
+    }
+    return LUMA_OK;
+}
