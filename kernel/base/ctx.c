@@ -136,6 +136,7 @@ lk_ctx_merge(struct luma_ctx *ctx, const struct luma_error *error)
     e->column = keep_text(ctx->arena, error->column);
     e->constraint = keep_text(ctx->arena, error->constraint);
     e->type = keep_text(ctx->arena, error->type);
+    e->context = keep_text(ctx->arena, error->context);
 }
 
 luma_rc

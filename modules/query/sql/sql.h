@@ -286,6 +286,7 @@ const struct luma_func *sql_operator_func(struct sql_bind *b, const char *name,
 /* ---- types.c: type names and conversions ---- */
 
 struct luma_type sql_type_resolve(struct sql_bind *b, const PgQuery__TypeName *name);
+bool sql_type_by_name(const char *name, struct luma_type *out);
 bool sql_type_is_string(struct luma_type type);
 char sql_type_category(struct luma_type type);
 bool sql_type_preferred(struct luma_type type);
@@ -607,11 +608,13 @@ void sql_named_each(struct luma_session *session,
 
 /* ---- virtual.c: pg_catalog and information_schema ---- */
 
+struct sql_rows; /* rows.h */
+
 struct sql_virtual {
     const char *schema, *name;
     uint32_t oid;
     const char *columns; /* "oid oid, relname name, ..." */
-    void (*fill)(void *rows);
+    void (*fill)(struct sql_rows *rows); /* NULL: always empty */
     /* made from `columns` on load */
     uint32_t cols_count;
     struct luma_plan_col *cols;

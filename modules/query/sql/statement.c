@@ -548,4 +548,5 @@ const struct luma_language sql_language = {
     .named_get = sql_named_get,
     .named_drop = sql_named_drop,
     .cursor_get = sql_cursor_get,
+    .retain = sql_stmt_ref,
 };

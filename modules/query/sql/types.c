@@ -23,8 +23,8 @@ static const struct {
     {"anyarray", LUMA_TYPE_ARRAY, LUMA_TYPE_TEXT},
 };
 
-static bool
-type_by_name(const char *name, struct luma_type *out)
+bool
+sql_type_by_name(const char *name, struct luma_type *out)
 {
     for (size_t i = 0; i < LUMA_COUNTOF(aliases); i++)
         if (strcmp(aliases[i].name, name) == 0) {
@@ -121,7 +121,7 @@ sql_type_resolve(struct sql_bind *b, const PgQuery__TypeName *name)
         type = luma_type(LUMA_TYPE_CHAR1);
     else if (known && schema != NULL && strcmp(base, "char") == 0)
         type = luma_type(LUMA_TYPE_CHAR1);
-    else if (!known || !type_by_name(base, &type))
+    else if (!known || !sql_type_by_name(base, &type))
         SQL_THROW(b, name->location, LUMA_E_UNDEFINED, "42704", "type \"%s%s%s\" does not exist",
                   schema == NULL || strcmp(schema, "pg_catalog") == 0 ? "" : schema,
                   schema == NULL || strcmp(schema, "pg_catalog") == 0 ? "" : ".", base);

@@ -23,6 +23,7 @@ struct luma_error {
     int line;
     const char *detail, *hint;
     const char *schema, *table, *column, *constraint, *type;
+    const char *context; /* where in the data: "COPY t, line 7, column c" */
     char message[1024];
 };
 
