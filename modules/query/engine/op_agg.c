@@ -6,7 +6,6 @@
  * groups by code. DISTINCT aggregates collect (keys, arguments) in a table of their own and are fed
  * from it at the end, ordered ones collect rows and are fed sorted.
  */
-#define _GNU_SOURCE
 #include <stdlib.h>
 
 #include "agg.h"

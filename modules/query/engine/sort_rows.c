@@ -1,5 +1,4 @@
 /* sort_rows.c - normalized keys and the sort itself: an introsort on 16-byte items. */
-#define _GNU_SOURCE
 #include <stdlib.h>
 
 #include "sort.h"
