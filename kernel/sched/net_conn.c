@@ -277,6 +277,29 @@ lki_conn_peer_gone(struct luma_conn *conn)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+#define LINGER_NS 1000000000u
+
+/* Closing with unread bytes makes the system reset the connection, and the peer may lose the answer
+ * that says why. So a peer that is still sending is heard out for a moment. */
+static void
+conn_linger(struct luma_conn *conn)
+{
+    uint8_t scratch[4096];
+    if (conn->ended || atomic_load(&conn->killed) ||
+        recv(conn->fd, scratch, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+        return;
+    (void)shutdown(conn->fd, SHUT_WR);
+    uint64_t deadline_ns = lki_now_ns() + LINGER_NS;
+    for (;;) {
+        atomic_store(&conn->readable, false);
+        ssize_t n = plain_read(conn, scratch, sizeof(scratch));
+        if (n == LKI_IO_END || n == LKI_IO_FAILED || lki_now_ns() >= deadline_ns)
+            return;
+        if (n == LKI_IO_AGAIN && lki_conn_wait(conn, LKI_WAITS_READ, deadline_ns) != LUMA_OK)
+            return;
+    }
+}
+
 void
 lki_conn_close(struct luma_conn *conn)
 {
@@ -284,6 +307,8 @@ lki_conn_close(struct luma_conn *conn)
     (void)lki_conn_flush(conn);
     lk_sched_to_loop();
     lki_tls_close(conn);
+    if (conn->event != NULL)
+        conn_linger(conn);
     if (conn->event != NULL)
         event_free(conn->event);
     lk_mutex_lock(&listener->lock);
