@@ -219,7 +219,8 @@ parse_columns(struct luma_ctx *ctx, struct copy_in *in, struct copy_part *part, 
         const struct luma_slice *fields =
             part->parser.fields + (size_t)in->data_col[c] * LUMA_BATCH_ROWS;
         uint32_t bad = 0;
-        memset(vec, 0, sizeof(*vec));
+        if (!luma_vec_init(vec, part->arena, table->cols[c].type, rows))
+            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory in COPY");
         luma_rc rc = sql_host->data->column_from_text(ctx, part->arena, table->cols[c].type,
                                                       in->format, fields, rows, vec, &bad);
         if (rc != LUMA_OK)
