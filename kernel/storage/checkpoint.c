@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "storage/mutant.h"
 #include "storage/redo.h"
 
 /* What a checkpoint does to one collection. */
@@ -195,7 +196,7 @@ rows_pack(struct checkpoint *cp, struct work *w)
 static luma_rc
 deletes_pack(struct checkpoint *cp, struct lk_seg *seg)
 {
-    if (!atomic_load(&seg->dirty))
+    if (!atomic_load(&seg->dirty) || LK_MUTANT(DELETES_DROPPED))
         return LUMA_OK;
     roaring_bitmap_t *bitmap = NULL;
     if (lk_seg_fold(seg, &cp->store->slots, cp->commit, cp->horizon, &bitmap) != LUMA_OK)
@@ -393,7 +394,7 @@ work_edit(struct checkpoint *cp, struct work *w)
     for (uint32_t i = 0; i < w->segs_count; i++)
         LUMA_TRY(put_segment(cp, &w->segs[i]->info));
     for (uint32_t i = 0; i < w->view->idx_count; i++)
-        if (w->written[i])
+        if (w->written[i] && !LK_MUTANT(RUN_UNNAMED))
             LUMA_TRY(put_run(cp, coll_id, &w->runs[i]));
     return LUMA_OK;
 }
@@ -403,7 +404,8 @@ state_edit(struct checkpoint *cp)
 {
     struct lk_store *store = cp->store;
     lk_bytes_reset(&cp->value);
-    if (!lk_bytes_varint(&cp->value, cp->commit) || !lk_bytes_u64(&cp->value, cp->lsn) ||
+    uint64_t commit = cp->commit + LK_MUTANT(COMMIT_SKIPPED);
+    if (!lk_bytes_varint(&cp->value, commit) || !lk_bytes_u64(&cp->value, cp->lsn) ||
         !lk_bytes_u64(&cp->value, lk_objects_next_id(store->objects)))
         return no_memory(cp->ctx);
     lk_manifest_put(&cp->edit, LK_MANIFEST_STATE, 0, 0, lk_bytes_view(&cp->value));
@@ -449,7 +451,7 @@ late_ends(struct lk_hot *hot)
     for (uint32_t i = 0; rc == LUMA_OK && i < hot->late_count; i++) {
         struct lk_version *v = hot->late[i];
         uint64_t end = atomic_load(&v->end);
-        if (end != LK_STAMP_NONE)
+        if (end != LK_STAMP_NONE && !LK_MUTANT(LATE_END_LOST))
             rc = lk_seg_end(v->seg, v->seg_row, end, v->end_command);
     }
     hot->late_count = 0;
@@ -679,6 +681,8 @@ checkpoint_run(struct checkpoint *cp)
     LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
     cp->horizon = LK_MIN(lk_slots_horizon(&store->slots), cp->commit);
 
+    if (LK_MUTANT(ORDER_SWAPPED))
+        lk_wal_trim(store->wal, cp->lsn);
     luma_rc rc = checkpoint_write(cp);
     if (rc != LUMA_OK) {
         for (struct work *w = cp->works; w != NULL; w = w->next)

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "storage/mutant.h"
 #include "txn/coll.h"
 
 luma_rc
@@ -139,7 +140,7 @@ lki_remove(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, cons
     for (uint32_t i = 0; i < count; i++) {
         bool found = false;
         LUMA_TRY(lki_row_end(ctx, txn, h, rowids[i], &found));
-        if (found &&
+        if (found && !LK_MUTANT(DELETE_LOST) &&
             !lk_redo_row(&txn->redo, LK_REDO_DELETE, h->coll->id, rowids[i], luma_slice(NULL, 0)))
             return LUMA_FAIL(ctx, LUMA_E_NOMEM, "delete: out of memory");
     }

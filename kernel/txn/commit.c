@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "storage/mutant.h"
 #include "txn/txn_priv.h"
 
 /* The same change at a row of a segment and wherever merges have carried it since. The latch of
@@ -144,6 +145,8 @@ write_undo(struct luma_txn *txn, struct lk_write *w)
         atomic_store_explicit(&w->version->begin, LK_STAMP_ABORTED, memory_order_release);
         break;
     case LK_WRITE_END_HOT:
+        if (LK_MUTANT(UNDO_HALF))
+            break;
         lk_rwlock_rdlock(&w->coll->latch);
         version_end(w->version, txn->stamp, LK_STAMP_NONE);
         lk_rwlock_unlock(&w->coll->latch);

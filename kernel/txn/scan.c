@@ -5,8 +5,9 @@
 
 #include <stdlib.h>
 
-#define SCAN_WHOLE_HOT 16384u /* versions up to which a hot table is one morsel, in row id order \
-                               */
+#define SCAN_WHOLE_HOT                                                        \
+    16384u /* versions up to which a hot table is one morsel, in row id order \
+            */
 
 static luma_rc
 no_memory(struct luma_ctx *ctx)

@@ -74,6 +74,7 @@ struct run {
     int index_version;         /* definitions tried */
     uint64_t seed;
     bool verbose;
+    bool sick; /* a sync was made to fail: the life ends at the first error */
     const char *broken;
 };
 
@@ -127,9 +128,12 @@ text_of(uint32_t seed, char *out)
     return bytes;
 }
 
+/* After a power cut, or an error that was asked for, nothing more is expected of this life. */
 static bool
 dead(struct run *run)
 {
+    if (run->sick && run->c.error.code == LUMA_E_IO && !lk_io_sim_is_dead(run->io))
+        lk_io_sim_crash(run->io);
     return lk_io_sim_is_dead(run->io);
 }
 
@@ -773,6 +777,13 @@ one_life(struct run *run, bool cut)
                              lk_rand_below(&run->r, lk_rand_percent(&run->r, 30)   ? 40
                                                     : lk_rand_percent(&run->r, 50) ? 300
                                                                                    : 1500));
+    run->sick = cut && lk_rand_percent(&run->r, 15);
+    if (run->sick) {
+        struct lk_io_sim_rule rule = {.call = LK_IO_CALL_SYNC, .action = LK_IO_SIM_SYNC_DROP};
+        rule.skip = lk_rand_below(&run->r, 60);
+        rule.times = 1;
+        lk_io_sim_rule(run->io, &rule);
+    }
     if (open_store(run)) {
         verify(run, NULL, true);
         if (!dead(run))
@@ -787,6 +798,7 @@ one_life(struct run *run, bool cut)
     if (cut)
         count_crash(run);
     lk_io_sim_cut_at(run->io, 0);
+    lk_io_sim_rules_clear(run->io);
     lk_io_sim_restart(run->io);
 }
 

@@ -9,6 +9,7 @@
 
 #include "storage/checkpoint.h"
 #include "storage/core.h"
+#include "storage/mutant.h"
 #include "storage/redo.h"
 
 struct recovery {
@@ -200,6 +201,8 @@ static luma_rc
 replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *record)
 {
     struct recovery *r = arg;
+    if (LK_MUTANT(STALE_REPLAYED))
+        return lk_redo_apply(ctx, r->store, r->store->commit, record->payload, "log");
     if (record->commit <= r->store->checkpoint_commit)
         return LUMA_OK;
     if (record->commit != r->store->commit + 1)

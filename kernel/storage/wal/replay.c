@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "storage/mutant.h"
 #include "storage/wal/wal_priv.h"
 
 struct found {
@@ -115,13 +116,18 @@ record_at(const struct replay *r, const struct found *file, uint64_t offset,
     if (offset + sizeof(*out) > r->data.bytes)
         return false;
     memcpy(out, r->data.data + offset, sizeof(*out));
-    if (out->crc != lki_wal_record_crc(header->file, header->epoch, out) ||
-        out->lsn != lki_wal_lsn(header->file, offset))
+    bool sound = out->crc == lki_wal_record_crc(header->file, header->epoch, out) &&
+                 out->lsn == lki_wal_lsn(header->file, offset);
+    if (LK_MUTANT(STALE_REPLAYED)) {
+        struct lki_wal_record stale = *out;
+        sound = out->crc == lki_wal_record_crc(0, 0, &stale) && (uint32_t)out->lsn == offset;
+    }
+    if (!sound)
         return false;
     if (out->payload_bytes > r->data.bytes - offset - sizeof(*out))
         return false;
-    return lk_crc32c(0, r->data.data + offset + sizeof(*out), out->payload_bytes) ==
-           out->payload_crc;
+    return LK_MUTANT(CRC_UNCHECKED) || lk_crc32c(0, r->data.data + offset + sizeof(*out),
+                                                 out->payload_bytes) == out->payload_crc;
 }
 
 /* Does anything behind `offset` say that offset had been durable? Then it is not a torn end. */

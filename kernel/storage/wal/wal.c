@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "storage/mutant.h"
 #include "storage/wait.h"
 #include "storage/wal/wal_priv.h"
 
@@ -15,6 +16,8 @@ uint32_t
 lki_wal_record_crc(uint64_t file, uint64_t epoch, const struct lki_wal_record *record)
 {
     uint64_t chain[2] = {file, epoch};
+    if (LK_MUTANT(STALE_REPLAYED))
+        memset(chain, 0, sizeof(chain));
     uint32_t seed = lk_crc32c(0, chain, sizeof(chain));
     return lk_crc32c(seed, (const uint8_t *)record + sizeof(record->crc),
                      sizeof(*record) - sizeof(record->crc));

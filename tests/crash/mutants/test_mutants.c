@@ -1,0 +1,90 @@
+/*
+ * tests/crash/mutants/test_mutants.c - the crash test must catch each planted defect, and nothing
+ * when there is none. The defects are in storage/mutant.h; the storage is built a second time for
+ * this program, with them in it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../crash.h"
+#include "storage/mutant.h"
+
+#define SEEDS_MAX 400
+
+enum lk_mutant lk_mutant_now;
+
+static const char *const names[LK_MUTANT_COUNT_] = {
+    [LK_MUTANT_NONE] = "none",
+    [LK_MUTANT_SYNC_SKIPPED] = "sync skipped",
+    [LK_MUTANT_EARLY_ANSWER] = "early answer",
+    [LK_MUTANT_ORDER_SWAPPED] = "order swapped",
+    [LK_MUTANT_DELETE_LOST] = "delete lost",
+    [LK_MUTANT_CRC_UNCHECKED] = "checksum unchecked",
+    [LK_MUTANT_COMMIT_SKIPPED] = "commit skipped",
+    [LK_MUTANT_DELETES_DROPPED] = "delete map dropped",
+    [LK_MUTANT_RUN_UNNAMED] = "index run unnamed",
+    [LK_MUTANT_STALE_REPLAYED] = "stale log replayed",
+    [LK_MUTANT_SYNC_BELIEVED] = "failed sync believed",
+    [LK_MUTANT_LATE_END_LOST] = "late delete lost",
+    [LK_MUTANT_UNDO_HALF] = "half an undo",
+};
+
+/* One seed in a process of its own: a defect may end it. Tells what was noticed, "" for nothing. */
+static void
+one_seed(enum lk_mutant mutant, uint64_t seed, char *out, size_t room)
+{
+    int ends[2];
+    out[0] = '\0';
+    if (pipe(ends) != 0)
+        exit(EXIT_FAILURE);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        close(STDERR_FILENO);
+        lk_mutant_now = mutant;
+        const char *broken = crash_run(seed, false);
+        if (broken != NULL && write(ends[1], broken, strlen(broken)) < 0)
+            _exit(2);
+        _exit(broken != NULL);
+    }
+    close(ends[1]);
+    ssize_t n = read(ends[0], out, room - 1);
+    out[n > 0 ? n : 0] = '\0';
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (out[0] == '\0' && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+        snprintf(out, room, "the process ended by itself");
+}
+
+int
+main(void)
+{
+    char what[512];
+    int missed = 0;
+    if (!crash_setup())
+        return 77;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        one_seed(LK_MUTANT_NONE, seed, what, sizeof(what));
+        if (what[0] != '\0') {
+            printf("without a defect, seed %llu: %s\n", (unsigned long long)seed, what);
+            missed++;
+        }
+    }
+    for (int m = LK_MUTANT_NONE + 1; m < LK_MUTANT_COUNT_; m++) {
+        uint64_t seed = 1;
+        do
+            one_seed((enum lk_mutant)m, seed, what, sizeof(what));
+        while (what[0] == '\0' && seed++ < SEEDS_MAX);
+        if (what[0] == '\0') {
+            printf("%s: not caught by %d seeds\n", names[m], SEEDS_MAX);
+            missed++;
+        } else {
+            printf("%s: caught by seed %llu: %s\n", names[m], (unsigned long long)seed, what);
+        }
+    }
+    return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
