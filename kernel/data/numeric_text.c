@@ -25,22 +25,6 @@ trim(const char **text, size_t *bytes)
         (*bytes)--;
 }
 
-/* Eight digits at once: true when all eight are digits, their value in *out. */
-static inline bool
-eight_digits(const char *p, uint32_t *out)
-{
-    uint64_t v;
-
-    memcpy(&v, p, 8);
-    if (((v & 0xf0f0f0f0f0f0f0f0) | (((v + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) !=
-        0x3333333333333333)
-        return false;
-    v = (v & 0x0f0f0f0f0f0f0f0f) * 2561 >> 8;
-    v = (v & 0x00ff00ff00ff00ff) * 6553601 >> 16;
-    *out = (uint32_t)((v & 0x0000ffff0000ffff) * 42949672960001 >> 32);
-    return true;
-}
-
 enum lki_parse
 lki_num_parse_i128(const char *text, size_t bytes, int32_t scale, luma_i128 *out)
 {
