@@ -423,7 +423,7 @@ struct toy_result {
 };
 
 static struct toy_result *spare; /* of a lookup: one is enough for one loop, others are allocated */
-static _Atomic int spare_lock;
+static int spare_lock;
 
 static struct toy_result *
 result_take(void)
