@@ -28,13 +28,15 @@ module_failed(struct luma_ctx *ctx, struct lk_host_module *m, const char *what, 
     lki_host_refuse(m, LK_HOST_FAILED, "%s failed: %s%s", what, said, port);
     lki_services_withdraw(m);
     bool required = (m->desc.flags & LUMA_MODULE_REQUIRED) != 0;
-    bool asked_for = rc == LUMA_E_CONFIG;
+    /* BUSY: the port is somebody else's. */
+    bool asked_for =
+        rc == LUMA_E_CONFIG || (rc == LUMA_E_BUSY && strcmp(m->desc.kind, "frontend") == 0);
     lk_log_error("host", "%s: module %s%s: %s", lki_host_where(m), m->label,
                  required || asked_for ? "" : " left out", m->reason);
     if (!required && !asked_for)
         return LUMA_OK;
-    return LUMA_FAIL(ctx, rc == LUMA_E_CONFIG ? LUMA_E_CONFIG : LUMA_E_MODULE,
-                     "%s: module %s cannot run: %s", lki_host_where(m), m->label, m->reason);
+    return LUMA_FAIL(ctx, asked_for ? LUMA_E_CONFIG : LUMA_E_MODULE, "%s: module %s cannot run: %s",
+                     lki_host_where(m), m->label, m->reason);
 }
 
 /* The needed module that is not there any more; NULL: all are. */
