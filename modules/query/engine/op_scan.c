@@ -90,6 +90,8 @@ make_preds(struct xenv *e, const struct op_scan *op, struct scan_state *st)
             continue;
         struct luma_value *value = LUMA_NEW(e->arena, struct luma_value);
         ENG_NEED(e->ctx, value, "a scan");
+        value->phys = LUMA_PHYS_STR;
+        value->str.bytes = sizeof(*bloom);
         value->str.ptr = (const char *)bloom;
         st->preds[st->preds_count++] = (struct luma_pred){
             .col = op->filter_cols[i], .op = LUMA_PRED_BLOOM, .values_count = 1, .values = value};

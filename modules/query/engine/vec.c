@@ -202,22 +202,13 @@ eng_vec_table_form(struct xenv *e, struct luma_type type, const struct luma_vec 
     if (type.id != LUMA_TYPE_NUMERIC)
         return LUMA_FAIL(e->ctx, LUMA_E_INTERNAL, "engine: a vector of form %d where %d was bound",
                          in->phys, (int)phys);
-    /* numeric_vec_as works densely on a selection: give it the rows and put them back in place. */
-    struct luma_vec flat, dense;
+    struct luma_vec flat;
     LUMA_TRY(eng_vec_flatten(e, in, sel, n, rows, false, &flat));
-    if (flat.form == LUMA_VEC_CONST || sel == NULL)
-        return eng.data->numeric_vec_as(e->ctx, e->arena, &flat, NULL,
-                                        flat.form == LUMA_VEC_CONST ? 1 : n, type, out);
-    LUMA_TRY(eng.data->numeric_vec_as(e->ctx, e->arena, &flat, sel, n, type, &dense));
-    struct luma_vec placed;
-    LUMA_TRY(eng_vec_room(e, type, phys, rows, &placed));
-    placed.bound = dense.bound;
-    uint32_t bytes = luma_phys_bytes(phys);
-    for (uint32_t k = 0; k < n; k++)
-        memcpy((uint8_t *)placed.data + (size_t)sel[k] * bytes,
-               (const uint8_t *)dense.data + (size_t)k * bytes, bytes);
-    placed.valid = flat.valid;
-    *out = placed;
+    bool is_const = flat.form == LUMA_VEC_CONST;
+    LUMA_TRY(eng.data->numeric_vec_as(e->ctx, e->arena, &flat, is_const ? NULL : sel,
+                                      is_const ? 1 : n, type, out));
+    out->form = flat.form;
+    out->valid = flat.valid;
     return LUMA_OK;
 }
 
