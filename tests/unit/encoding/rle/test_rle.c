@@ -1,0 +1,5 @@
+/* tests/unit/encoding/rle/test_rle.c - the rle encoding keeps what every encoding promises. */
+#include "../encoding_check.h"
+
+ENCODING_TEST("rle", LUMA_PHYS_BOOL, LUMA_PHYS_I16, LUMA_PHYS_I32, LUMA_PHYS_I64, LUMA_PHYS_I128,
+              LUMA_PHYS_F32, LUMA_PHYS_F64, LUMA_PHYS_B16, LUMA_PHYS_STR)
