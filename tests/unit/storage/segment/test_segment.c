@@ -9,6 +9,7 @@
 #include "io/sim.h"
 #include "modules.h"
 #include "storage/cache/cache.h"
+#include "storage/segment/merge.h"
 #include "storage/segment/segment.h"
 
 #define COLS 14
@@ -653,6 +654,138 @@ START_TEST(flipped_bits_are_found)
 }
 END_TEST
 
+/* --- merging --- */
+
+/* Every parts-th ten rows of the model. */
+static struct lk_segment *
+write_share(const struct model *m, uint32_t part, uint32_t parts)
+{
+    struct lk_segment_writer *writer;
+    struct lk_segment_info info;
+    struct lk_segment *segment;
+    ck_assert_int_eq(lk_segment_write_begin(&c.ctx, objects, formats, &def, &writer), LUMA_OK);
+    for (uint32_t first = 0; first < m->rows; first += 1024) {
+        uint32_t n = LK_MIN(m->rows - first, 1024u), k = 0;
+        struct luma_vec cols[COLS];
+        uint16_t sel[1024];
+        int64_t rowids[1024];
+        uint64_t begins[1024], ends[1024];
+        for (uint32_t i = 0; i < n; i++) {
+            if ((first + i) / 10 % parts != part)
+                continue;
+            sel[k] = (uint16_t)i;
+            rowids[k] = m->rowids[first + i];
+            begins[k] = m->begins[first + i];
+            ends[k++] = m->ends[first + i];
+        }
+        for (uint32_t i = 0; i < COLS; i++) {
+            cols[i] = m->cols[i];
+            cols[i].data = (uint8_t *)cols[i].data +
+                           (size_t)first * luma_phys_bytes((enum luma_phys)cols[i].phys);
+            if (cols[i].valid != NULL)
+                cols[i].valid += first / 64;
+        }
+        struct luma_batch batch = {
+            .rows = n, .sel_rows = k, .sel = sel, .cols_count = COLS, .cols = cols};
+        ck_assert_int_eq(
+            lk_segment_write_append(&c.ctx, writer, &batch, rowids, 0, begins, 0, ends), LUMA_OK);
+    }
+    ck_assert_int_eq(lk_segment_write_end(&c.ctx, writer, &info), LUMA_OK);
+    ck_assert_int_eq(lk_segment_open(&c.ctx, objects, formats, info.object_id, &segment), LUMA_OK);
+    return segment;
+}
+
+/* Every seventh row of the first input is dead. */
+static luma_rc
+live_merge(void *arg, uint32_t input, uint32_t first_row, uint32_t n, uint64_t *bits)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < n && input == 0; i++)
+        if ((first_row + i) % 7 == 0)
+            luma_bit_clear(bits, i);
+    return LUMA_OK;
+}
+
+START_TEST(merged_segments_keep_what_lives)
+{
+    struct model m;
+    struct lk_segment *inputs[3], *merged;
+    struct lk_segment_info info;
+    uint32_t kept = 0, seen[3] = {0};
+    bool written;
+    load_modules();
+    setup_with(&test_host_services, NULL);
+    model_make(&m, 20000, 21, false);
+    for (uint32_t i = 0; i < 3; i++)
+        inputs[i] = write_share(&m, i, 3);
+    struct lk_segment_merge_opts opts = {
+        .inputs = inputs, .inputs_count = 3, .horizon = 50, .live = live_merge};
+    ck_assert_int_eq(lk_segment_merge(&c.ctx, objects, formats, &def, &opts, &info, &written),
+                     LUMA_OK);
+    ck_assert(written);
+    ck_assert_uint_eq(info.level, 1);
+    ck_assert_int_eq(lk_segment_open(&c.ctx, objects, formats, info.object_id, &merged), LUMA_OK);
+    ck_assert_int_eq(lk_segment_verify(&c.ctx, merged, NULL, NULL), LUMA_OK);
+    for (uint32_t row = 0; row < m.rows; row++) {
+        uint32_t part = row / 10 % 3;
+        bool lives = part != 0 || seen[0] % 7 != 0;
+        int64_t found;
+        uint64_t begin, end;
+        seen[part]++;
+        EXPECT(lk_segment_find(&c.ctx, merged, m.rowids[row], &found) == LUMA_OK, "find");
+        EXPECT((found >= 0) == lives, "row %u", row);
+        if (!lives)
+            continue;
+        EXPECT(found == kept, "order");
+        kept++;
+        for (uint32_t i = 0; i < COLS; i++) {
+            struct luma_value v;
+            EXPECT(lk_segment_get(&c.ctx, merged, (uint32_t)found, &store_cols[i], arena, &v) ==
+                       LUMA_OK,
+                   "get");
+            EXPECT(v.is_null == luma_vec_is_null(&m.cols[i], row), "null");
+            EXPECT(v.is_null || model_compare(&m.cols[i], row, &v) == 0, "value");
+        }
+        EXPECT(lk_segment_row_commits(&c.ctx, merged, (uint32_t)found, &begin, &end) == LUMA_OK,
+               "commits");
+        EXPECT(begin == (m.begins[row] <= 50 ? LK_COMMIT_SETTLED : m.begins[row]), "begin");
+        EXPECT(end == m.ends[row], "end");
+    }
+    ck_assert_uint_eq(info.rows, kept);
+
+    /* A row in two inputs whose old version is still seen: not now. */
+    struct lk_segment *both[2] = {inputs[1], merged};
+    opts.inputs = both;
+    opts.inputs_count = 2;
+    opts.live = NULL;
+    ck_assert_int_eq(lk_segment_merge(&c.ctx, objects, formats, &def, &opts, &info, &written),
+                     LUMA_E_AGAIN);
+    ck_assert(!written);
+    lk_segment_unref(merged);
+    for (uint32_t i = 0; i < 3; i++)
+        lk_segment_unref(inputs[i]);
+    teardown();
+}
+END_TEST
+
+START_TEST(what_to_merge)
+{
+    struct lk_segment_info infos[6] = {{.rows = 100}, {.rows = 9000000}, {.rows = 2000},
+                                       {.rows = 50},  {.rows = 3000000}, {.rows = 4000}};
+    uint64_t dead[6] = {0};
+    uint32_t out[6];
+    ck_assert_uint_eq(lk_segment_merge_pick(infos, dead, 6, out, 6), 4);
+    ck_assert_uint_eq(out[0], 0);
+    ck_assert_uint_eq(out[1], 2);
+    ck_assert_uint_eq(out[2], 3);
+    ck_assert_uint_eq(out[3], 5);
+    ck_assert_uint_eq(lk_segment_merge_pick(infos, dead, 3, out, 6), 0);
+    dead[4] = 1200000;
+    ck_assert_uint_eq(lk_segment_merge_pick(infos, dead, 6, out, 6), 1);
+    ck_assert_uint_eq(out[0], 4);
+}
+END_TEST
+
 static void
 count_line(void *arg, const char *line)
 {
@@ -688,6 +821,8 @@ main(void)
     tcase_add_test(tc, an_added_column_has_its_missing_value);
     tcase_add_test(tc, an_absent_module_is_named);
     tcase_add_test(tc, flipped_bits_are_found);
+    tcase_add_test(tc, merged_segments_keep_what_lives);
+    tcase_add_test(tc, what_to_merge);
     tcase_add_test(tc, a_segment_describes_itself);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
