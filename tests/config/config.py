@@ -237,8 +237,9 @@ def order_of_sources():
         conf_dir = os.path.join(folder, "conf.d")
         shutil.copytree(os.path.join(BUILD, "conf.d"), conf_dir)
         pgwire = os.path.join(conf_dir, "frontend-pgwire.conf")
-        with open(pgwire, "a", encoding="ascii") as f:
-            f.write("\n[postgres]\nport = 20001\nmax_connections = 7\n")
+        os.unlink(pgwire)
+        with open(pgwire, "w", encoding="ascii") as f:
+            f.write("[postgres]\nport = 20001\nmax_connections = 7\n")
         config = os.path.join(folder, "config.toml")
         with open(config, "w", encoding="ascii") as f:
             f.write("[postgres]\nport = 20002\n")
