@@ -7,8 +7,9 @@
 struct part {
     int64_t whole;
     int16_t scale;
-    bool null;    /* an infinite value has no such field */
-    int infinite; /* of fields that grow with it: -1, 1 */
+    bool null;      /* an infinite value has no such field */
+    int64_t day_us; /* of a julian day: what is added to whole */
+    int infinite;   /* of fields that grow with it: -1, 1 */
 };
 
 static luma_rc
@@ -152,16 +153,10 @@ timestamp_part(const struct luma_func_call *call, enum dt_field field, int64_t u
         out->whole = us + EPOCH_USECS;
         out->scale = 6;
         return true;
-    case FIELD_JULIAN: {
-        int64_t rest = local - date * USECS_PER_DAY;
+    case FIELD_JULIAN:
         out->whole = date + INT64_C(2451545);
-        if (rest != 0) { /* decimals of a day */
-            out->whole =
-                out->whole * 1000000000 + (int64_t)((luma_i128)rest * 1000000000 / USECS_PER_DAY);
-            out->scale = 9;
-        }
+        out->day_us = local - date * USECS_PER_DAY;
         return true;
-    }
     case FIELD_TIMEZONE:
         out->whole = (local - us) / USECS_PER_SEC;
         return zoned;
@@ -291,6 +286,14 @@ DT_EVAL(extract)
             LUMA_TRY(numeric_text(call, p.infinite > 0 ? "Infinity" : "-Infinity", &r[i]));
         else if (data->numeric_from_i128(call->arena, p.whole, p.scale, &r[i]) != LUMA_OK)
             return luma_func_no_memory(call);
+        if (p.day_us != 0) {
+            struct luma_str us, day;
+            if (data->numeric_from_i128(call->arena, p.day_us, 0, &us) != LUMA_OK ||
+                data->numeric_from_i128(call->arena, USECS_PER_DAY, 0, &day) != LUMA_OK)
+                return luma_func_no_memory(call);
+            LUMA_TRY(data->numeric_op(call->ctx, call->arena, LUMA_NUMERIC_DIV, &us, &day, &us));
+            LUMA_TRY(data->numeric_op(call->ctx, call->arena, LUMA_NUMERIC_ADD, &r[i], &us, &r[i]));
+        }
     }
     return LUMA_OK;
 }
@@ -309,7 +312,7 @@ DT_EVAL(date_part)
         else if (p.infinite != 0)
             r[i] = p.infinite > 0 ? INFINITY : -INFINITY;
         else
-            r[i] = (double)p.whole / pow(10, p.scale);
+            r[i] = (double)p.whole / pow(10, p.scale) + (double)p.day_us / (double)USECS_PER_DAY;
     }
     return LUMA_OK;
 }

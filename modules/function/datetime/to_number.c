@@ -66,8 +66,7 @@ num_parse(const struct luma_func_call *call, const struct luma_str *text, struct
                         : c == 'R'                            ? NUM_ROMAN
                         : toupper((unsigned char)p[1]) == 'L' ? NUM_PLUS
                                                               : NUM_PR;
-            out->has_sign |= item->key == NUM_MINUS || item->key == NUM_SG || item->key == NUM_PR ||
-                             item->key == NUM_PLUS;
+            out->has_sign |= item->key == NUM_MINUS || item->key == NUM_SG || item->key == NUM_PR;
             out->has_pr |= item->key == NUM_PR;
             out->roman |= item->key == NUM_ROMAN;
             p += 2;

@@ -240,6 +240,11 @@ change_array(const struct path_job *job, struct luma_slice doc, uint32_t depth,
     uint32_t count;
     int64_t index;
 
+    if (js_host->data->doc_count(doc) == 0 &&
+        (job->way == WAY_DELETE || (job->way == WAY_SET && !job->create))) {
+        *out = doc;
+        return LUMA_OK;
+    }
     if (!js_index(&job->steps[depth], &index))
         return LUMA_FAIL_SQL(job->call->ctx, LUMA_E_DATA, "22P02",
                              "path element at position %u is not an integer: \"%.*s\"", depth + 1,

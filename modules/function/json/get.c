@@ -39,6 +39,11 @@ JS_EVAL(get_element)
         bool has;
         LUMA_TRY(js_doc_at(call, &args[0], i, &doc));
         has = js_host->data->doc_element(doc, luma_arg_i32(&args[1], i), &found);
+        if (!has && js_host->data->doc_kind(doc) != 'a' && js_host->data->doc_kind(doc) != 'o' &&
+            (luma_arg_i32(&args[1], i) == 0 || luma_arg_i32(&args[1], i) == -1)) {
+            found = doc; /* a scalar counts as an array of one */
+            has = true;
+        }
         LUMA_TRY(answer(call, has, found, sel, rows, i, out));
     }
     return LUMA_OK;

@@ -296,6 +296,10 @@ NUMERIC_EVAL(numeric_min_scale)
     {
         struct luma_str x;
         LUMA_TRY(numeric_str_at(call, &args[0], i, &x));
+        if ((uint8_t)luma_str_data(&x)[0] > 1) {
+            LUMA_TRY(luma_out_null(call, out, sel, rows, i));
+            continue;
+        }
         LUMA_TRY(least_scale(call, &x, &r[i]));
     }
     return LUMA_OK;
@@ -334,6 +338,10 @@ NUMERIC_EVAL(numeric_log_base)
         struct luma_str b, x;
         LUMA_TRY(numeric_str_at(call, &args[0], i, &b));
         LUMA_TRY(numeric_str_at(call, &args[1], i, &x));
+        /* Thirty decimals in make thirty come out: the quotient is then right to its last digit. */
+        if (data->numeric_round(call->arena, &b, 30, false, &b) != LUMA_OK ||
+            data->numeric_round(call->arena, &x, 30, false, &x) != LUMA_OK)
+            return luma_func_no_memory(call);
         LUMA_TRY(data->numeric_fn(call->ctx, call->arena, LUMA_NUMERIC_LN, &b, &b));
         LUMA_TRY(data->numeric_fn(call->ctx, call->arena, LUMA_NUMERIC_LN, &x, &x));
         LUMA_TRY(data->numeric_op(call->ctx, call->arena, LUMA_NUMERIC_DIV, &x, &b, &r[i]));

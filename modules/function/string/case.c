@@ -62,7 +62,7 @@ change_unicode(const struct luma_func_call *call, const char *p, size_t bytes, e
         }
         at += (size_t)n;
         if (to == TO_UPPER || (to == TO_TITLE && !in_word))
-            c = utf8proc_toupper(c);
+            c = c == 0xdf ? c : utf8proc_toupper(c); /* sharp s has no capital in common use */
         else
             c = utf8proc_tolower(c);
         in_word = is_word(c);

@@ -40,7 +40,7 @@ bad_regex(const struct luma_func_call *call, const char *reason)
 
 /* \m \M \y \Y \Z of PostgreSQL in the words of PCRE2. */
 static luma_rc
-translate(const struct luma_func_call *call, struct luma_slice in, struct luma_str *out)
+translate(const struct luma_func_call *call, struct luma_slice in, bool fold, struct luma_str *out)
 {
     static const struct {
         char letter;
@@ -84,7 +84,11 @@ translate(const struct luma_func_call *call, struct luma_slice in, struct luma_s
             const char *stop = p + 2;
             while (stop + 1 < end && !(stop[0] == p[1] && stop[1] == ']'))
                 stop++;
-            string_put(&buf, p, (size_t)(stop - p));
+            if (fold && stop - p == 7 &&
+                (memcmp(p, "[:upper", 7) == 0 || memcmp(p, "[:lower", 7) == 0))
+                string_put(&buf, "[:alpha", 7);
+            else
+                string_put(&buf, p, (size_t)(stop - p));
             p = stop;
             if (p + 1 < end) {
                 string_put(&buf, p, 2);
@@ -171,7 +175,7 @@ compile(const struct luma_func_call *call, struct luma_slice pattern, struct lum
         options = PCRE2_LITERAL | PCRE2_UTF | (options & PCRE2_CASELESS);
         text = luma_str_make((const char *)pattern.data, (uint32_t)pattern.bytes);
     } else {
-        LUMA_TRY(translate(call, pattern, &text));
+        LUMA_TRY(translate(call, pattern, (options & PCRE2_CASELESS) != 0, &text));
     }
     pcre2_set_parens_nest_limit(context, 200);
     out->code =
