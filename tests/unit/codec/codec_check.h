@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "../../storage/segment/modules.h"
+#include "../storage/segment/modules.h"
 #include "base/base.h"
 
 static const struct luma_codec *codec;

@@ -11,7 +11,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "../../storage/segment/modules.h"
+#include "../storage/segment/modules.h"
 #include "base/base.h"
 #include "storage/segment/segment.h"
 
