@@ -254,7 +254,8 @@ lki_simd_compare(const struct luma_simd *variant, const struct luma_simd *scalar
     *d = (struct duel){.a = variant, .b = scalar};
     lk_rand_init(&d->r, seed);
     for (unsigned round = 0; round < rounds && wrong == NULL; round++) {
-        d->n = round % 2 == 0 ? lk_rand_below(&d->r, 2 + round) : lk_rand_below(&d->r, ROWS_MAX);
+        size_t bound = round % 2 == 0 ? LK_MIN(2 + round, ROWS_MAX) : ROWS_MAX;
+        d->n = lk_rand_below(&d->r, bound);
         wrong = duel_compare(d);
         wrong = wrong != NULL ? wrong : duel_selections(d);
         wrong = wrong != NULL ? wrong : duel_packing(d);

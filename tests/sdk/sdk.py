@@ -100,6 +100,8 @@ def conformance():
     for file in files:
         result = sh(PLACES["program"], "modules", "--check",
                     os.path.join(PLACES["moduledir"], file), ok=False)
+        if "which no loaded module offers" in result.stdout + result.stderr:
+            continue  # judged alone, a module that stands on others can only be refused by name
         if result.returncode != 0:
             bad.append(f"{file}: {result.stdout[-600:]}{result.stderr[-600:]}")
     assert not bad, "\n".join(bad)
