@@ -254,7 +254,7 @@ lki_simd_compare(const struct luma_simd *variant, const struct luma_simd *scalar
     *d = (struct duel){.a = variant, .b = scalar};
     lk_rand_init(&d->r, seed);
     for (unsigned round = 0; round < rounds && wrong == NULL; round++) {
-        size_t bound = round % 2 == 0 ? LK_MIN(2 + round, ROWS_MAX) : ROWS_MAX;
+        size_t bound = round % 2 == 0 ? LK_MIN(2 + (size_t)round, (size_t)ROWS_MAX) : ROWS_MAX;
         d->n = lk_rand_below(&d->r, bound);
         wrong = duel_compare(d);
         wrong = wrong != NULL ? wrong : duel_selections(d);
