@@ -250,7 +250,7 @@ plan_filters(struct join_build *b, struct op_join *op)
             continue;
         uint32_t col = UINT32_MAX;
         for (uint32_t i = 0; i < scan->stored; i++)
-            if (scan->op.vars[i] == (uint32_t)key->index)
+            if (scan->all_vars[i] == (uint32_t)key->index)
                 col = i;
         if (col == UINT32_MAX)
             continue;

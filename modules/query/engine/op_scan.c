@@ -19,7 +19,8 @@ struct scan_state {
 
 struct scan_part {
     struct luma_cursor *cursor;
-    struct luma_vec *cols;
+    struct luma_vec *cols; /* stored ones and the row id */
+    struct luma_vec *out;
     struct luma_batch batch;
 };
 
@@ -126,7 +127,7 @@ open_get(struct xenv *e, const struct op_scan *op, struct scan_state *st, bool *
     if (st->empty || *out_cannot)
         return LUMA_OK;
     st->row = luma_arena_alloc(e->arena, sizeof(*st->row) * (op->stored + 1));
-    st->batch.cols = luma_arena_alloc(e->arena, sizeof(struct luma_vec) * (op->op.cols_count + 1));
+    st->batch.cols = luma_arena_alloc(e->arena, sizeof(struct luma_vec) * (op->stored + 2));
     if (st->row == NULL || st->batch.cols == NULL)
         return ENG_NOMEM(e->ctx, "a scan");
     LUMA_TRY(eng.store->get(e->ctx, e->x->txn, st->coll, op->index_id, key, op->eq_count,
@@ -256,6 +257,25 @@ judge(struct part *p, const struct op_scan *op, const struct scan_state *st,
     return LUMA_OK;
 }
 
+/* Output columns out of what was read: columns that only conditions wanted stay behind. */
+static luma_rc
+shape_out(struct part *p, const struct op_scan *op, struct luma_batch *batch)
+{
+    struct scan_part *part;
+    void *mem;
+    LUMA_TRY(eng_part_state(p, &op->op, sizeof(*part), &mem));
+    part = mem;
+    if (part->out == NULL) {
+        part->out = luma_arena_alloc(p->arena, sizeof(*part->out) * (op->op.cols_count + 1));
+        ENG_NEED(p->ctx, part->out, "a scan");
+    }
+    for (uint32_t i = 0; i < op->op.cols_count; i++)
+        part->out[i] = batch->cols[op->out_from[i]];
+    batch->cols = part->out;
+    batch->cols_count = op->op.cols_count;
+    return LUMA_OK;
+}
+
 /* The one row of a lookup must satisfy the other predicates too. */
 static bool
 pred_holds(const struct luma_pred *pred, const struct luma_value *v)
@@ -312,11 +332,13 @@ next_get(struct part *p, const struct op_scan *op, struct scan_state *st, struct
     }
     if (op->rowid)
         rowid_vec(&batch->cols[op->stored], &st->rowid);
-    batch->cols_count = op->op.cols_count;
+    batch->cols_count = op->stored + (op->rowid ? 1 : 0);
     batch->rows = batch->sel_rows = 1;
     LUMA_TRY(judge(p, op, st, batch));
-    *out = batch->sel_rows > 0 ? batch : NULL;
-    return LUMA_OK;
+    if (batch->sel_rows == 0)
+        return LUMA_OK;
+    *out = batch;
+    return shape_out(p, op, batch);
 }
 
 static luma_rc
@@ -333,7 +355,7 @@ next_batch(struct part *p, const struct op_scan *op, struct scan_state *st, stru
     part->batch = *batch;
     if (op->rowid) {
         if (part->cols == NULL) {
-            part->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, op->op.cols_count + 1);
+            part->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, op->stored + 1);
             ENG_NEED(p->ctx, part->cols, "a scan");
         }
         if (op->stored > 0)
@@ -341,7 +363,7 @@ next_batch(struct part *p, const struct op_scan *op, struct scan_state *st, stru
         rowid_vec(&part->cols[op->stored], batch->rowids);
         part->batch.cols = part->cols;
     }
-    part->batch.cols_count = op->op.cols_count;
+    part->batch.cols_count = op->stored + (op->rowid ? 1 : 0);
     *out = &part->batch;
     return LUMA_OK;
 }
@@ -370,7 +392,7 @@ scan_next(struct part *p, const struct op *base, struct luma_batch **out)
             return LUMA_OK;
         LUMA_TRY(judge(p, op, st, *out));
         if ((*out)->sel_rows > 0)
-            return LUMA_OK;
+            return shape_out(p, op, *out);
     }
 }
 

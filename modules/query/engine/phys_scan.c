@@ -39,7 +39,7 @@ scan_col(const struct scan_build *b, const struct ex *ex)
     if (ex->kind != LUMA_EXPR_COL || !eng_pred_sees_through(ex->type, type))
         return NO_VAR;
     for (uint32_t i = 0; i < b->scan->stored; i++)
-        if (b->scan->op.vars[i] == (uint32_t)ex->index)
+        if (b->scan->all_vars[i] == (uint32_t)ex->index)
             return i;
     return NO_VAR;
 }
@@ -255,16 +255,26 @@ eng_phys_scan(struct phys *ph, struct rel *rel, const struct bits *need)
     bool rowid = stored < count;
     if (rowid)
         order[stored] = rel->rowid_var;
-    struct op_scan *scan = eng_op_new(ph, &eng_scan_class, sizeof(*scan), rel, order, count);
+    uint32_t out_count;
+    uint32_t *out_vars = eng_needed_outs(pp, rel, need, &out_count);
+    struct op_scan *scan = eng_op_new(ph, &eng_scan_class, sizeof(*scan), rel, out_vars, out_count);
     scan->coll_id = rel->plan->coll_id;
     scan->stored = stored;
     scan->rowid = rowid;
-    scan->col_ids = PP_ARRAY(pp, uint32_t, stored);
-    scan->col_types = scan->op.types;
+    scan->all_vars = order;
+    scan->out_from = PP_ARRAY(pp, uint32_t, out_count);
+    for (uint32_t i = 0; i < out_count; i++)
+        while (order[scan->out_from[i]] != out_vars[i])
+            scan->out_from[i]++;
     scan->lazy = PP_ARRAY(pp, bool, stored);
-    for (uint32_t i = 0; i < stored; i++)
+    scan->col_ids = PP_ARRAY(pp, uint32_t, stored);
+    scan->col_types = PP_ARRAY(pp, struct luma_type, stored);
+    for (uint32_t i = 0; i < stored; i++) {
         scan->col_ids[i] = pp->vars[order[i]].col_id;
-    struct scan_build b = {.ph = ph, .rel = rel, .scan = scan, .comp = eng_comp(ph, &scan->op)};
+        scan->col_types[i] = pp->vars[order[i]].type;
+    }
+    struct scan_build b = {
+        .ph = ph, .rel = rel, .scan = scan, .comp = {pp, ph->prog, order, count}};
     uint32_t room = rel->conds.count * 3 + 1;
     scan->preds = PP_ARRAY(pp, struct scan_pred, room);
     b.pred_conds = PP_ARRAY(pp, const struct ex *, room);

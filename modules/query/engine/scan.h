@@ -21,7 +21,9 @@ struct scan_filter; /* a runtime filter: see op_join.c */
 struct op_scan {
     struct op op;
     uint64_t coll_id;
-    uint32_t stored; /* leading columns that come from storage; then the row id if wanted */
+    uint32_t stored;    /* columns that come from storage; the row id, if wanted, is one more */
+    uint32_t *all_vars; /* of those: what conditions are compiled over */
+    uint32_t *out_from; /* which of them each output column is */
     uint32_t *col_ids;
     struct luma_type *col_types;
     bool *lazy; /* columns only predicates want */
