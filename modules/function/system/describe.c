@@ -318,8 +318,9 @@ table_is_visible(struct system_row *row)
 {
     uint32_t oid = system_oid(row, 0);
     const struct luma_cat_object *object = system_object(row, oid);
+    /* query/sql numbers the views of information_schema from 13100 */
     if (object == NULL)
-        return oid < LUMA_CAT_ID_USER_FIRST ? system_set_bool(row, true) : LUMA_OK;
+        return oid < LUMA_CAT_ID_USER_FIRST ? system_set_bool(row, oid < 13100) : LUMA_OK;
     return system_set_bool(row, system_visible(row, object));
 }
 

@@ -156,7 +156,9 @@ eng_exec_open(struct luma_ctx *ctx, struct exec *x)
     x->opened = true;
     if (x->up == NULL)
         LUMA_TRY(eng_subs_run(ctx, x));
-    return eng_open(x, ctx, x->prog->root);
+    LUMA_TRY(eng_open(x, ctx, x->prog->root));
+    eng_start(x, x->prog->root, 1); /* the one that pulls is the only part */
+    return LUMA_OK;
 }
 
 luma_rc

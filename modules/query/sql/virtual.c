@@ -403,7 +403,11 @@ add_list(struct sql_virtual_list *list)
     for (size_t i = 0; i < list->count && virtuals_count < SQL_VIRTUALS_MAX; i++) {
         struct sql_virtual *virt = &list->tables[i];
         if (virt->oid == 0)
-            virt->oid = 12000u + (uint32_t)virtuals_count;
+            virt->oid = (list == &sql_information_schema ? 13100u : 12000u) + (uint32_t)i;
+        if (list == &sql_pg_empty && virt->oid >= 12000u && virt->oid < 12100u)
+            virt->oid += 300u; /* views and empty tables are numbered apart */
+        if (list == &sql_pg_types && virt->oid >= 12000u && virt->oid < 12100u)
+            virt->oid += 100u;
         parse_columns(virt);
         virt->provider = (struct luma_provider){.name = virt->name,
                                                 .open = provider_open,
