@@ -86,6 +86,7 @@ struct lki_stack {
     struct lki_stack *next; /* in the pool */
     uint8_t *bottom;        /* lowest usable address; the guard lies below */
     size_t bytes;
+    uint32_t uses;
     uint8_t class;
 };
 

@@ -77,12 +77,15 @@ struct lki_stack *lki_stack_take(enum luma_stack_class class)
     return stack != NULL ? stack : stack_map(class);
 }
 
-/* A parser stack that went deep holds memory nobody else needs. */
+#define TRIM_EVERY 32
+
+/* A parser stack that went deep holds memory nobody else needs. Asking costs a system call: now and
+ * then is enough. */
 static void
 stack_trim(struct lki_stack *stack)
 {
     size_t keep = (size_t)256 << 10;
-    if (stack->bytes <= 2 * keep)
+    if (stack->bytes <= 2 * keep || ++stack->uses % TRIM_EVERY != 0)
         return;
     unsigned char resident = 0;
     uint8_t *edge = stack->bottom + stack->bytes - keep;
