@@ -1,11 +1,11 @@
 /*
- * describe.c - what an object is, in words: pg_get_indexdef and its kin, format_type, comments, sizes,
- * visibility.
+ * describe.c - what an object is, in words: pg_get_indexdef and its kin, format_type, comments,
+ * sizes, visibility.
  */
-#include "system.h"
-
 #include <stdlib.h>
 #include <strings.h>
+
+#include "system.h"
 
 /* ---- helpers ---- */
 
@@ -24,8 +24,8 @@ column_list(struct system_row *row, const struct luma_cat_object *table, const u
 {
     const char *text = "";
     for (uint32_t i = 0; i < count && text != NULL; i++)
-        text = system_format(row, "%s%s%s", text, i > 0 ? ", " : "",
-                             column_name(row, table, ids[i]));
+        text =
+            system_format(row, "%s%s%s", text, i > 0 ? ", " : "", column_name(row, table, ids[i]));
     return text;
 }
 
@@ -58,9 +58,9 @@ format_type(struct system_row *row)
     static const struct {
         uint32_t oid;
         const char *name;
-    } pseudo[] = {{2276, "\"any\""},  {2277, "anyarray"}, {2278, "void"},
-                  {2283, "anyelement"}, {2249, "record"}, {705, "unknown"},
-                  {2275, "cstring"},  {2279, "trigger"},  {2281, "internal"}};
+    } pseudo[] = {{2276, "\"any\""},    {2277, "anyarray"}, {2278, "void"},
+                  {2283, "anyelement"}, {2249, "record"},   {705, "unknown"},
+                  {2275, "cstring"},    {2279, "trigger"},  {2281, "internal"}};
     if (row->args[0].is_null)
         return LUMA_OK;
     uint32_t oid = system_oid(row, 0);
@@ -130,8 +130,7 @@ get_indexdef(struct system_row *row)
     if (column > 0)
         return (uint32_t)column > index->cols_count
                    ? system_set_text(row, "")
-                   : system_set_text(row, column_name(row, table,
-                                                      index->cols[column - 1].col_id));
+                   : system_set_text(row, column_name(row, table, index->cols[column - 1].col_id));
     const char *cols = "";
     for (uint32_t i = 0; i < index->cols_count && cols != NULL; i++)
         cols = system_format(row, "%s%s%s", cols, i > 0 ? ", " : "",
@@ -141,12 +140,11 @@ get_indexdef(struct system_row *row)
                            ? system_relation_name(row, table)
                            : system_format(row, "%s.%s", system_quote(row, schema->name),
                                            system_quote(row, table->name));
-    return system_set_text(row, system_format(row, "CREATE %sINDEX %s ON %s USING %s (%s)%s",
-                                              index->unique ? "UNIQUE " : "",
-                                              system_quote(row, index->name), name, index->kind,
-                                              cols,
-                                              index->nulls_not_distinct ? " NULLS NOT DISTINCT"
-                                                                        : ""));
+    return system_set_text(row,
+                           system_format(row, "CREATE %sINDEX %s ON %s USING %s (%s)%s",
+                                         index->unique ? "UNIQUE " : "",
+                                         system_quote(row, index->name), name, index->kind, cols,
+                                         index->nulls_not_distinct ? " NULLS NOT DISTINCT" : ""));
 }
 
 /* ---- constraints ---- */
@@ -292,7 +290,7 @@ obj_description(struct system_row *row)
         const char *catalog = system_text(row, 1);
         bool relation = object->kind == LUMA_CAT_TABLE || object->kind == LUMA_CAT_VIEW ||
                         object->kind == LUMA_CAT_INDEX || object->kind == LUMA_CAT_SEQUENCE;
-        if (strcmp(catalog, relation                         ? "pg_class"
+        if (strcmp(catalog, relation                          ? "pg_class"
                             : object->kind == LUMA_CAT_SCHEMA ? "pg_namespace"
                             : object->kind == LUMA_CAT_ROLE   ? "pg_authid"
                                                               : "pg_database") != 0)

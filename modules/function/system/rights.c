@@ -1,9 +1,9 @@
 /*
  * rights.c - has_table_privilege and its kin, pg_has_role, access lists.
  */
-#include "system.h"
-
 #include <strings.h>
+
+#include "system.h"
 
 static uint32_t
 right_of(const char *name, size_t bytes)
@@ -11,12 +11,12 @@ right_of(const char *name, size_t bytes)
     static const struct {
         const char *name;
         uint32_t right;
-    } rights[] = {{"SELECT", LUMA_RIGHT_SELECT},       {"INSERT", LUMA_RIGHT_INSERT},
-                  {"UPDATE", LUMA_RIGHT_UPDATE},       {"DELETE", LUMA_RIGHT_DELETE},
-                  {"TRUNCATE", LUMA_RIGHT_TRUNCATE},   {"REFERENCES", LUMA_RIGHT_REFERENCES},
-                  {"TRIGGER", LUMA_RIGHT_TRIGGER},     {"USAGE", LUMA_RIGHT_USAGE},
-                  {"CREATE", LUMA_RIGHT_CREATE},       {"CONNECT", LUMA_RIGHT_CONNECT},
-                  {"EXECUTE", LUMA_RIGHT_EXECUTE},     {"TEMPORARY", LUMA_RIGHT_CREATE},
+    } rights[] = {{"SELECT", LUMA_RIGHT_SELECT},     {"INSERT", LUMA_RIGHT_INSERT},
+                  {"UPDATE", LUMA_RIGHT_UPDATE},     {"DELETE", LUMA_RIGHT_DELETE},
+                  {"TRUNCATE", LUMA_RIGHT_TRUNCATE}, {"REFERENCES", LUMA_RIGHT_REFERENCES},
+                  {"TRIGGER", LUMA_RIGHT_TRIGGER},   {"USAGE", LUMA_RIGHT_USAGE},
+                  {"CREATE", LUMA_RIGHT_CREATE},     {"CONNECT", LUMA_RIGHT_CONNECT},
+                  {"EXECUTE", LUMA_RIGHT_EXECUTE},   {"TEMPORARY", LUMA_RIGHT_CREATE},
                   {"TEMP", LUMA_RIGHT_CREATE}};
     for (size_t i = 0; i < LUMA_COUNTOF(rights); i++)
         if (strlen(rights[i].name) == bytes && strncasecmp(rights[i].name, name, bytes) == 0)
@@ -63,8 +63,7 @@ asked_of(struct system_row *row, uint32_t with_role, struct asked *out)
         return LUMA_OK;
     }
     const char *name = system_text(row, 0);
-    const struct luma_cat_object *role =
-        system_host->catalog->find(row->view, LUMA_CAT_ROLE, name);
+    const struct luma_cat_object *role = system_host->catalog->find(row->view, LUMA_CAT_ROLE, name);
     if (role == NULL && strcmp(name, "public") != 0)
         return LUMA_FAIL_SQL(row->ctx, LUMA_E_UNDEFINED, "42704", "role \"%s\" does not exist",
                              name);
@@ -175,9 +174,12 @@ has_role(struct system_row *row)
 }
 
 #define ST SYSTEM_STABLE
-#define ASK(name, fn)                                                                              \
-    {name, "tt", 'b', ST, fn}, {name, "ot", 'b', ST, fn}, {name, "ntt", 'b', ST, fn},              \
-        {name, "not", 'b', ST, fn}, {name, "oot", 'b', ST, fn}, {name, "ott", 'b', ST, fn}
+#define ASK(name, fn)                                                                 \
+    {name, "tt", 'b', ST, fn}, {name, "ot", 'b', ST, fn}, {name, "ntt", 'b', ST, fn}, \
+        {name, "not", 'b', ST, fn}, {name, "oot", 'b', ST, fn},                       \
+    {                                                                                 \
+        name, "ott", 'b', ST, fn                                                      \
+    }
 
 static const struct system_func list[] = {
     ASK("has_table_privilege", has_table),

@@ -1,10 +1,10 @@
 /*
- * sequence.c - nextval, currval, setval, lastval. What a session last got from each sequence is kept
- * in the module's slot of the session.
+ * sequence.c - nextval, currval, setval, lastval. What a session last got from each sequence is
+ * kept in the module's slot of the session.
  */
-#include "system.h"
-
 #include <stdlib.h>
+
+#include "system.h"
 
 struct last_value {
     uint64_t id;

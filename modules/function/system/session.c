@@ -1,9 +1,10 @@
 /*
- * session.c - the server and the session: version, settings, users, backends, functions' signatures.
+ * session.c - the server and the session: version, settings, users, backends, functions'
+ * signatures.
  */
-#include "system.h"
-
 #include <stdlib.h>
+
+#include "system.h"
 
 #define EPOCH_2000_US 946684800000000
 
@@ -84,8 +85,8 @@ cancel_backend(struct system_row *row)
     if (!system_host->session->is_superuser(row->session))
         return LUMA_FAIL(row->ctx, LUMA_E_DENIED,
                          "must be a superuser to cancel another session's statement");
-    return system_set_bool(
-        row, system_host->session->cancel_pid((uint32_t)row->args[0].i32, false));
+    return system_set_bool(row,
+                           system_host->session->cancel_pid((uint32_t)row->args[0].i32, false));
 }
 
 static luma_rc
@@ -182,8 +183,7 @@ sleep_for(struct system_row *row)
     double seconds = row->args[0].f64;
     row->out->is_null = false;
     row->out->str = luma_str_make("", 0);
-    return seconds <= 0 ? LUMA_OK
-                        : system_host->sched->sleep(row->ctx, (uint64_t)(seconds * 1e9));
+    return seconds <= 0 ? LUMA_OK : system_host->sched->sleep(row->ctx, (uint64_t)(seconds * 1e9));
 }
 
 /* ---- signatures of functions, by pg_proc's numbers ---- */
@@ -245,8 +245,8 @@ function_result(struct system_row *row)
     if (f == NULL)
         return LUMA_OK;
     const char *type = signature_type(row, f->result);
-    return system_set_text(row, f->flags & LUMA_FUNC_SET ? system_format(row, "SETOF %s", type)
-                                                         : type);
+    return system_set_text(row,
+                           f->flags & LUMA_FUNC_SET ? system_format(row, "SETOF %s", type) : type);
 }
 
 static luma_rc

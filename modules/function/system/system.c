@@ -1,6 +1,6 @@
 /*
- * system.c - the package: its table of functions made from the lists of its files, and what those files
- * share.
+ * system.c - the package: its table of functions made from the lists of its files, and what those
+ * files share.
  */
 #include "system.h"
 

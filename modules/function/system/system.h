@@ -32,9 +32,9 @@ typedef luma_rc (*system_fn)(struct system_row *row);
 
 struct system_func {
     const char *name;
-    const char *args;   /* one letter each: o oid, c regclass, t text, n name, i int4, l int8, s int2,
-                           b bool, f float8, a any, A text[] */
-    char result;        /* as above; v void, r regtype, N name[], z timestamptz, x xid, p regproc */
+    const char *args; /* one letter each: o oid, c regclass, t text, n name, i int4, l int8, s int2,
+                         b bool, f float8, a any, A text[] */
+    char result;      /* as above; v void, r regtype, N name[], z timestamptz, x xid, p regproc */
     uint32_t flags;
     system_fn fn;
 };

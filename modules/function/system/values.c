@@ -1,9 +1,9 @@
 /* values.c - random uuids, sizes, and other functions that need no names. */
-#include "system.h"
-
 #include <lumadb/kind/function_util.h>
 
 #include <stdio.h>
+
+#include "system.h"
 
 #define SYSTEM_EVAL(name_)                                                               \
     static luma_rc name_(const struct luma_func_call *call, const struct luma_vec *args, \

@@ -1,9 +1,9 @@
 /*
  * bind.c - the context of one binding: memory that is always there, errors that unwind, positions.
  */
-#include "sql.h"
-
 #include <stdio.h>
+
+#include "sql.h"
 
 void
 sql_throw(struct sql_bind *b, int32_t location, luma_rc rc)

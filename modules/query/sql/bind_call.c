@@ -1,9 +1,9 @@
 /*
  * bind_call.c - function calls: scalar functions, aggregates, window functions, sets.
  */
-#include "sql.h"
-
 #include <stdio.h>
+
+#include "sql.h"
 
 static const char *
 place_name(enum sql_place place)
@@ -178,9 +178,9 @@ no_function(struct sql_bind *b, const PgQuery__FuncCall *call, const char *name,
     sql_name_parts(call->funcname, call->n_funcname, &schema);
     for (uint32_t i = 0; i < count; i++)
         types = sql_format(b, "%s%s%s", types, i == 0 ? "" : ", ", sql_type_text(b, args[i]->type));
-    luma_rc rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_UNDEFINED, "42883",
-                               "function %s%s%s(%s) does not exist", schema != NULL ? schema : "",
-                               schema != NULL ? "." : "", name, types);
+    luma_rc rc =
+        LUMA_FAIL_SQL(b->ctx, LUMA_E_UNDEFINED, "42883", "function %s%s%s(%s) does not exist",
+                      schema != NULL ? schema : "", schema != NULL ? "." : "", name, types);
     sql_hint(b, "No function matches the given name and argument types. You might need to add "
                 "explicit type casts.");
     sql_throw(b, call->location, rc);
@@ -191,8 +191,7 @@ static struct luma_expr *
 call_as_cast(struct sql_bind *b, const char *name, struct luma_expr **args, uint32_t count,
              int32_t location)
 {
-    const struct luma_type_info *info =
-        count == 1 ? sql_host->data->type_by_name(name) : NULL;
+    const struct luma_type_info *info = count == 1 ? sql_host->data->type_by_name(name) : NULL;
     if (info == NULL || info->type.id == LUMA_TYPE_RECORD || strcmp(info->name, name) != 0)
         return NULL;
     struct luma_type to = luma_type((enum luma_type_id)info->type.id);
@@ -253,11 +252,11 @@ check_decoration(struct sql_bind *b, const PgQuery__FuncCall *call, const char *
 {
     if (is_agg)
         return;
-    const char *what = call->agg_star                  ? "(*)"
-                       : call->agg_distinct            ? "DISTINCT"
-                       : call->n_agg_order > 0         ? "ORDER BY"
-                       : call->agg_filter != NULL      ? "FILTER"
-                                                       : NULL;
+    const char *what = call->agg_star             ? "(*)"
+                       : call->agg_distinct       ? "DISTINCT"
+                       : call->n_agg_order > 0    ? "ORDER BY"
+                       : call->agg_filter != NULL ? "FILTER"
+                                                  : NULL;
     if (what != NULL && strcmp(what, "(*)") == 0)
         SQL_THROW(b, call->location, LUMA_E_TYPE, "42809",
                   "%s(*) specified, but %s is not an aggregate function", name, name);
@@ -266,7 +265,8 @@ check_decoration(struct sql_bind *b, const PgQuery__FuncCall *call, const char *
                   "%s specified, but %s is not an aggregate function", what, name);
     if (call->over != NULL)
         SQL_THROW(b, call->location, LUMA_E_TYPE, "42809",
-                  "OVER specified, but %s is not a window function nor an aggregate function", name);
+                  "OVER specified, but %s is not a window function nor an aggregate function",
+                  name);
 }
 
 static struct luma_expr *
@@ -329,11 +329,11 @@ sql_bind_func(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCa
     bool was_aggregate = scope->in_aggregate;
     scope->in_aggregate = was_aggregate || (is_agg && call->over == NULL);
     struct luma_expr **args = bind_args(b, scope, call, &count);
-    struct luma_expr *e =
-        call->func_variadic ? variadic_call(b, call, name, args, count)
-                            : resolve_call(b, scope, call, name, args, count, &is_window);
-    bool aggregate = e->func != NULL && e->kind == LUMA_EXPR_CALL &&
-                     (e->func->flags & LUMA_FUNC_AGGREGATE) != 0;
+    struct luma_expr *e = call->func_variadic
+                              ? variadic_call(b, call, name, args, count)
+                              : resolve_call(b, scope, call, name, args, count, &is_window);
+    bool aggregate =
+        e->func != NULL && e->kind == LUMA_EXPR_CALL && (e->func->flags & LUMA_FUNC_AGGREGATE) != 0;
     if (aggregate || is_window) {
         e->filter = bind_filter(b, scope, call);
         bind_agg_order(b, scope, call, e);

@@ -71,8 +71,8 @@ struct insert {
     const PgQuery__InsertStmt *stmt;
     const struct luma_cat_object *table;
     uint32_t cols_count;
-    uint32_t *cols;               /* positions named (or implied) */
-    struct luma_expr **defaults;  /* per table column */
+    uint32_t *cols;              /* positions named (or implied) */
+    struct luma_expr **defaults; /* per table column */
 };
 
 static void
@@ -104,8 +104,7 @@ static struct luma_expr *
 default_of(struct sql_bind *b, struct insert *in, uint32_t position)
 {
     if (in->defaults[position] == NULL)
-        in->defaults[position] =
-            sql_column_default(b, in->table, &in->table->cols[position]);
+        in->defaults[position] = sql_column_default(b, in->table, &in->table->cols[position]);
     return in->defaults[position];
 }
 
@@ -119,8 +118,8 @@ check_given(struct sql_bind *b, const struct insert *in, uint32_t position)
         rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_INVALID, "428C9",
                            "cannot insert a non-DEFAULT value into column \"%s\"", col->name);
         b->ctx->error->detail = "The column is a generated column.";
-    } else if (col->identity == 'a' && in->stmt->override !=
-                                           PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE) {
+    } else if (col->identity == 'a' &&
+               in->stmt->override != PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE) {
         rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_INVALID, "428C9",
                            "cannot insert a non-DEFAULT value into column \"%s\"", col->name);
         b->ctx->error->detail = "The column is an identity column defined as GENERATED ALWAYS.";
@@ -165,8 +164,8 @@ row_columns(struct sql_bind *b, const struct luma_cat_object *table)
 {
     struct luma_plan_col *cols = SQL_NEW_ARRAY(b, struct luma_plan_col, table->cols_count);
     for (uint32_t i = 0; i < table->cols_count; i++)
-        cols[i] = (struct luma_plan_col){sql_text(b, table->cols[i].name), table->cols[i].type, 0,
-                                         0};
+        cols[i] =
+            (struct luma_plan_col){sql_text(b, table->cols[i].name), table->cols[i].type, 0, 0};
     return cols;
 }
 
@@ -253,8 +252,8 @@ plan_generated(struct sql_bind *b, const struct luma_cat_object *table, struct l
 }
 
 static void
-bind_returning(struct sql_bind *b, struct sql_item *items, PgQuery__Node *const *nodes, size_t count,
-               struct luma_plan *plan, struct luma_plan_change *change)
+bind_returning(struct sql_bind *b, struct sql_item *items, PgQuery__Node *const *nodes,
+               size_t count, struct luma_plan *plan, struct luma_plan_change *change)
 {
     struct sql_targets targets = {NULL, 0, 0};
     struct sql_scope scope = {.items = items};
@@ -286,8 +285,7 @@ index_covers(struct sql_bind *b, const struct luma_cat_object *table,
         if (elem->expr != NULL)
             SQL_THROW(b, infer->location, LUMA_E_UNSUPPORTED, "0A000",
                       "ON CONFLICT over expressions is not supported");
-        uint32_t col_id =
-            table->cols[column_position(b, table, elem->name, infer->location)].id;
+        uint32_t col_id = table->cols[column_position(b, table, elem->name, infer->location)].id;
         bool found = false;
         for (uint32_t c = 0; c < index->cols_count; c++)
             found |= index->cols[c].col_id == col_id;
@@ -339,13 +337,15 @@ multi_assign(struct sql_bind *b, struct sql_scope *scope, const PgQuery__MultiAs
         return sql_bind_expr(b, scope, source->row_expr->args[at]);
     }
     if (source->node_case != PGN(SUB_LINK))
-        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000",
-                  "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression");
+        SQL_THROW(
+            b, -1, LUMA_E_UNSUPPORTED, "0A000",
+            "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression");
     bool correlated = false;
     struct luma_plan *plan =
         sql_bind_select(b, scope, source->sub_link->subselect->select_stmt, &correlated);
     if (plan->cols_count != (uint32_t)ref->ncolumns)
-        SQL_THROW(b, -1, LUMA_E_SYNTAX, "42601", "number of columns does not match number of values");
+        SQL_THROW(b, -1, LUMA_E_SYNTAX, "42601",
+                  "number of columns does not match number of values");
     struct luma_expr **one = SQL_NEW_ARRAY(b, struct luma_expr *, 1);
     one[0] = sql_col(b, (int32_t)at, plan->cols[at].type);
     struct luma_expr *e = sql_expr(b, LUMA_EXPR_SUBLINK, plan->cols[at].type, 0);
@@ -380,11 +380,10 @@ bind_set(struct sql_bind *b, struct sql_scope *scope, const struct luma_cat_obje
                                        "column \"%s\" can only be updated to DEFAULT", col->name);
             sql_throw(b, res->location, rc);
         }
-        struct luma_expr *e =
-            is_default ? sql_column_default(b, table, col)
-            : res->val->node_case == PGN(MULTI_ASSIGN_REF)
-                ? multi_assign(b, scope, res->val->multi_assign_ref)
-                : sql_bind_expr(b, scope, res->val);
+        struct luma_expr *e = is_default ? sql_column_default(b, table, col)
+                              : res->val->node_case == PGN(MULTI_ASSIGN_REF)
+                                  ? multi_assign(b, scope, res->val->multi_assign_ref)
+                                  : sql_bind_expr(b, scope, res->val);
         out->cols[out->count] = at;
         out->exprs[out->count++] = assign(b, col, e, sql_node_location(res->val));
     }
@@ -415,9 +414,9 @@ set_generated(struct sql_bind *b, struct set_list *set)
         const struct luma_cat_column *col = &set->table->cols[i];
         if (col->generated_sql == NULL)
             continue;
-        struct luma_expr *e = sql_bind_text(
-            b, col->generated_sql, sql_item_of_row(b, set->table, set->table->name, 0),
-            SQL_PLACE_CHECK);
+        struct luma_expr *e =
+            sql_bind_text(b, col->generated_sql,
+                          sql_item_of_row(b, set->table, set->table->name, 0), SQL_PLACE_CHECK);
         e = sql_expr_map(b, assign(b, col, e, -1), 0, set_map, &given);
         set->cols[set->count] = i;
         set->exprs[set->count++] = e;
@@ -443,8 +442,7 @@ bind_on_conflict(struct sql_bind *b, const struct luma_cat_object *table, const 
         sql_throw(b, on->location, rc);
     }
     struct sql_item *existing = sql_item_of_row(b, table, alias, 0);
-    struct sql_item *proposed =
-        sql_item_of_row(b, table, "excluded", (int32_t)table->cols_count);
+    struct sql_item *proposed = sql_item_of_row(b, table, "excluded", (int32_t)table->cols_count);
     proposed->cols_visible = false;
     existing->next = proposed;
     struct sql_scope scope = {.items = existing};
@@ -455,8 +453,7 @@ bind_on_conflict(struct sql_bind *b, const struct luma_cat_object *table, const 
     change->set_count = set.count;
     change->set_cols = set.cols;
     change->set_exprs = set.exprs;
-    change->set_where =
-        sql_bind_condition(b, &scope, on->where_clause, SQL_PLACE_WHERE, "WHERE");
+    change->set_where = sql_bind_condition(b, &scope, on->where_clause, SQL_PLACE_WHERE, "WHERE");
 }
 
 struct luma_plan *
@@ -475,7 +472,8 @@ sql_bind_insert(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Ins
     bool values = select == NULL || (select->n_values_lists > 0 && select->n_sort_clause == 0 &&
                                      select->limit_count == NULL && select->limit_offset == NULL &&
                                      select->with_clause == NULL);
-    struct luma_plan *child = values ? insert_values(b, &in, select) : insert_select(b, &in, select);
+    struct luma_plan *child =
+        values ? insert_values(b, &in, select) : insert_select(b, &in, select);
     child = plan_generated(b, in.table, child);
     const char *alias = stmt->relation->alias != NULL ? stmt->relation->alias->aliasname
                                                       : sql_text(b, in.table->name);
@@ -506,8 +504,7 @@ change_source(struct sql_bind *b, struct sql_scope *scope, const struct sql_rela
     uint32_t rights = where_node != NULL || from_count > 0 ? LUMA_RIGHT_SELECT : 0;
     from.items = sql_item_of_table(b, rel, var->alias, true, rights, &from.plan);
     sql_bind_from(b, scope, from_nodes, from_count, &from);
-    struct luma_expr *where =
-        sql_bind_condition(b, scope, where_node, SQL_PLACE_WHERE, "WHERE");
+    struct luma_expr *where = sql_bind_condition(b, scope, where_node, SQL_PLACE_WHERE, "WHERE");
     change->recheck = where;
     return sql_plan_filter(b, from.plan, where);
 }
@@ -560,9 +557,8 @@ sql_bind_update(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Upd
     const struct luma_cat_object *table = target_table(b, stmt->relation, "update", &rel);
     struct luma_plan_change *change = sql_change_of(b, table, true);
     struct sql_scope scope = {.parent = parent};
-    struct luma_plan *child =
-        change_source(b, &scope, &rel, stmt->relation, stmt->from_clause, stmt->n_from_clause,
-                      stmt->where_clause, change);
+    struct luma_plan *child = change_source(b, &scope, &rel, stmt->relation, stmt->from_clause,
+                                            stmt->n_from_clause, stmt->where_clause, change);
     struct set_list set = {.count = 0};
     bind_set(b, &scope, table, stmt->target_list, stmt->n_target_list, &set);
     demand_columns(b, table, set.cols, set.count, LUMA_RIGHT_UPDATE);
@@ -585,9 +581,8 @@ sql_bind_delete(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Del
     struct luma_plan_change *change = sql_change_of(b, table, false);
     struct sql_scope scope = {.parent = parent};
     demand_columns(b, table, NULL, 0, LUMA_RIGHT_DELETE);
-    struct luma_plan *child =
-        change_source(b, &scope, &rel, stmt->relation, stmt->using_clause, stmt->n_using_clause,
-                      stmt->where_clause, change);
+    struct luma_plan *child = change_source(b, &scope, &rel, stmt->relation, stmt->using_clause,
+                                            stmt->n_using_clause, stmt->where_clause, change);
     struct luma_plan *plan = finish_change(b, &scope, LUMA_PLAN_DELETE, child, change,
                                            stmt->returning_list, stmt->n_returning_list);
     return sql_with_end(b, plan, saved);

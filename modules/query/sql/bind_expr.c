@@ -1,11 +1,11 @@
 /*
  * bind_expr.c - expressions: constants, parameters, names, tests, CASE and the like.
  */
-#include "sql.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "sql.h"
 
 static struct luma_expr *
 bind_const(struct sql_bind *b, const PgQuery__AConst *c)
@@ -21,8 +21,7 @@ bind_const(struct sql_bind *b, const PgQuery__AConst *c)
         long long v = strtoll(c->fval->fval, &end, 10);
         if (*end == '\0' && errno == 0)
             return sql_const_i64(b, v);
-        struct luma_expr *text =
-            sql_const_text(b, luma_type(LUMA_TYPE_UNKNOWN), c->fval->fval);
+        struct luma_expr *text = sql_const_text(b, luma_type(LUMA_TYPE_UNKNOWN), c->fval->fval);
         return sql_coerce(b, text, luma_type(LUMA_TYPE_NUMERIC), SQL_CAST_EXPLICIT, c->location);
     }
     case PG_QUERY__A__CONST__VAL_BOOLVAL:
@@ -125,14 +124,18 @@ bind_bool_test(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Boole
         int8_t index;
         bool negated;
         const char *name;
-    } tests[] = {{0, false, ""},         {1, false, "IS TRUE"},     {1, true, "IS NOT TRUE"},
-                 {0, false, "IS FALSE"}, {0, true, "IS NOT FALSE"}, {-1, false, "IS UNKNOWN"},
+    } tests[] = {{0, false, ""},
+                 {1, false, "IS TRUE"},
+                 {1, true, "IS NOT TRUE"},
+                 {0, false, "IS FALSE"},
+                 {0, true, "IS NOT FALSE"},
+                 {-1, false, "IS UNKNOWN"},
                  {-1, true, "IS NOT UNKNOWN"}};
     struct luma_expr *e = sql_expr(b, LUMA_EXPR_IS_BOOL, luma_type(LUMA_TYPE_BOOL), 1);
     e->index = tests[t->booltesttype].index;
     e->negated = tests[t->booltesttype].negated;
-    e->args[0] = sql_coerce_bool(b, sql_bind_expr(b, scope, t->arg),
-                                 tests[t->booltesttype].name, t->location);
+    e->args[0] = sql_coerce_bool(b, sql_bind_expr(b, scope, t->arg), tests[t->booltesttype].name,
+                                 t->location);
     return e;
 }
 
@@ -165,8 +168,7 @@ static struct luma_expr *
 bind_case(struct sql_bind *b, struct sql_scope *scope, const PgQuery__CaseExpr *c)
 {
     uint32_t whens = (uint32_t)c->n_args;
-    struct luma_expr *e =
-        sql_expr(b, LUMA_EXPR_CASE, luma_type(LUMA_TYPE_UNKNOWN), whens * 2 + 1);
+    struct luma_expr *e = sql_expr(b, LUMA_EXPR_CASE, luma_type(LUMA_TYPE_UNKNOWN), whens * 2 + 1);
     struct luma_expr **results = SQL_NEW_ARRAY(b, struct luma_expr *, whens + 1);
     for (uint32_t i = 0; i < whens; i++) {
         const PgQuery__CaseWhen *when = c->args[i]->case_when;
@@ -197,13 +199,13 @@ static struct luma_expr *
 bind_array(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AArrayExpr *a)
 {
     if (a->n_elements == 0) {
-        luma_rc rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_TYPE, "42P18",
-                                   "cannot determine type of empty array");
+        luma_rc rc =
+            LUMA_FAIL_SQL(b->ctx, LUMA_E_TYPE, "42P18", "cannot determine type of empty array");
         sql_hint(b, "Explicitly cast to the desired type, for example ARRAY[]::integer[].");
         sql_throw(b, a->location, rc);
     }
-    struct luma_expr *e = bind_list(b, scope, LUMA_EXPR_ARRAY, a->elements, a->n_elements, "ARRAY",
-                                    a->location);
+    struct luma_expr *e =
+        bind_list(b, scope, LUMA_EXPR_ARRAY, a->elements, a->n_elements, "ARRAY", a->location);
     if (e->type.id == LUMA_TYPE_ARRAY)
         SQL_THROW(b, a->location, LUMA_E_UNSUPPORTED, "0A000",
                   "arrays of more than one dimension are not supported");
@@ -303,11 +305,10 @@ bind_indirection(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AIn
             SQL_THROW(b, location, LUMA_E_TYPE, "42804",
                       "cannot subscript type %s because it does not support subscripting",
                       sql_type_text(b, e->type));
-        struct luma_expr *sub = sql_expr(b, LUMA_EXPR_SUBSCRIPT,
-                                         luma_type((enum luma_type_id)e->type.elem), 2);
+        struct luma_expr *sub =
+            sql_expr(b, LUMA_EXPR_SUBSCRIPT, luma_type((enum luma_type_id)e->type.elem), 2);
         sub->args[0] = e;
-        sub->args[1] =
-            sql_coerce(b, index, luma_type(LUMA_TYPE_INT4), SQL_CAST_ASSIGN, location);
+        sub->args[1] = sql_coerce(b, index, luma_type(LUMA_TYPE_INT4), SQL_CAST_ASSIGN, location);
         e = sub;
     }
     return e;
@@ -484,11 +485,22 @@ sql_target_name(const PgQuery__Node *node, const char *def)
         return def;
     }
     case PGN(SQLVALUE_FUNCTION): {
-        static const char *const names[] = {
-            "", "current_date", "current_time", "current_time", "current_timestamp",
-            "current_timestamp", "localtime", "localtime", "localtimestamp", "localtimestamp",
-            "current_role", "current_user", "user", "session_user", "current_catalog",
-            "current_schema"};
+        static const char *const names[] = {"",
+                                            "current_date",
+                                            "current_time",
+                                            "current_time",
+                                            "current_timestamp",
+                                            "current_timestamp",
+                                            "localtime",
+                                            "localtime",
+                                            "localtimestamp",
+                                            "localtimestamp",
+                                            "current_role",
+                                            "current_user",
+                                            "user",
+                                            "session_user",
+                                            "current_catalog",
+                                            "current_schema"};
         return names[node->sqlvalue_function->op];
     }
     default:

@@ -137,13 +137,12 @@ table_rights(struct sql_bind *b, struct sql_item *item, uint32_t rights)
         sql_demand(b, item->object, 0, rights);
     bool any = false;
     for (uint32_t i = 0; i < item->cols_count && !any; i++)
-        any = item->cols[i].col_id != 0 &&
-              sql_rights(b, item->object, item->cols[i].col_id, rights);
+        any =
+            item->cols[i].col_id != 0 && sql_rights(b, item->object, item->cols[i].col_id, rights);
     if (!any)
         sql_demand(b, item->object, 0, rights);
     item->by_column = true;
 }
-
 
 static struct luma_plan *
 bind_view(struct sql_bind *b, const struct luma_cat_object *view)
@@ -185,9 +184,8 @@ sequence_plan(struct sql_bind *b, const struct luma_cat_object *seq)
     oid->value.is_null = false;
     oid->value.i32 = (int32_t)seq->id;
     struct luma_expr *last = sql_call(b, "pg_sequence_last_value", -1, &oid, 1);
-    struct luma_expr *start =
-        sql_coerce(b, sql_const_i64(b, seq->seq_start), luma_type(LUMA_TYPE_INT8),
-                   SQL_CAST_EXPLICIT, -1);
+    struct luma_expr *start = sql_coerce(b, sql_const_i64(b, seq->seq_start),
+                                         luma_type(LUMA_TYPE_INT8), SQL_CAST_EXPLICIT, -1);
     exprs[0] = sql_expr(b, LUMA_EXPR_COALESCE, luma_type(LUMA_TYPE_INT8), 2);
     exprs[0]->args[0] = last;
     exprs[0]->args[1] = start;
@@ -276,8 +274,8 @@ bind_range_var(struct sql_bind *b, struct sql_scope *bound, const PgQuery__Range
     if (bind_cte_ref(b, bound, var, out))
         return;
     sql_relation_get(b, var, &rel);
-    out->items = sql_item_of_table(b, &rel, var->alias, b->want_rowids, LUMA_RIGHT_SELECT,
-                                   &out->plan);
+    out->items =
+        sql_item_of_table(b, &rel, var->alias, b->want_rowids, LUMA_RIGHT_SELECT, &out->plan);
 }
 
 /* ---- subqueries and functions ---- */
@@ -320,8 +318,7 @@ bind_subselect(struct sql_bind *b, struct sql_scope *bound, const PgQuery__Range
 }
 
 static void
-set_columns(struct sql_bind *b, const struct luma_expr *e, const char *name,
-            struct luma_plan *plan)
+set_columns(struct sql_bind *b, const struct luma_expr *e, const char *name, struct luma_plan *plan)
 {
     const struct luma_func_set *set = e->func->set;
     uint32_t count = 1;
@@ -362,8 +359,8 @@ function_plan(struct sql_bind *b, struct luma_expr *e, const char *name, bool or
         struct luma_expr **exprs = SQL_NEW_ARRAY(b, struct luma_expr *, 2);
         const char *names[2] = {name, "ordinality"};
         exprs[0] = sql_known(b, e);
-        exprs[1] = sql_coerce(b, sql_const_i64(b, 1), luma_type(LUMA_TYPE_INT8), SQL_CAST_EXPLICIT,
-                              -1);
+        exprs[1] =
+            sql_coerce(b, sql_const_i64(b, 1), luma_type(LUMA_TYPE_INT8), SQL_CAST_EXPLICIT, -1);
         return sql_plan_project(b, NULL, ordinality ? 2 : 1, exprs, names);
     }
     struct luma_plan *plan = sql_plan(b, LUMA_PLAN_SET_FUNC, NULL);
@@ -592,8 +589,7 @@ bind_join(struct sql_bind *b, struct sql_scope *bound, const PgQuery__JoinExpr *
     sql_items_append(&left.items, right.items);
     if (join->quals != NULL) {
         struct sql_scope scope = {.parent = bound, .items = left.items};
-        on = sql_and(b, on,
-                     sql_bind_condition(b, &scope, join->quals, SQL_PLACE_ON, "JOIN/ON"));
+        on = sql_and(b, on, sql_bind_condition(b, &scope, join->quals, SQL_PLACE_ON, "JOIN/ON"));
         *out_escaped |= scope.escaped;
     }
     if (joined != NULL) {
@@ -631,8 +627,8 @@ bind_item(struct sql_bind *b, struct sql_scope *bound, const PgQuery__Node *node
 }
 
 void
-sql_bind_from(struct sql_bind *b, struct sql_scope *scope, PgQuery__Node *const *nodes, size_t count,
-              struct sql_from *inout)
+sql_bind_from(struct sql_bind *b, struct sql_scope *scope, PgQuery__Node *const *nodes,
+              size_t count, struct sql_from *inout)
 {
     for (size_t i = 0; i < count; i++) {
         struct sql_from next = {NULL, NULL};

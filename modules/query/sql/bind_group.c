@@ -1,6 +1,6 @@
 /*
- * bind_group.c - GROUP BY, grouping sets, aggregates and window functions: what stands above them is
- * rewritten to refer to their output.
+ * bind_group.c - GROUP BY, grouping sets, aggregates and window functions: what stands above them
+ * is rewritten to refer to their output.
  */
 #include "sql.h"
 
@@ -294,8 +294,7 @@ regroup_map(struct sql_bind *b, void *arg, struct luma_expr *e, int32_t level, b
             *out_done = true;
             return copy;
         }
-        SQL_THROW(b, -1, LUMA_E_SYNTAX, "42803",
-                  "subquery uses ungrouped column from outer query");
+        SQL_THROW(b, -1, LUMA_E_SYNTAX, "42803", "subquery uses ungrouped column from outer query");
     }
     for (uint32_t i = 0; i < r->group->keys_count; i++)
         if (sql_expr_equal(r->group->keys[i], e)) {
@@ -366,21 +365,21 @@ sql_plan_group(struct sql_bind *b, struct sql_scope *scope, struct luma_plan *ch
 
 /* ---- windows ---- */
 
-#define FRAME_NONDEFAULT 0x00001
-#define FRAME_RANGE 0x00002
-#define FRAME_ROWS 0x00004
-#define FRAME_GROUPS 0x00008
+#define FRAME_NONDEFAULT                0x00001
+#define FRAME_RANGE                     0x00002
+#define FRAME_ROWS                      0x00004
+#define FRAME_GROUPS                    0x00008
 #define FRAME_START_UNBOUNDED_PRECEDING 0x00020
-#define FRAME_END_UNBOUNDED_FOLLOWING 0x00100
-#define FRAME_START_CURRENT_ROW 0x00200
-#define FRAME_END_CURRENT_ROW 0x00400
-#define FRAME_START_OFFSET_PRECEDING 0x00800
-#define FRAME_END_OFFSET_PRECEDING 0x01000
-#define FRAME_START_OFFSET_FOLLOWING 0x02000
-#define FRAME_END_OFFSET_FOLLOWING 0x04000
-#define FRAME_EXCLUDE_CURRENT_ROW 0x08000
-#define FRAME_EXCLUDE_GROUP 0x10000
-#define FRAME_EXCLUDE_TIES 0x20000
+#define FRAME_END_UNBOUNDED_FOLLOWING   0x00100
+#define FRAME_START_CURRENT_ROW         0x00200
+#define FRAME_END_CURRENT_ROW           0x00400
+#define FRAME_START_OFFSET_PRECEDING    0x00800
+#define FRAME_END_OFFSET_PRECEDING      0x01000
+#define FRAME_START_OFFSET_FOLLOWING    0x02000
+#define FRAME_END_OFFSET_FOLLOWING      0x04000
+#define FRAME_EXCLUDE_CURRENT_ROW       0x08000
+#define FRAME_EXCLUDE_GROUP             0x10000
+#define FRAME_EXCLUDE_TIES              0x20000
 
 static const PgQuery__WindowDef *
 window_named(struct sql_bind *b, const struct sql_scope *scope, const char *name, int32_t location)
@@ -403,10 +402,10 @@ window_frame(struct sql_bind *b, struct sql_scope *scope, const PgQuery__WindowD
                : f & FRAME_START_OFFSET_PRECEDING ? LUMA_BOUND_PRECEDING
                : f & FRAME_START_OFFSET_FOLLOWING ? LUMA_BOUND_FOLLOWING
                                                   : LUMA_BOUND_UNBOUNDED_PRECEDING;
-    w->end = f & FRAME_END_UNBOUNDED_FOLLOWING  ? LUMA_BOUND_UNBOUNDED_FOLLOWING
-             : f & FRAME_END_OFFSET_PRECEDING   ? LUMA_BOUND_PRECEDING
-             : f & FRAME_END_OFFSET_FOLLOWING   ? LUMA_BOUND_FOLLOWING
-                                                : LUMA_BOUND_CURRENT;
+    w->end = f & FRAME_END_UNBOUNDED_FOLLOWING ? LUMA_BOUND_UNBOUNDED_FOLLOWING
+             : f & FRAME_END_OFFSET_PRECEDING  ? LUMA_BOUND_PRECEDING
+             : f & FRAME_END_OFFSET_FOLLOWING  ? LUMA_BOUND_FOLLOWING
+                                               : LUMA_BOUND_CURRENT;
     w->exclude = f & FRAME_EXCLUDE_CURRENT_ROW ? 1
                  : f & FRAME_EXCLUDE_GROUP     ? 2
                  : f & FRAME_EXCLUDE_TIES      ? 3
@@ -423,7 +422,8 @@ window_frame(struct sql_bind *b, struct sql_scope *scope, const PgQuery__WindowD
                            sql_node_location(nodes[i]));
         else if (w->order_count == 1 && e->type.id == LUMA_TYPE_UNKNOWN) {
             char cat = sql_type_category(w->order[0].expr->type);
-            e = sql_coerce(b, e, cat == 'D' ? luma_type(LUMA_TYPE_INTERVAL) : w->order[0].expr->type,
+            e = sql_coerce(b, e,
+                           cat == 'D' ? luma_type(LUMA_TYPE_INTERVAL) : w->order[0].expr->type,
                            SQL_CAST_IMPLICIT, sql_node_location(nodes[i]));
         }
         *offsets[i] = e;

@@ -67,7 +67,8 @@ row_compare(struct sql_bind *b, const char *op, const struct luma_expr *l,
         SQL_THROW(b, location, LUMA_E_UNSUPPORTED, "0A000",
                   "could not determine interpretation of row comparison operator %s", op);
     if (l->args_count != r->args_count)
-        SQL_THROW(b, location, LUMA_E_SYNTAX, "42601", "unequal number of entries in row expressions");
+        SQL_THROW(b, location, LUMA_E_SYNTAX, "42601",
+                  "unequal number of entries in row expressions");
     if (cmp != LUMA_CMP_EQ && cmp != LUMA_CMP_NE)
         return row_order(b, cmp, l, r, location);
     struct luma_expr *e = sql_expr(b, cmp == LUMA_CMP_EQ ? LUMA_EXPR_AND : LUMA_EXPR_OR,
@@ -86,8 +87,9 @@ bind_op(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AExpr *a)
     struct luma_expr *left = a->lexpr != NULL ? sql_bind_expr(b, scope, a->lexpr) : NULL;
     struct luma_expr *right = sql_bind_expr(b, scope, a->rexpr);
     if (left == NULL && strcmp(op, "+") == 0)
-        return sql_type_category(right->type) == 'N' ? right
-                                                     : sql_operator(b, op, a->location, NULL, right);
+        return sql_type_category(right->type) == 'N'
+                   ? right
+                   : sql_operator(b, op, a->location, NULL, right);
     if (left == NULL && strcmp(op, "-") == 0 && right->kind == LUMA_EXPR_CONST &&
         right->type.id == LUMA_TYPE_INT8 && right->value.i64 == 2147483648)
         return sql_const_i64(b, -2147483648LL); /* the smallest int4 */
@@ -107,8 +109,7 @@ bind_distinct(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AExpr 
         struct luma_expr *e = sql_expr(b, negated ? LUMA_EXPR_AND : LUMA_EXPR_OR,
                                        luma_type(LUMA_TYPE_BOOL), left->args_count);
         for (uint32_t i = 0; i < left->args_count; i++) {
-            struct luma_expr *one =
-                sql_expr(b, LUMA_EXPR_DISTINCT, luma_type(LUMA_TYPE_BOOL), 2);
+            struct luma_expr *one = sql_expr(b, LUMA_EXPR_DISTINCT, luma_type(LUMA_TYPE_BOOL), 2);
             one->args[0] = left->args[i];
             one->args[1] = right->args[i];
             one->func = compare(b, "=", &one->args[0], &one->args[1], a->location);
@@ -160,8 +161,8 @@ bind_in(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AExpr *a)
     for (uint32_t i = 0; i < n; i++)
         e->args[i + 1] = sql_bind_expr(b, scope, list->items[i]);
     if (left->kind == LUMA_EXPR_ROW) {
-        struct luma_expr *any = sql_expr(b, n == 1 ? LUMA_EXPR_AND : LUMA_EXPR_OR,
-                                         luma_type(LUMA_TYPE_BOOL), n);
+        struct luma_expr *any =
+            sql_expr(b, n == 1 ? LUMA_EXPR_AND : LUMA_EXPR_OR, luma_type(LUMA_TYPE_BOOL), n);
         for (uint32_t i = 0; i < n; i++)
             any->args[i] = row_compare(b, "=", left, e->args[i + 1], a->location);
         any = n == 1 ? any->args[0] : any;
@@ -297,8 +298,8 @@ link_compare(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SubLink
         cols[i] = sql_col(b, (int32_t)i, plan->cols[i].type);
         e->cmp_funcs[i] = compare(b, op, &l, &cols[i], link->location);
         e->args[i] = l;
-        converted |= cols[i]->kind != LUMA_EXPR_COL || !sql_type_exact(cols[i]->type,
-                                                                       plan->cols[i].type);
+        converted |=
+            cols[i]->kind != LUMA_EXPR_COL || !sql_type_exact(cols[i]->type, plan->cols[i].type);
     }
     e->cmp = sql_cmp_of(op, &known);
     e->sublink = all ? LUMA_SUBLINK_ALL : LUMA_SUBLINK_ANY;
@@ -320,8 +321,8 @@ link_row(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SubLink *li
         struct luma_expr *col = sql_col(b, (int32_t)i, plan->cols[i].type);
         struct luma_expr *one = sql_expr(b, LUMA_EXPR_SUBLINK, col->type, 0);
         one->sublink = LUMA_SUBLINK_SCALAR;
-        one->plan = sql_plan_project(b, plan, 1, memcpy(SQL_NEW(b, struct luma_expr *), &col,
-                                                        sizeof(col)), NULL);
+        one->plan = sql_plan_project(
+            b, plan, 1, memcpy(SQL_NEW(b, struct luma_expr *), &col, sizeof(col)), NULL);
         one->correlated = correlated;
         right->args[i] = one;
     }

@@ -32,8 +32,7 @@ expand_item(struct sql_bind *b, struct sql_scope *scope, const struct sql_item *
             continue;
         if (item->by_column && !b->in_view)
             sql_demand(b, item->object, col->col_id, LUMA_RIGHT_SELECT);
-        struct sql_target *t =
-            sql_targets_add(b, out, sql_column_expr(b, col, level), col->name);
+        struct sql_target *t = sql_targets_add(b, out, sql_column_expr(b, col, level), col->name);
         t->table_id = col->table_id;
         t->col_id = col->col_id;
     }
@@ -98,8 +97,7 @@ sql_bind_targets(struct sql_bind *b, struct sql_scope *scope, PgQuery__Node *con
         if (expand_star(b, scope, res->val, out))
             continue;
         struct luma_expr *e = sql_bind_expr(b, scope, res->val);
-        const char *name =
-            res->name[0] != '\0' ? res->name : sql_target_name(res->val, "?column?");
+        const char *name = res->name[0] != '\0' ? res->name : sql_target_name(res->val, "?column?");
         struct sql_target *t = sql_targets_add(b, out, e, name);
         t->node = res->val;
         origin_of(scope, t);
@@ -174,8 +172,8 @@ sql_plan_targets(struct sql_bind *b, struct luma_plan *child, const struct sql_t
         names[i] = targets->list[i].name;
         sets |= sql_expr_walk(exprs[i], is_set, NULL);
     }
-    struct luma_plan *plan = sets ? plan_sets(b, child, n, exprs, names)
-                                  : sql_plan_project(b, child, n, exprs, names);
+    struct luma_plan *plan =
+        sets ? plan_sets(b, child, n, exprs, names) : sql_plan_project(b, child, n, exprs, names);
     struct luma_plan_col *cols = (struct luma_plan_col *)plan->cols;
     for (uint32_t i = 0; i < n; i++) {
         cols[i].table_id = targets->list[i].table_id;
@@ -215,8 +213,8 @@ target_ordinal(struct sql_bind *b, const PgQuery__Node *node, const struct sql_t
     if (node->node_case != PGN(A_CONST) || node->a_const->isnull)
         return -1;
     if (node->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL)
-        SQL_THROW(b, node->a_const->location, LUMA_E_SYNTAX, "42601",
-                  "non-integer constant in %s", clause);
+        SQL_THROW(b, node->a_const->location, LUMA_E_SYNTAX, "42601", "non-integer constant in %s",
+                  clause);
     int32_t n = node->a_const->ival->ival;
     uint32_t visible = 0;
     for (uint32_t i = 0; i < targets->count; i++)
@@ -239,8 +237,8 @@ target_by_name(struct sql_bind *b, const PgQuery__Node *node, const struct sql_t
         if (targets->list[i].junk || strcmp(targets->list[i].name, name) != 0)
             continue;
         if (found >= 0 && !sql_expr_equal(targets->list[found].expr, targets->list[i].expr))
-            SQL_THROW(b, node->column_ref->location, LUMA_E_SYNTAX, "42702", "%s \"%s\" is ambiguous",
-                      clause, name);
+            SQL_THROW(b, node->column_ref->location, LUMA_E_SYNTAX, "42702",
+                      "%s \"%s\" is ambiguous", clause, name);
         found = found < 0 ? (int32_t)i : found;
     }
     return found;
@@ -385,8 +383,8 @@ bind_count(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Node *nod
     struct sql_scope none = {.parent = scope->parent, .place = SQL_PLACE_LIMIT};
     struct luma_expr *e = sql_bind_expr(b, &none, node);
     scope->escaped |= none.escaped;
-    struct luma_expr *n = sql_coerce_try(b, e, luma_type(LUMA_TYPE_INT8), SQL_CAST_ASSIGN,
-                                         sql_node_location(node));
+    struct luma_expr *n =
+        sql_coerce_try(b, e, luma_type(LUMA_TYPE_INT8), SQL_CAST_ASSIGN, sql_node_location(node));
     if (n == NULL)
         SQL_THROW(b, sql_node_location(node), LUMA_E_TYPE, "42804",
                   "argument of %s must be type bigint, not type %s", what,
@@ -403,8 +401,7 @@ sql_bind_limit(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Selec
     struct luma_plan *limit = sql_plan(b, LUMA_PLAN_LIMIT, plan);
     limit->limit = bind_count(b, scope, select->limit_count, "LIMIT");
     limit->offset = bind_count(b, scope, select->limit_offset, "OFFSET");
-    limit->with_ties =
-        select->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES;
+    limit->with_ties = select->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES;
     if (limit->with_ties && select->n_sort_clause == 0)
         SQL_THROW(b, -1, LUMA_E_SYNTAX, "42601",
                   "WITH TIES cannot be specified without ORDER BY clause");
@@ -479,12 +476,12 @@ plan_locks(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SelectStm
 static void
 check_locking(struct sql_bind *b, const PgQuery__SelectStmt *select, const struct sql_scope *scope)
 {
-    const char *with = has_distinct(select)           ? "DISTINCT clause"
-                       : select->n_group_clause > 0   ? "GROUP BY clause"
+    const char *with = has_distinct(select)            ? "DISTINCT clause"
+                       : select->n_group_clause > 0    ? "GROUP BY clause"
                        : select->having_clause != NULL ? "HAVING clause"
-                       : scope->aggs_count > 0        ? "aggregate functions"
-                       : scope->windows_count > 0     ? "window functions"
-                                                      : NULL;
+                       : scope->aggs_count > 0         ? "aggregate functions"
+                       : scope->windows_count > 0      ? "window functions"
+                                                       : NULL;
     if (with != NULL)
         SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000", "FOR UPDATE is not allowed with %s", with);
 }
@@ -540,8 +537,8 @@ bind_simple(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SelectSt
     bind_distinct_on(b, scope, select, &targets, &order);
     struct luma_plan *plan = from.plan;
     if (where != NULL)
-        plan = sql_plan_filter(
-            b, plan != NULL ? plan : sql_plan_project(b, NULL, 0, NULL, NULL), where);
+        plan = sql_plan_filter(b, plan != NULL ? plan : sql_plan_project(b, NULL, 0, NULL, NULL),
+                               where);
     if (select->n_locking_clause > 0) {
         check_locking(b, select, scope);
         plan = plan != NULL ? plan_locks(b, scope, select, plan) : plan;
@@ -635,7 +632,9 @@ static struct luma_plan *bind_body(struct sql_bind *b, struct sql_scope *parent,
 static const char *
 setop_name(const PgQuery__SelectStmt *s)
 {
-    return s->op == PG_SETOP(UNION) ? "UNION" : s->op == PG_SETOP(INTERSECT) ? "INTERSECT" : "EXCEPT";
+    return s->op == PG_SETOP(UNION)       ? "UNION"
+           : s->op == PG_SETOP(INTERSECT) ? "INTERSECT"
+                                          : "EXCEPT";
 }
 
 static struct luma_plan *

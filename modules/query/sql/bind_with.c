@@ -1,6 +1,6 @@
 /*
- * bind_with.c - WITH, plain and recursive. A definition that is used once at its own level takes the
- * place of its reference; any other is computed once and read by CTE_SCANs.
+ * bind_with.c - WITH, plain and recursive. A definition that is used once at its own level takes
+ * the place of its reference; any other is computed once and read by CTE_SCANs.
  */
 #include "sql.h"
 
@@ -70,8 +70,7 @@ bind_recursive(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Comm
 }
 
 /* Does a node below name the relation? A cheap walk over FROM is enough to tell recursion. */
-static bool
-from_names(PgQuery__Node *const *nodes, size_t count, const char *name);
+static bool from_names(PgQuery__Node *const *nodes, size_t count, const char *name);
 
 static bool
 select_names(const PgQuery__SelectStmt *s, const char *name)
@@ -92,8 +91,8 @@ from_names(PgQuery__Node *const *nodes, size_t count, const char *name)
             continue;
         if (n->node_case == PGN(RANGE_VAR) && strcmp(n->range_var->relname, name) == 0)
             return true;
-        if (n->node_case == PGN(JOIN_EXPR) && (from_names(&n->join_expr->larg, 1, name) ||
-                                               from_names(&n->join_expr->rarg, 1, name)))
+        if (n->node_case == PGN(JOIN_EXPR) &&
+            (from_names(&n->join_expr->larg, 1, name) || from_names(&n->join_expr->rarg, 1, name)))
             return true;
         if (n->node_case == PGN(RANGE_SUBSELECT) &&
             n->range_subselect->subquery->node_case == PGN(SELECT_STMT) &&

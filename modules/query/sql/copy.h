@@ -23,7 +23,7 @@ struct sql_copy {
     struct sql_copy_opts opts;
     const struct luma_cat_object *table; /* NULL: a query */
     uint32_t cols_count;
-    uint32_t *cols; /* positions in the table, in the order of the data */
+    uint32_t *cols;   /* positions in the table, in the order of the data */
     const char *name; /* for messages */
 };
 
@@ -35,9 +35,9 @@ struct sql_copy_chunk {
     uint64_t line; /* number of its first record's line, from 1 */
 };
 
-/* Reads records of a chunk: up to `rows` of them into fields[col * LUMA_BATCH_ROWS + row] (data NULL:
- * null). Fields point into the chunk, which is changed where escapes are undone. *out_bad_line: line
- * of an error. */
+/* Reads records of a chunk: up to `rows` of them into fields[col * LUMA_BATCH_ROWS + row] (data
+ * NULL: null). Fields point into the chunk, which is changed where escapes are undone.
+ * *out_bad_line: line of an error. */
 struct sql_copy_parser {
     const struct sql_copy *copy;
     struct sql_copy_chunk *chunk;

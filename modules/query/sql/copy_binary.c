@@ -1,11 +1,12 @@
 /*
  * copy_binary.c - COPY ... FROM STDIN in PostgreSQL's binary form: one pass, one part.
  */
-#include "copy.h"
-
 #include <stdlib.h>
 
-static const char signature[11] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', (char)0xff, '\r', '\n', '\0'};
+#include "copy.h"
+
+static const char signature[11] = {'P',  'G',        'C',  'O',  'P', 'Y',
+                                   '\n', (char)0xff, '\r', '\n', '\0'};
 
 struct binary_in {
     struct sql_copy *copy;
@@ -130,8 +131,8 @@ read_row(struct luma_ctx *ctx, struct binary_in *in, uint32_t row, bool *out_mor
     }
     if (!there)
         return bad(ctx, in, "unexpected EOF in COPY data");
-    int16_t count = (int16_t)((uint16_t)(uint8_t)in->data[in->at] << 8 |
-                              (uint8_t)in->data[in->at + 1]);
+    int16_t count =
+        (int16_t)((uint16_t)(uint8_t)in->data[in->at] << 8 | (uint8_t)in->data[in->at + 1]);
     in->at += 2;
     *out_more = count != -1;
     if (count == -1)

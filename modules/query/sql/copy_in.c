@@ -1,19 +1,19 @@
 /*
  * copy_in.c - COPY ... FROM STDIN.
  *
- * Two tasks share the work: the session's own reads from the client (only it may), cuts the stream at
- * record ends into chunks and queues them; a loader has the transaction meanwhile and runs the
+ * Two tasks share the work: the session's own reads from the client (only it may), cuts the stream
+ * at record ends into chunks and queues them; a loader has the transaction meanwhile and runs the
  * engine's load, whose parts take chunks and parse them side by side. The queue is short, so a slow
  * load slows the client down and memory stays small.
  *
  * Rows that need more than constants for the columns COPY does not name go through an INSERT plan
  * over the same parser instead.
  */
-#include "copy.h"
-
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "copy.h"
 
 #define CHUNK_BYTES   (1u << 20)
 #define CHUNKS_QUEUED 6u
@@ -194,8 +194,7 @@ column_failed(struct luma_ctx *ctx, const struct copy_in *in, const struct copy_
 {
     const struct sql_copy *copy = in->copy;
     uint32_t data_col = (uint32_t)in->data_col[table_col];
-    struct luma_slice field =
-        part->parser.fields[(size_t)data_col * LUMA_BATCH_ROWS + row];
+    struct luma_slice field = part->parser.fields[(size_t)data_col * LUMA_BATCH_ROWS + row];
     size_t shown = field.bytes < 100 ? field.bytes : 100;
     const char *value = luma_arena_text(ctx->arena, field.data, shown);
     size_t bytes = shown + strlen(copy->table->cols[table_col].name) + 8;
@@ -418,10 +417,9 @@ loader(void *arg)
 {
     struct copy_in *in = arg;
     struct sql_utility *u = in->copy->u;
-    in->rc = in->plan != NULL
-                 ? load_by_plan(in)
-                 : sql_engine->load(in->ctx, u->session, u->txn, in->change, in->parts_count,
-                                    next_batch, in, &in->rows);
+    in->rc = in->plan != NULL ? load_by_plan(in)
+                              : sql_engine->load(in->ctx, u->session, u->txn, in->change,
+                                                 in->parts_count, next_batch, in, &in->rows);
     queue_end(&in->queue, true);
     sql_host->sched->signal(&in->loaded);
 }
@@ -535,7 +533,8 @@ run(struct luma_ctx *ctx, struct copy_in *in)
     reader->ctx.arena = arena;
     reader->ctx.error = &reader->error;
     in->ctx = ctx;
-    luma_rc rc = sql_host->sched->spawn("copy", LUMA_PRIO_INTERACTIVE, LUMA_STACK_NORMAL, loader, in);
+    luma_rc rc =
+        sql_host->sched->spawn("copy", LUMA_PRIO_INTERACTIVE, LUMA_STACK_NORMAL, loader, in);
     if (rc == LUMA_OK) {
         rc = read_all(&reader->ctx, in);
         (void)sql_host->sched->wait(NULL, &in->loaded, 0);
@@ -544,8 +543,8 @@ run(struct luma_ctx *ctx, struct copy_in *in)
         else if (rc != LUMA_OK) {
             /* the client's fault or its wish: said in the statement's context */
             luma_error_reset(ctx->error);
-            rc = LUMA_FAIL_SQL(ctx, rc, reader->error.sqlstate[0] != '\0' ? reader->error.sqlstate
-                                                                          : NULL,
+            rc = LUMA_FAIL_SQL(ctx, rc,
+                               reader->error.sqlstate[0] != '\0' ? reader->error.sqlstate : NULL,
                                "%s", reader->error.message);
         } else {
             rc = in->rc;

@@ -1,9 +1,9 @@
 /*
  * copy_out.c - COPY ... TO STDOUT in text, csv and binary form.
  */
-#include "copy.h"
-
 #include <stdlib.h>
+
+#include "copy.h"
 
 struct copy_out {
     struct sql_copy *copy;
@@ -35,12 +35,12 @@ put_escaped(struct copy_out *out, const char *text, size_t bytes)
     char delimiter = out->copy->opts.delimiter;
     for (size_t i = 0; i < bytes; i++) {
         const char *special = text[i] != '\0' ? strchr(from, text[i]) : NULL;
-        if (text[i] == '\\' || text[i] == delimiter) {
-            out->buffer[out->bytes++] = '\\';
-            out->buffer[out->bytes++] = text[i];
-        } else if (special != NULL) {
+        if (special != NULL) {
             out->buffer[out->bytes++] = '\\';
             out->buffer[out->bytes++] = to[special - from];
+        } else if (text[i] == '\\' || text[i] == delimiter) {
+            out->buffer[out->bytes++] = '\\';
+            out->buffer[out->bytes++] = text[i];
         } else {
             out->buffer[out->bytes++] = text[i];
         }
@@ -109,8 +109,8 @@ put_text_row(struct luma_ctx *ctx, struct copy_out *out, const struct luma_batch
             out->bytes += o->null_bytes;
             continue;
         }
-        LUMA_TRY(need(ctx, &out->value, &out->value_room,
-                      sql_host->data->text_bound(vec, row) + 1));
+        LUMA_TRY(
+            need(ctx, &out->value, &out->value_room, sql_host->data->text_bound(vec, row) + 1));
         size_t bytes = sql_host->data->text_write(vec, row, out->format, out->value);
         LUMA_TRY(put_text_field(ctx, out, out->value, bytes, c));
     }
@@ -142,8 +142,7 @@ put_binary_row(struct luma_ctx *ctx, struct copy_out *out, const struct luma_bat
         size_t bound = is_null ? 0 : sql_host->data->binary_bound(vec, row);
         LUMA_TRY(need(ctx, &out->buffer, &out->room, out->bytes + bound + 4));
         size_t bytes =
-            is_null ? 0
-                    : sql_host->data->binary_write(vec, row, out->buffer + out->bytes + 4);
+            is_null ? 0 : sql_host->data->binary_write(vec, row, out->buffer + out->bytes + 4);
         put_big(out->buffer + out->bytes, is_null ? UINT32_MAX : (uint32_t)bytes);
         out->bytes += 4 + bytes;
     }
@@ -258,9 +257,8 @@ luma_rc
 sql_copy_to(struct sql_copy *copy)
 {
     struct sql_utility *u = copy->u;
-    struct copy_out out = {.copy = copy,
-                           .io = u->opts->copy,
-                           .format = sql_host->session->format(u->session)};
+    struct copy_out out = {
+        .copy = copy, .io = u->opts->copy, .format = sql_host->session->format(u->session)};
     struct sql_bound *bound = NULL;
     struct luma_result *inner = NULL, *result = NULL;
     uint64_t rows = 0;

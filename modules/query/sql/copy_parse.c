@@ -1,9 +1,9 @@
 /*
  * copy_parse.c - records and fields of COPY's text and csv forms.
  */
-#include "copy.h"
-
 #include <stdlib.h>
+
+#include "copy.h"
 
 /* ---- where records end ---- */
 
@@ -54,9 +54,9 @@ sql_copy_cut(const struct sql_copy_opts *opts, const char *data, size_t bytes)
 static luma_rc
 extra_data(struct luma_ctx *ctx, const struct sql_copy_parser *p)
 {
-    return sql_copy_where(ctx, p->copy, p->line, NULL,
-                          LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22P04",
-                                        "extra data after last expected column"));
+    return sql_copy_where(
+        ctx, p->copy, p->line, NULL,
+        LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22P04", "extra data after last expected column"));
 }
 
 static luma_rc
@@ -64,8 +64,7 @@ missing_data(struct luma_ctx *ctx, const struct sql_copy_parser *p, uint32_t col
 {
     const struct luma_cat_object *t = p->copy->table;
     return sql_copy_where(ctx, p->copy, p->line, NULL,
-                          LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22P04",
-                                        "missing data for column \"%s\"",
+                          LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22P04", "missing data for column \"%s\"",
                                         t->cols[p->copy->cols[col]].name));
 }
 
@@ -212,9 +211,9 @@ csv_field(struct luma_ctx *ctx, struct sql_copy_parser *p, uint32_t col, uint32_
         out += run;
         at += run;
         if (at >= end)
-            return sql_copy_where(ctx, p->copy, p->line, NULL,
-                                  LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22P04",
-                                                "unterminated CSV quoted field"));
+            return sql_copy_where(
+                ctx, p->copy, p->line, NULL,
+                LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22P04", "unterminated CSV quoted field"));
         char c = data[at++];
         if (c == '\n') {
             p->line++;

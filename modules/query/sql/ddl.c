@@ -1,6 +1,6 @@
 /*
- * ddl.c - helpers of the statements that define objects: names, ownership, drafts of tables, and SQL
- * that the server runs for itself.
+ * ddl.c - helpers of the statements that define objects: names, ownership, drafts of tables, and
+ * SQL that the server runs for itself.
  */
 #include "ddl.h"
 
@@ -211,10 +211,8 @@ sql_new_schema(struct sql_bind *b, const PgQuery__RangeVar *var)
     uint64_t id = var->schemaname[0] != '\0' ? sql_schema_id(b, var->schemaname, var->location)
                                              : sql_schema_create(b);
     if (id == LUMA_CAT_ID_PG_CATALOG || id == LUMA_CAT_ID_INFORMATION_SCHEMA)
-        SQL_THROW(b, var->location, LUMA_E_DENIED, "42501",
-                  "permission denied to create \"%s.%s\"",
-                  id == LUMA_CAT_ID_PG_CATALOG ? "pg_catalog" : "information_schema",
-                  var->relname);
+        SQL_THROW(b, var->location, LUMA_E_DENIED, "42501", "permission denied to create \"%s.%s\"",
+                  id == LUMA_CAT_ID_PG_CATALOG ? "pg_catalog" : "information_schema", var->relname);
     const struct luma_cat_object *schema = sql_host->catalog->by_id(b->view, id);
     if (schema != NULL && id != b->own->temp_schema_id)
         sql_demand(b, schema, 0, LUMA_RIGHT_CREATE);
@@ -298,8 +296,8 @@ sql_draft_begin(struct sql_bind *b, struct sql_draft *draft, const struct luma_c
         draft->object = *table;
     struct luma_cat_object *o = &draft->object;
     draft->cols = copy_with_room(b, o->cols, o->cols_count, more_cols, sizeof(*o->cols));
-    draft->constraints = copy_with_room(b, o->constraints, o->constraints_count, more_rest,
-                                        sizeof(*o->constraints));
+    draft->constraints =
+        copy_with_room(b, o->constraints, o->constraints_count, more_rest, sizeof(*o->constraints));
     draft->indexes =
         copy_with_room(b, o->indexes, o->indexes_count, more_rest, sizeof(*o->indexes));
     draft->cols_room = o->cols_count + more_cols;

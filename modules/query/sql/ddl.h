@@ -12,10 +12,12 @@
 struct sql_draft {
     struct luma_cat_object object;
     struct luma_cat_column *cols;
-    struct luma_cat_constraint *constraints; /* new ones: id 0, index_id = position in indexes + 1 */
-    struct luma_cat_index *indexes;          /* new ones: id 0 */
+    struct luma_cat_constraint
+        *constraints;               /* new ones: id 0, index_id = position in indexes + 1 */
+    struct luma_cat_index *indexes; /* new ones: id 0 */
     uint32_t cols_room, constraints_room, indexes_room;
-    /* sequences that serial and identity columns bring: sequence i belongs to cols[sequence_cols[i]] */
+    /* sequences that serial and identity columns bring: sequence i belongs to
+     * cols[sequence_cols[i]] */
     struct luma_cat_object sequences[64];
     uint32_t sequence_cols[64];
     uint32_t sequences_count;

@@ -1,10 +1,10 @@
 /*
- * ddl_alter.c - ALTER TABLE. Commands change a draft of the table; what must look at rows or rewrite
- * them is done by SQL of our own between puts.
+ * ddl_alter.c - ALTER TABLE. Commands change a draft of the table; what must look at rows or
+ * rewrite them is done by SQL of our own between puts.
  */
-#include "ddl.h"
-
 #include <stdio.h>
+
+#include "ddl.h"
 
 struct alter {
     const PgQuery__AlterTableStmt *stmt;
@@ -14,17 +14,17 @@ struct alter {
     bool skip; /* IF EXISTS, and it does not */
     bool changed;
     /* what is left to do with the rows */
-    const char *check_sql, *check_name;   /* new check */
-    const char *not_null;                 /* new not null column */
-    struct luma_expr *missing;            /* default of a new column, evaluated once */
+    const char *check_sql, *check_name; /* new check */
+    const char *not_null;               /* new not null column */
+    struct luma_expr *missing;          /* default of a new column, evaluated once */
     uint32_t missing_col;
-    const char *fill_col;                 /* new column whose default differs per row */
-    const char *type_using;               /* expression of ALTER TYPE, over the old row */
+    const char *fill_col;   /* new column whose default differs per row */
+    const char *type_using; /* expression of ALTER TYPE, over the old row */
     uint32_t type_col;
     struct luma_type type_new;
-    uint64_t drop_ids[64];                /* owned sequences that go too */
+    uint64_t drop_ids[64]; /* owned sequences that go too */
     uint32_t drop_count;
-    const char *foreign_check;            /* query that finds rows without a partner */
+    const char *foreign_check; /* query that finds rows without a partner */
     const char *foreign_name;
 };
 
@@ -155,8 +155,7 @@ drop_column(struct sql_bind *b, struct alter *a)
             SQL_THROW(b, -1, LUMA_E_INVALID, "2BP01",
                       "cannot drop column %s of table %s because other objects depend on it", name,
                       d->object.name);
-    memmove(&d->cols[at], &d->cols[at + 1],
-            sizeof(*d->cols) * (d->object.cols_count - at - 1));
+    memmove(&d->cols[at], &d->cols[at + 1], sizeof(*d->cols) * (d->object.cols_count - at - 1));
     d->object.cols_count--;
     a->changed = true;
 }
@@ -169,9 +168,8 @@ alter_default(struct sql_bind *b, struct alter *a)
         SQL_THROW(b, -1, LUMA_E_SYNTAX, "42601",
                   "column \"%s\" of relation \"%s\" is an identity column", col->name,
                   a->draft->object.name);
-    col->default_sql = a->cmd->def == NULL
-                           ? NULL
-                           : sql_default_text(b, a->cmd->def, col->type, col->name);
+    col->default_sql =
+        a->cmd->def == NULL ? NULL : sql_default_text(b, a->cmd->def, col->type, col->name);
     a->changed = true;
 }
 
@@ -191,10 +189,9 @@ alter_type(struct sql_bind *b, struct alter *a)
     } else {
         struct luma_expr *e = sql_col(b, (int32_t)at, col->type);
         if (sql_coerce_try(b, e, a->type_new, SQL_CAST_ASSIGN, -1) == NULL) {
-            luma_rc rc = LUMA_FAIL_SQL(
-                b->ctx, LUMA_E_TYPE, "42804",
-                "column \"%s\" cannot be cast automatically to type %s", col->name,
-                sql_type_text(b, a->type_new));
+            luma_rc rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_TYPE, "42804",
+                                       "column \"%s\" cannot be cast automatically to type %s",
+                                       col->name, sql_type_text(b, a->type_new));
             sql_hint(b, "You might need to specify \"USING %s::%s\".", col->name,
                      sql_type_text(b, a->type_new));
             sql_throw(b, -1, rc);
@@ -291,9 +288,8 @@ drop_constraint(struct sql_bind *b, struct alter *a)
                 b->ctx, LUMA_E_INVALID, "2BP01",
                 "cannot drop constraint %s on table %s because other objects depend on it",
                 con->name, d->object.name);
-            b->ctx->error->detail = sql_format(
-                b, "constraint %s on table %s depends on index %s", s.constraint->name,
-                s.referrer->name, con->name);
+            b->ctx->error->detail = sql_format(b, "constraint %s on table %s depends on index %s",
+                                               s.constraint->name, s.referrer->name, con->name);
             sql_hint(b, "Use DROP ... CASCADE to drop the dependent objects too.");
             sql_throw(b, -1, rc);
         }
@@ -328,9 +324,9 @@ set_options(struct sql_bind *b, struct alter *a)
 static void
 change_owner(struct sql_bind *b, struct alter *a)
 {
-    sql_check(b, -1,
-              sql_role_find(b->ctx, b->session, b->view, a->cmd->newowner,
-                            &a->draft->object.owner_id));
+    sql_check(
+        b, -1,
+        sql_role_find(b->ctx, b->session, b->view, a->cmd->newowner, &a->draft->object.owner_id));
     a->changed = true;
 }
 
@@ -414,8 +410,7 @@ apply_command(struct sql_bind *b, void *arg)
     case PG_AT(DropCluster):
         return; /* nothing here depends on it */
     default:
-        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000",
-                  "this form of ALTER TABLE is not supported");
+        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000", "this form of ALTER TABLE is not supported");
     }
 }
 
@@ -438,8 +433,8 @@ static luma_rc
 check_rows(struct sql_utility *u, const char *table, const struct alter *a)
 {
     uint64_t rows = 0;
-    LUMA_TRY(sql_internal(u, &rows, "SELECT 1 FROM %s WHERE NOT (%s) LIMIT 1", table,
-                          a->check_sql));
+    LUMA_TRY(
+        sql_internal(u, &rows, "SELECT 1 FROM %s WHERE NOT (%s) LIMIT 1", table, a->check_sql));
     if (rows > 0)
         return LUMA_FAIL_SQL(u->ctx, LUMA_E_CHECK, "23514",
                              "check constraint \"%s\" of relation \"%s\" is violated by some row",
@@ -475,9 +470,8 @@ rewrite_type(struct sql_utility *u, const char *table, struct alter *a)
     for (uint32_t i = 0; i < d->object.indexes_count; i++) {
         if (!index_uses(&d->indexes[i], old.id))
             continue;
-        struct luma_store_index_col *cols =
-            luma_arena_copy(u->ctx->arena, d->indexes[i].cols,
-                            sizeof(*cols) * d->indexes[i].cols_count);
+        struct luma_store_index_col *cols = luma_arena_copy(
+            u->ctx->arena, d->indexes[i].cols, sizeof(*cols) * d->indexes[i].cols_count);
         if (cols == NULL)
             return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
         for (uint32_t c = 0; c < d->indexes[i].cols_count; c++)
@@ -509,8 +503,8 @@ static luma_rc
 evaluate_missing(struct sql_utility *u, struct alter *a)
 {
     struct luma_value value;
-    LUMA_TRY(sql_engine->eval(u->ctx, u->session, u->txn, a->missing, NULL, 0, u->ctx->arena,
-                              &value));
+    LUMA_TRY(
+        sql_engine->eval(u->ctx, u->session, u->txn, a->missing, NULL, 0, u->ctx->arena, &value));
     a->draft->cols[a->missing_col].missing = value;
     a->draft->cols[a->missing_col].missing.type = a->draft->cols[a->missing_col].type;
     return LUMA_OK;

@@ -9,9 +9,9 @@ struct drops {
     struct luma_ctx *ctx;
     const struct luma_cat_view *view;
     bool cascade;
-    uint64_t *ids;        /* objects that go, dependents after what they depend on */
+    uint64_t *ids; /* objects that go, dependents after what they depend on */
     uint32_t count;
-    uint32_t named;       /* the first ones were named in the statement */
+    uint32_t named; /* the first ones were named in the statement */
     /* foreign keys that go although their table stays */
     uint64_t *foreign_tables;
     uint64_t *foreign_ids;
@@ -146,8 +146,8 @@ add_dependents(struct sql_bind *b, struct drops *d, const struct luma_cat_object
         dep->count = 0;
         sql_host->catalog->each(b->view, LUMA_CAT_TABLE, collect_default_users, dep);
         if (dep->count > 0)
-            blocked(b, object, sql_format(b, "default value of a column of table %s",
-                                          dep->list[0]->name));
+            blocked(b, object,
+                    sql_format(b, "default value of a column of table %s", dep->list[0]->name));
     }
 }
 
@@ -175,7 +175,8 @@ kind_of(struct sql_bind *b, PgQuery__ObjectType type)
     case PG_OBJECT(SCHEMA):
         return LUMA_CAT_SCHEMA;
     default:
-        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000", "DROP of this kind of object is not supported");
+        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000",
+                  "DROP of this kind of object is not supported");
     }
 }
 
@@ -202,8 +203,7 @@ collect_schema(void *arg, const struct luma_cat_object *object)
 static void
 drop_schema(struct sql_bind *b, struct drop_call *call, const char *name)
 {
-    const struct luma_cat_object *schema =
-        sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, name);
+    const struct luma_cat_object *schema = sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, name);
     if (schema == NULL) {
         if (!call->stmt->missing_ok)
             SQL_THROW(b, -1, LUMA_E_UNDEFINED, "3F000", "schema \"%s\" does not exist", name);
@@ -220,8 +220,8 @@ drop_schema(struct sql_bind *b, struct drop_call *call, const char *name)
     dep->object = schema;
     sql_host->catalog->each(b->view, 0, collect_schema, dep);
     if (dep->count > 0 && !call->drops.cascade)
-        blocked(b, schema, sql_format(b, "%s %s.%s", sql_kind_name(dep->list[0]), name,
-                                      dep->list[0]->name));
+        blocked(b, schema,
+                sql_format(b, "%s %s.%s", sql_kind_name(dep->list[0]), name, dep->list[0]->name));
     add(b, &call->drops, schema->id);
     for (uint32_t i = 0; i < dep->count; i++) {
         sql_host->session->notice(b->session, "NOTICE", "00000", "drop cascades to %s %s",
@@ -238,10 +238,10 @@ check_index(struct sql_bind *b, const struct luma_cat_object *index)
     const struct luma_cat_object *table = sql_host->catalog->by_id(b->view, index->table_id);
     for (uint32_t i = 0; table != NULL && i < table->constraints_count; i++)
         if (table->constraints[i].index_id == index->id) {
-            luma_rc rc = LUMA_FAIL_SQL(
-                b->ctx, LUMA_E_INVALID, "2BP01",
-                "cannot drop index %s because constraint %s on table %s requires it", index->name,
-                table->constraints[i].name, table->name);
+            luma_rc rc =
+                LUMA_FAIL_SQL(b->ctx, LUMA_E_INVALID, "2BP01",
+                              "cannot drop index %s because constraint %s on table %s requires it",
+                              index->name, table->constraints[i].name, table->name);
             sql_hint(b, "You can drop constraint %s on table %s instead.",
                      table->constraints[i].name, table->name);
             sql_throw(b, -1, rc);
@@ -270,10 +270,10 @@ drop_relation(struct sql_bind *b, struct drop_call *call, const char *schema, co
         luma_rc rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_TYPE, "42809", "\"%s\" is not %s %s", name,
                                    kind == LUMA_CAT_INDEX ? "an" : "a", kind_word(kind));
         sql_hint(b, "Use DROP %s to remove %s %s.",
-                 rel.object->kind == LUMA_CAT_TABLE    ? "TABLE"
-                 : rel.object->kind == LUMA_CAT_VIEW   ? "VIEW"
-                 : rel.object->kind == LUMA_CAT_INDEX  ? "INDEX"
-                                                       : "SEQUENCE",
+                 rel.object->kind == LUMA_CAT_TABLE   ? "TABLE"
+                 : rel.object->kind == LUMA_CAT_VIEW  ? "VIEW"
+                 : rel.object->kind == LUMA_CAT_INDEX ? "INDEX"
+                                                      : "SEQUENCE",
                  rel.object->kind == LUMA_CAT_INDEX ? "an" : "a", sql_kind_name(rel.object));
         sql_throw(b, -1, rc);
     }
@@ -323,9 +323,8 @@ drop_foreign(struct sql_utility *u, uint64_t table_id, uint64_t constraint_id)
     struct luma_cat_object *copy = table != NULL ? sql_object_copy(u->ctx, table) : NULL;
     if (copy == NULL)
         return LUMA_OK;
-    struct luma_cat_constraint *kept =
-        luma_arena_copy(u->ctx->arena, table->constraints,
-                        sizeof(*kept) * table->constraints_count);
+    struct luma_cat_constraint *kept = luma_arena_copy(u->ctx->arena, table->constraints,
+                                                       sizeof(*kept) * table->constraints_count);
     if (kept == NULL)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     uint32_t n = 0;

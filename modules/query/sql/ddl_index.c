@@ -1,9 +1,9 @@
 /*
  * ddl_index.c - CREATE INDEX.
  */
-#include "ddl.h"
-
 #include <stdio.h>
+
+#include "ddl.h"
 
 struct index_call {
     const PgQuery__IndexStmt *stmt;
@@ -26,10 +26,10 @@ index_kind(struct sql_bind *b, const char *method)
 static void
 check_statement(struct sql_bind *b, const PgQuery__IndexStmt *stmt)
 {
-    const char *what = stmt->where_clause != NULL             ? "partial indexes"
-                       : stmt->n_exclude_op_names > 0         ? "exclusion constraints"
-                       : stmt->n_index_including_params > 0   ? "INCLUDE columns"
-                                                              : NULL;
+    const char *what = stmt->where_clause != NULL           ? "partial indexes"
+                       : stmt->n_exclude_op_names > 0       ? "exclusion constraints"
+                       : stmt->n_index_including_params > 0 ? "INCLUDE columns"
+                                                            : NULL;
     if (what != NULL)
         SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000", "%s are not supported", what);
 }
@@ -62,8 +62,7 @@ index_columns(struct sql_bind *b, const struct index_call *call, struct luma_cat
         }
         int32_t at = sql_draft_find(call->draft, elem->name);
         if (at < 0)
-            SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42703", "column \"%s\" does not exist",
-                      elem->name);
+            SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42703", "column \"%s\" does not exist", elem->name);
         if (!sql_type_sortable(call->draft->cols[at].type))
             SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42704",
                       "data type %s has no default operator class for access method \"%s\"",
@@ -71,8 +70,7 @@ index_columns(struct sql_bind *b, const struct index_call *call, struct luma_cat
         bool desc = elem->ordering == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
         bool first = elem->nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
                          ? desc
-                         : elem->nulls_ordering ==
-                               PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
+                         : elem->nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST;
         cols[i].col_id = call->draft->cols[at].id;
         cols[i].flags = (desc ? LUMA_KEY_DESC : 0u) | (first ? LUMA_KEY_NULLS_FIRST : 0u);
     }
@@ -110,10 +108,10 @@ build_index(struct sql_bind *b, void *arg)
     index->unique = stmt->unique;
     index->nulls_not_distinct = stmt->nulls_not_distinct;
     index_columns(b, call, index);
-    index->name = stmt->idxname[0] != '\0'
-                      ? stmt->idxname
-                      : sql_free_name(b, o->schema_id, o->name, column_names(b, stmt),
-                                      "idx", call->draft);
+    index->name =
+        stmt->idxname[0] != '\0'
+            ? stmt->idxname
+            : sql_free_name(b, o->schema_id, o->name, column_names(b, stmt), "idx", call->draft);
     o->indexes_count++;
 }
 

@@ -31,8 +31,8 @@ sql_create_schema(struct sql_utility *u)
                                   "schema \"%s\" already exists, skipping", schema.name);
         return sql_done(u, "CREATE SCHEMA");
     }
-    const struct luma_cat_object *database = sql_host->catalog->find(
-        view, LUMA_CAT_DATABASE, sql_host->session->database(u->session));
+    const struct luma_cat_object *database =
+        sql_host->catalog->find(view, LUMA_CAT_DATABASE, sql_host->session->database(u->session));
     if (database != NULL)
         LUMA_TRY(sql_host->catalog->check(u->ctx, view, database, 0, LUMA_RIGHT_CREATE));
     schema.id = sql_host->catalog->next_id(u->ctx, u->txn);
@@ -128,10 +128,10 @@ index_of_table(struct sql_utility *u, const struct luma_cat_object *index,
     const struct luma_cat_object *table =
         sql_host->catalog->by_id(sql_host->catalog->view(u->txn), index->table_id);
     struct luma_cat_object *copy = table != NULL ? sql_object_copy(u->ctx, table) : NULL;
-    struct luma_cat_index *indexes =
-        table != NULL ? luma_arena_copy(u->ctx->arena, table->indexes,
-                                        sizeof(*indexes) * table->indexes_count)
-                      : NULL;
+    struct luma_cat_index *indexes = table != NULL
+                                         ? luma_arena_copy(u->ctx->arena, table->indexes,
+                                                           sizeof(*indexes) * table->indexes_count)
+                                         : NULL;
     if (copy == NULL || indexes == NULL)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     copy->indexes = indexes;
@@ -170,8 +170,8 @@ rename_column(struct sql_utility *u, const PgQuery__RenameStmt *stmt,
         if (copy->constraints[i].check_sql != NULL &&
             strstr(copy->constraints[i].check_sql, stmt->subname) != NULL)
             return LUMA_FAIL_SQL(u->ctx, LUMA_E_UNSUPPORTED, "0A000",
-                                 "column \"%s\" is named by check constraint \"%s\"",
-                                 stmt->subname, copy->constraints[i].name);
+                                 "column \"%s\" is named by check constraint \"%s\"", stmt->subname,
+                                 copy->constraints[i].name);
     col->name = stmt->newname;
     return sql_host->catalog->put(u->ctx, u->txn, copy);
 }
@@ -181,8 +181,8 @@ rename_constraint(struct sql_utility *u, const PgQuery__RenameStmt *stmt,
                   const struct luma_cat_object *table)
 {
     struct luma_cat_object *copy = sql_object_copy(u->ctx, table);
-    struct luma_cat_constraint *cons = luma_arena_copy(
-        u->ctx->arena, table->constraints, sizeof(*cons) * table->constraints_count);
+    struct luma_cat_constraint *cons = luma_arena_copy(u->ctx->arena, table->constraints,
+                                                       sizeof(*cons) * table->constraints_count);
     struct luma_cat_index *indexes =
         luma_arena_copy(u->ctx->arena, table->indexes, sizeof(*indexes) * table->indexes_count);
     if (copy == NULL || cons == NULL || indexes == NULL)
@@ -209,8 +209,8 @@ rename_index(struct sql_utility *u, const char *name, const struct luma_cat_obje
     struct luma_cat_object *table = NULL;
     struct luma_cat_index *entry = NULL;
     LUMA_TRY(index_of_table(u, index, &table, &entry));
-    struct luma_cat_constraint *cons = luma_arena_copy(
-        u->ctx->arena, table->constraints, sizeof(*cons) * table->constraints_count);
+    struct luma_cat_constraint *cons = luma_arena_copy(u->ctx->arena, table->constraints,
+                                                       sizeof(*cons) * table->constraints_count);
     if (cons == NULL)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     for (uint32_t i = 0; i < table->constraints_count; i++)
@@ -276,10 +276,8 @@ luma_rc
 sql_alter_owner(struct sql_utility *u)
 {
     const PgQuery__AlterOwnerStmt *stmt = u->node->alter_owner_stmt;
-    struct find_call call = {.type = stmt->object_type,
-                             .var = stmt->relation,
-                             .object = stmt->object,
-                             .own = true};
+    struct find_call call = {
+        .type = stmt->object_type, .var = stmt->relation, .object = stmt->object, .own = true};
     LUMA_TRY(find(u, &call));
     struct luma_cat_object *copy = sql_object_copy(u->ctx, call.found);
     if (copy == NULL)
@@ -302,8 +300,8 @@ sql_alter_schema(struct sql_utility *u)
     LUMA_TRY(find(u, &call));
     if (call.found == NULL)
         return sql_done(u, rename_tag(stmt->object_type));
-    const struct luma_cat_object *schema = sql_host->catalog->find(
-        sql_host->catalog->view(u->txn), LUMA_CAT_SCHEMA, stmt->newschema);
+    const struct luma_cat_object *schema =
+        sql_host->catalog->find(sql_host->catalog->view(u->txn), LUMA_CAT_SCHEMA, stmt->newschema);
     if (schema == NULL)
         return LUMA_FAIL_SQL(u->ctx, LUMA_E_UNDEFINED, "3F000", "schema \"%s\" does not exist",
                              stmt->newschema);
@@ -393,8 +391,8 @@ luma_rc
 sql_drop_database(struct sql_utility *u)
 {
     const PgQuery__DropdbStmt *stmt = u->node->dropdb_stmt;
-    const struct luma_cat_object *database = sql_host->catalog->find(
-        sql_host->catalog->view(u->txn), LUMA_CAT_DATABASE, stmt->dbname);
+    const struct luma_cat_object *database =
+        sql_host->catalog->find(sql_host->catalog->view(u->txn), LUMA_CAT_DATABASE, stmt->dbname);
     if (database == NULL && stmt->missing_ok) {
         sql_host->session->notice(u->session, "NOTICE", "3D000",
                                   "database \"%s\" does not exist, skipping", stmt->dbname);

@@ -1,9 +1,9 @@
 /*
  * ddl_role.c - roles, their passwords and memberships, GRANT and REVOKE.
  */
-#include "ddl.h"
-
 #include <stdio.h>
+
+#include "ddl.h"
 
 /* ---- CREATE ROLE, ALTER ROLE ---- */
 
@@ -111,8 +111,7 @@ role_option(struct sql_utility *u, const PgQuery__DefElem *def, struct luma_cat_
         return role_names(u, def->arg, m->members, 64, &m->members_count);
     else if (strcmp(name, "validUntil") == 0) {
         struct luma_value value;
-        LUMA_TRY(sql_host->data->from_text(u->ctx, u->ctx->arena,
-                                           luma_type(LUMA_TYPE_TIMESTAMPTZ),
+        LUMA_TRY(sql_host->data->from_text(u->ctx, u->ctx->arena, luma_type(LUMA_TYPE_TIMESTAMPTZ),
                                            sql_host->session->format(u->session),
                                            luma_slice_text(sql_string(def->arg)), &value));
         /* from microseconds since 2000 to those since 1970; infinity is "no limit" */
@@ -149,15 +148,15 @@ sql_create_role(struct sql_utility *u)
     struct members m = {.in_role_count = 0};
     role.can_login = stmt->stmt_type == PG_QUERY__ROLE_STMT_TYPE__ROLESTMT_USER;
     if (!may_manage(u))
-        return LUMA_FAIL_SQL(u->ctx, LUMA_E_DENIED, "42501",
-                             "permission denied to create role");
+        return LUMA_FAIL_SQL(u->ctx, LUMA_E_DENIED, "42501", "permission denied to create role");
     if (sql_host->catalog->find(sql_host->catalog->view(u->txn), LUMA_CAT_ROLE, stmt->role) != NULL)
         return LUMA_FAIL_SQL(u->ctx, LUMA_E_EXISTS, "42710", "role \"%s\" already exists",
                              stmt->role);
     for (size_t i = 0; i < stmt->n_options; i++)
         LUMA_TRY(role_option(u, stmt->options[i]->def_elem, &role, &m));
     if (role.superuser && !sql_host->session->is_superuser(u->session))
-        return LUMA_FAIL_SQL(u->ctx, LUMA_E_DENIED, "42501", "must be superuser to create superusers");
+        return LUMA_FAIL_SQL(u->ctx, LUMA_E_DENIED, "42501",
+                             "must be superuser to create superusers");
     role.id = sql_host->catalog->next_id(u->ctx, u->txn);
     if (role.id == 0)
         return u->ctx->error->code;
@@ -187,8 +186,8 @@ sql_alter_role(struct sql_utility *u)
     bool own_password = stmt->n_options == 1 &&
                         strcmp(stmt->options[0]->def_elem->defname, "password") == 0 &&
                         role->id == sql_host->session->user_id(u->session);
-    if (!own_password && (!may_manage(u) ||
-                          (role->superuser && !sql_host->session->is_superuser(u->session))))
+    if (!own_password &&
+        (!may_manage(u) || (role->superuser && !sql_host->session->is_superuser(u->session))))
         return LUMA_FAIL_SQL(u->ctx, LUMA_E_DENIED, "42501", "permission denied");
     bool was_superuser = role->superuser;
     for (size_t i = 0; i < stmt->n_options; i++)
@@ -233,7 +232,7 @@ sql_alter_role_set(struct sql_utility *u)
             snprintf(text, sizeof(text), "%s=%d", set->name, c->ival->ival);
         else
             snprintf(text, sizeof(text), "%s=%s", set->name,
-                     c->val_case == PG_QUERY__A__CONST__VAL_SVAL ? c->sval->sval
+                     c->val_case == PG_QUERY__A__CONST__VAL_SVAL   ? c->sval->sval
                      : c->val_case == PG_QUERY__A__CONST__VAL_FVAL ? c->fval->fval
                                                                    : "on");
         list[n++] = luma_arena_text(u->ctx->arena, text, strlen(text));
@@ -283,9 +282,9 @@ drop_one_role(struct sql_utility *u, const PgQuery__RoleSpec *spec, bool missing
     sql_host->catalog->each(view, 0, find_owned, &owned);
     if (owned.object != NULL) {
         char detail[256];
-        luma_rc rc = LUMA_FAIL_SQL(u->ctx, LUMA_E_INVALID, "2BP01",
-                                   "role \"%s\" cannot be dropped because some objects depend on it",
-                                   role->name);
+        luma_rc rc = LUMA_FAIL_SQL(
+            u->ctx, LUMA_E_INVALID, "2BP01",
+            "role \"%s\" cannot be dropped because some objects depend on it", role->name);
         snprintf(detail, sizeof(detail), "%s %s %s",
                  owned.object->owner_id == role->id ? "owner of" : "privileges for",
                  sql_kind_name(owned.object), owned.object->name);
@@ -324,8 +323,8 @@ sql_grant_role(struct sql_utility *u)
             if (group == NULL)
                 return LUMA_FAIL_SQL(u->ctx, LUMA_E_UNDEFINED, "42704",
                                      "role \"%s\" does not exist", name);
-            LUMA_TRY(sql_role_find(u->ctx, u->session, view,
-                                   stmt->grantee_roles[k]->role_spec, &member));
+            LUMA_TRY(sql_role_find(u->ctx, u->session, view, stmt->grantee_roles[k]->role_spec,
+                                   &member));
             LUMA_TRY(add_membership(u, member, group->id, stmt->is_grant));
         }
     return sql_done(u, stmt->is_grant ? "GRANT ROLE" : "REVOKE ROLE");
@@ -336,12 +335,12 @@ sql_grant_role(struct sql_utility *u)
 static const struct {
     const char *name;
     uint32_t right;
-} rights[] = {{"select", LUMA_RIGHT_SELECT},       {"insert", LUMA_RIGHT_INSERT},
-              {"update", LUMA_RIGHT_UPDATE},       {"delete", LUMA_RIGHT_DELETE},
-              {"truncate", LUMA_RIGHT_TRUNCATE},   {"references", LUMA_RIGHT_REFERENCES},
-              {"usage", LUMA_RIGHT_USAGE},         {"create", LUMA_RIGHT_CREATE},
-              {"connect", LUMA_RIGHT_CONNECT},     {"execute", LUMA_RIGHT_EXECUTE},
-              {"trigger", LUMA_RIGHT_TRIGGER},     {"temporary", LUMA_RIGHT_CREATE},
+} rights[] = {{"select", LUMA_RIGHT_SELECT},     {"insert", LUMA_RIGHT_INSERT},
+              {"update", LUMA_RIGHT_UPDATE},     {"delete", LUMA_RIGHT_DELETE},
+              {"truncate", LUMA_RIGHT_TRUNCATE}, {"references", LUMA_RIGHT_REFERENCES},
+              {"usage", LUMA_RIGHT_USAGE},       {"create", LUMA_RIGHT_CREATE},
+              {"connect", LUMA_RIGHT_CONNECT},   {"execute", LUMA_RIGHT_EXECUTE},
+              {"trigger", LUMA_RIGHT_TRIGGER},   {"temporary", LUMA_RIGHT_CREATE},
               {"temp", LUMA_RIGHT_CREATE}};
 
 static uint32_t
@@ -515,8 +514,8 @@ sql_grant(struct sql_utility *u)
             return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
         for (size_t k = 0; k < stmt->n_grantees; k++) {
             uint64_t role_id = 0;
-            LUMA_TRY(sql_role_find(u->ctx, u->session, b.view, stmt->grantees[k]->role_spec,
-                                   &role_id));
+            LUMA_TRY(
+                sql_role_find(u->ctx, u->session, b.view, stmt->grantees[k]->role_spec, &role_id));
             LUMA_TRY(grant_one(u, stmt, copy, role_id));
         }
         call->objects[i] = copy;

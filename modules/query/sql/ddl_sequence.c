@@ -1,15 +1,16 @@
 /*
  * ddl_sequence.c - CREATE and ALTER SEQUENCE, and the sequences of serial and identity columns.
  */
-#include "ddl.h"
-
 #include <stdlib.h>
+
+#include "ddl.h"
 
 static void
 type_limits(struct luma_type type, int64_t *out_min, int64_t *out_max)
 {
-    *out_max = type.id == LUMA_TYPE_INT2 ? INT16_MAX : type.id == LUMA_TYPE_INT4 ? INT32_MAX
-                                                                                 : INT64_MAX;
+    *out_max = type.id == LUMA_TYPE_INT2   ? INT16_MAX
+               : type.id == LUMA_TYPE_INT4 ? INT32_MAX
+                                           : INT64_MAX;
     *out_min = -*out_max - 1;
 }
 
@@ -47,8 +48,8 @@ owned_by(struct sql_bind *b, const PgQuery__DefElem *def, const char **out_table
     *out_col = sql_string(list->items[list->n_items - 1]);
     *out_table = "";
     for (size_t i = 0; i + 1 < list->n_items; i++)
-        *out_table = sql_format(b, "%s%s%s", *out_table, i > 0 ? "." : "",
-                                sql_string(list->items[i]));
+        *out_table =
+            sql_format(b, "%s%s%s", *out_table, i > 0 ? "." : "", sql_string(list->items[i]));
 }
 
 static void
@@ -115,8 +116,8 @@ sql_sequence_options(struct sql_bind *b, PgQuery__Node *const *options, size_t c
     if ((def = find_option(options, count, "cache")) != NULL)
         seq->seq_cache = option_number(b, def);
     if ((def = find_option(options, count, "cycle")) != NULL)
-        seq->seq_cycle = def->arg == NULL || def->arg->node_case != PGN(BOOLEAN) ||
-                         def->arg->boolean->boolval;
+        seq->seq_cycle =
+            def->arg == NULL || def->arg->node_case != PGN(BOOLEAN) || def->arg->boolean->boolval;
     if ((def = find_option(options, count, "owned_by")) != NULL)
         owned_by(b, def, out_owned_by, out_owned_col);
     if ((def = find_option(options, count, "restart")) != NULL) {
@@ -145,7 +146,8 @@ own_by_column(struct sql_bind *b, struct sequence_call *call, const char *table,
     if (strcmp(column, "none") == 0 && (table == NULL || table[0] == '\0'))
         return;
     const char *dot = strrchr(table, '.');
-    const char *schema = dot != NULL ? luma_arena_text(b->arena, table, (size_t)(dot - table)) : NULL;
+    const char *schema =
+        dot != NULL ? luma_arena_text(b->arena, table, (size_t)(dot - table)) : NULL;
     if (!sql_relation_find(b, schema, dot != NULL ? dot + 1 : table, &rel) || rel.object == NULL)
         SQL_THROW(b, -1, LUMA_E_NOTFOUND, "42P01", "relation \"%s\" does not exist", table);
     struct luma_cat_object *copy = sql_object_copy(b->ctx, rel.object);

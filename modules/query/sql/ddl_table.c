@@ -1,9 +1,9 @@
 /*
  * ddl_table.c - CREATE TABLE: columns, constraints, serial and identity, LIKE.
  */
-#include "ddl.h"
-
 #include <stdio.h>
+
+#include "ddl.h"
 
 /* ---- defaults and checks as text ---- */
 
@@ -59,8 +59,8 @@ add_sequence(struct sql_bind *b, struct sql_draft *draft, uint32_t col)
     struct luma_cat_object *seq = &draft->sequences[draft->sequences_count];
     draft->sequence_cols[draft->sequences_count] = col;
     memset(seq, 0, sizeof(*seq));
-    seq->name = sql_free_name(b, draft->object.schema_id, draft->object.name,
-                              draft->cols[col].name, "seq", draft);
+    seq->name = sql_free_name(b, draft->object.schema_id, draft->object.name, draft->cols[col].name,
+                              "seq", draft);
     seq->temporary = draft->object.temporary;
     sql_sequence_defaults(seq, draft->cols[col].type);
     draft->sequences_count++;
@@ -77,8 +77,8 @@ make_serial(struct sql_bind *b, struct sql_draft *draft, uint32_t col)
     bool plain = strspn(seq->name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(seq->name);
     if (plain)
         name = seq->name;
-    bool qualify = schema != NULL && draft->object.schema_id != LUMA_CAT_ID_PUBLIC &&
-                   !draft->object.temporary;
+    bool qualify =
+        schema != NULL && draft->object.schema_id != LUMA_CAT_ID_PUBLIC && !draft->object.temporary;
     draft->cols[col].default_sql =
         qualify ? sql_format(b, "nextval('%s.%s'::regclass)", schema->name, name)
                 : sql_format(b, "nextval('%s'::regclass)", name);
@@ -144,8 +144,8 @@ key_columns(struct sql_bind *b, const struct sql_draft *draft, PgQuery__Node *co
         const char *name = sql_string(keys[i]);
         int32_t at = sql_draft_find(draft, name);
         if (at < 0)
-            SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42703",
-                      "column \"%s\" named in key does not exist", name);
+            SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42703", "column \"%s\" named in key does not exist",
+                      name);
         ids[i] = draft->cols[at].id;
         for (size_t k = 0; k < i; k++)
             if (ids[k] == ids[i])
@@ -230,19 +230,17 @@ key_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Const
     for (uint32_t i = 0; primary && i < draft->object.indexes_count; i++)
         if (draft->indexes[i].primary)
             SQL_THROW(b, con->location, LUMA_E_INVALID, "42P16",
-                      "multiple primary keys for table \"%s\" are not allowed",
-                      draft->object.name);
+                      "multiple primary keys for table \"%s\" are not allowed", draft->object.name);
     if (use_index(b, draft, con, primary))
         return;
     uint32_t *ids = key_columns(b, draft, con->keys, con->n_keys, col, &n);
     const char *name = con->conname[0] != '\0' ? con->conname
-                       : primary
-                           ? sql_free_name(b, draft->object.schema_id, draft->object.name, NULL,
-                                           "pkey", draft)
-                           : sql_free_name(b, draft->object.schema_id, draft->object.name,
-                                           joined_names(b, draft, ids, n), "key", draft);
-    struct luma_cat_constraint *made = add_constraint(
-        b, draft, name, primary ? LUMA_CONSTRAINT_PRIMARY : LUMA_CONSTRAINT_UNIQUE);
+                       : primary ? sql_free_name(b, draft->object.schema_id, draft->object.name,
+                                                 NULL, "pkey", draft)
+                                 : sql_free_name(b, draft->object.schema_id, draft->object.name,
+                                                 joined_names(b, draft, ids, n), "key", draft);
+    struct luma_cat_constraint *made =
+        add_constraint(b, draft, name, primary ? LUMA_CONSTRAINT_PRIMARY : LUMA_CONSTRAINT_UNIQUE);
     made->cols = ids;
     made->cols_count = n;
     struct luma_store_index_col *cols = SQL_NEW_ARRAY(b, struct luma_store_index_col, n);
@@ -307,7 +305,9 @@ check_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Con
     }
 }
 
-/* ---- foreign keys ---- */
+/* ---- foreign keys: refused until changes of both tables check them ---- */
+
+#define SQL_FOREIGN_KEYS 0
 
 static const struct luma_cat_object *
 referenced_table(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Constraint *con)
@@ -357,7 +357,8 @@ referenced_columns(struct sql_bind *b, const struct luma_cat_object *ref,
                       "column \"%s\" referenced in foreign key constraint does not exist", name);
     }
     for (uint32_t i = 0; con->n_pk_attrs == 0 && i < ref->indexes_count; i++)
-        for (uint32_t c = 0; ref->indexes[i].primary && c < ref->indexes[i].cols_count && c < 32; c++)
+        for (uint32_t c = 0; ref->indexes[i].primary && c < ref->indexes[i].cols_count && c < 32;
+             c++)
             ids[n++] = ref->indexes[i].cols[c].col_id;
     if (n == 0)
         SQL_THROW(b, con->location, LUMA_E_UNDEFINED, "42704",
@@ -371,6 +372,12 @@ foreign_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__C
                    int32_t col)
 {
     uint32_t n = 0, ref_count = 0;
+    if (!SQL_FOREIGN_KEYS) {
+        luma_rc rc =
+            LUMA_FAIL_SQL(b->ctx, LUMA_E_UNSUPPORTED, "0A000", "foreign keys are not supported");
+        sql_hint(b, "Leave REFERENCES out; the server does not pretend to enforce it.");
+        sql_throw(b, con->location, rc);
+    }
     uint32_t *ids = key_columns(b, draft, con->fk_attrs, con->n_fk_attrs, col, &n);
     const struct luma_cat_object *ref = referenced_table(b, draft, con);
     uint32_t *ref_ids = referenced_columns(b, ref, con, &ref_count);
@@ -400,8 +407,8 @@ foreign_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__C
     }
     const char *name = con->conname[0] != '\0'
                            ? con->conname
-                           : sql_free_name(b, 0, draft->object.name,
-                                           joined_names(b, draft, ids, n), "fkey", draft);
+                           : sql_free_name(b, 0, draft->object.name, joined_names(b, draft, ids, n),
+                                           "fkey", draft);
     struct luma_cat_constraint *made = add_constraint(b, draft, name, LUMA_CONSTRAINT_FOREIGN);
     made->cols = ids;
     made->cols_count = n;
@@ -498,7 +505,8 @@ like_clause(struct sql_bind *b, struct sql_draft *draft, const PgQuery__TableLik
 {
     struct sql_relation rel;
     sql_relation_get(b, like->relation, &rel);
-    if (rel.object == NULL || (rel.object->kind != LUMA_CAT_TABLE && rel.object->kind != LUMA_CAT_VIEW))
+    if (rel.object == NULL ||
+        (rel.object->kind != LUMA_CAT_TABLE && rel.object->kind != LUMA_CAT_VIEW))
         SQL_THROW(b, like->relation->location, LUMA_E_TYPE, "42809",
                   "relation \"%s\" is invalid in LIKE clause", like->relation->relname);
     const struct luma_cat_object *from = rel.object;
@@ -538,19 +546,18 @@ like_clause(struct sql_bind *b, struct sql_draft *draft, const PgQuery__TableLik
         }
         index.id = 0;
         index.cols = cols;
-        index.name = sql_free_name(b, draft->object.schema_id, draft->object.name,
-                                   index.primary ? NULL
-                                                 : joined_names(b, draft, ids, index.cols_count),
-                                   index.primary  ? "pkey"
-                                   : index.unique ? "key"
-                                                  : "idx",
-                                   draft);
+        index.name =
+            sql_free_name(b, draft->object.schema_id, draft->object.name,
+                          index.primary ? NULL : joined_names(b, draft, ids, index.cols_count),
+                          index.primary  ? "pkey"
+                          : index.unique ? "key"
+                                         : "idx",
+                          draft);
         draft->indexes[draft->object.indexes_count++] = index;
         if (!index.unique)
             continue;
-        struct luma_cat_constraint *con =
-            add_constraint(b, draft, index.name,
-                           index.primary ? LUMA_CONSTRAINT_PRIMARY : LUMA_CONSTRAINT_UNIQUE);
+        struct luma_cat_constraint *con = add_constraint(
+            b, draft, index.name, index.primary ? LUMA_CONSTRAINT_PRIMARY : LUMA_CONSTRAINT_UNIQUE);
         con->cols = ids;
         con->cols_count = index.cols_count;
         con->index_id = draft->object.indexes_count;
@@ -604,9 +611,9 @@ static void
 check_create(struct sql_bind *b, const PgQuery__CreateStmt *stmt)
 {
     const char *what = stmt->partspec != NULL || stmt->partbound != NULL ? "partitioned tables"
-                       : stmt->n_inh_relations > 0                      ? "inheritance"
-                       : stmt->of_typename != NULL                      ? "typed tables"
-                                                                        : NULL;
+                       : stmt->n_inh_relations > 0                       ? "inheritance"
+                       : stmt->of_typename != NULL                       ? "typed tables"
+                                                                         : NULL;
     if (what != NULL)
         SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000", "%s are not supported", what);
     if (stmt->oncommit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DELETE_ROWS ||
@@ -732,12 +739,10 @@ static void
 build_insert_as(struct sql_bind *b, void *arg)
 {
     struct create_as *call = arg;
-    const struct luma_cat_object *table =
-        sql_host->catalog->by_id(b->view, call->draft->object.id);
+    const struct luma_cat_object *table = sql_host->catalog->by_id(b->view, call->draft->object.id);
     if (table == NULL)
         SQL_THROW(b, -1, LUMA_E_INTERNAL, "XX000", "the new table is not in the catalogue");
-    struct luma_plan *plan =
-        sql_plan(b, LUMA_PLAN_INSERT, (struct luma_plan *)call->source->plan);
+    struct luma_plan *plan = sql_plan(b, LUMA_PLAN_INSERT, (struct luma_plan *)call->source->plan);
     struct luma_plan_change *change = sql_change_of(b, table, false);
     change->bulk = true;
     plan->cols_count = 0;

@@ -66,7 +66,8 @@ qualify(void *arg, PgQuery__RangeVar *var)
     return false;
 }
 
-/* Names of WITH queries anywhere in the tree hide relations: such views keep their names as written. */
+/* Names of WITH queries anywhere in the tree hide relations: such views keep their names as
+ * written. */
 static bool
 has_with(ProtobufCMessage *message)
 {
@@ -148,8 +149,8 @@ view_columns(struct sql_bind *b, const struct view_call *call, const struct luma
         cols[i].missing.is_null = true;
         for (uint32_t k = 0; k < i; k++)
             if (strcmp(cols[k].name, cols[i].name) == 0)
-                SQL_THROW(b, -1, LUMA_E_EXISTS, "42701",
-                          "column \"%s\" specified more than once", cols[i].name);
+                SQL_THROW(b, -1, LUMA_E_EXISTS, "42701", "column \"%s\" specified more than once",
+                          cols[i].name);
     }
     o->cols = cols;
     o->cols_count = plan->cols_count;
@@ -206,8 +207,7 @@ build_view(struct sql_bind *b, void *arg)
     view_columns(b, call, plan, o);
     qualify_query(b, stmt->query);
     o->sql = sql_deparse_here(b, stmt->query);
-    const struct luma_cat_object *old =
-        sql_host->catalog->relation(b->view, o->schema_id, o->name);
+    const struct luma_cat_object *old = sql_host->catalog->relation(b->view, o->schema_id, o->name);
     if (old != NULL)
         replace_view(b, o, old, stmt->replace);
 }

@@ -143,7 +143,8 @@ sql_expr_is_const(const struct luma_expr *e)
 }
 
 bool
-sql_expr_walk(const struct luma_expr *e, bool (*fn)(void *arg, const struct luma_expr *e), void *arg)
+sql_expr_walk(const struct luma_expr *e, bool (*fn)(void *arg, const struct luma_expr *e),
+              void *arg)
 {
     if (e == NULL)
         return false;
@@ -289,13 +290,13 @@ sql_plan_depth(const struct luma_plan *plan)
 {
     size_t count = plan->kind == LUMA_PLAN_VALUES ? (size_t)plan->values_rows * plan->cols_count
                                                   : plan->exprs_count;
-    uint32_t depths[] = {expr_depth(plan->filter), exprs_depth(plan->exprs, count),
-                         exprs_depth(plan->aggs, plan->aggs_count),
-                         plan->children_count > 0 ? sql_plan_depth(plan->children[0]) : 0,
-                         plan->children_count > 1 ? sql_plan_depth(plan->children[1]) : 0,
-                         plan->change != NULL
-                             ? exprs_depth(plan->change->set_exprs, plan->change->set_count)
-                             : 0};
+    uint32_t depths[] = {
+        expr_depth(plan->filter),
+        exprs_depth(plan->exprs, count),
+        exprs_depth(plan->aggs, plan->aggs_count),
+        plan->children_count > 0 ? sql_plan_depth(plan->children[0]) : 0,
+        plan->children_count > 1 ? sql_plan_depth(plan->children[1]) : 0,
+        plan->change != NULL ? exprs_depth(plan->change->set_exprs, plan->change->set_count) : 0};
     uint32_t deepest = 0;
     for (size_t i = 0; i < LUMA_COUNTOF(depths); i++)
         deepest = depths[i] > deepest ? depths[i] : deepest;

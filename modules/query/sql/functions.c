@@ -2,19 +2,20 @@
  * functions.c - which function is meant: PostgreSQL's overload resolution over the signatures of
  * all function packages (its chapter 10.2 and 10.3).
  */
-#include "sql.h"
-
 #include <pthread.h>
 #include <stdlib.h>
 
-#define NAMES_LOG2 12
-#define NAMES (1u << NAMES_LOG2)
+#include "sql.h"
+
+#define NAMES_LOG2     12
+#define NAMES          (1u << NAMES_LOG2)
 #define CANDIDATES_MAX 256
-#define ARGS_MAX 256
+#define ARGS_MAX       256
 
 static struct sql_func_entry *calls[NAMES], *operators[NAMES];
 static const struct luma_func *casts[LUMA_TYPE_COUNT_][LUMA_TYPE_COUNT_];
-static const struct luma_func *array_casts_to[LUMA_TYPE_COUNT_], *array_casts_from[LUMA_TYPE_COUNT_];
+static const struct luma_func *array_casts_to[LUMA_TYPE_COUNT_],
+    *array_casts_from[LUMA_TYPE_COUNT_];
 static struct sql_func_list all;
 static uint32_t all_room;
 static pthread_once_t loaded = PTHREAD_ONCE_INIT;
@@ -119,10 +120,22 @@ sql_cast_func(struct luma_type from, struct luma_type to, enum sql_cast_context 
 
 /* ---- window functions: computed by the engine, known by name ---- */
 
-#define ANYELEMENT {LUMA_TYPE_ANYELEMENT, 0, 0, -1}
-#define INT4 {LUMA_TYPE_INT4, 0, 0, -1}
-#define INT8 {LUMA_TYPE_INT8, 0, 0, -1}
-#define FLOAT8 {LUMA_TYPE_FLOAT8, 0, 0, -1}
+#define ANYELEMENT                     \
+    {                                  \
+        LUMA_TYPE_ANYELEMENT, 0, 0, -1 \
+    }
+#define INT4                     \
+    {                            \
+        LUMA_TYPE_INT4, 0, 0, -1 \
+    }
+#define INT8                     \
+    {                            \
+        LUMA_TYPE_INT8, 0, 0, -1 \
+    }
+#define FLOAT8                     \
+    {                              \
+        LUMA_TYPE_FLOAT8, 0, 0, -1 \
+    }
 
 static const struct luma_func window_funcs[] = {
     {.name = "row_number", .result = INT8},
@@ -432,14 +445,12 @@ sql_resolve(struct sql_bind *b, enum sql_func_class what, const char *name,
 {
     struct candidates set = {.count = 0};
     struct candidate scratch;
-    struct sql_func_entry *entry =
-        (what == SQL_FUNC_OPERATOR ? operators : calls)[name_hash(name)];
+    struct sql_func_entry *entry = (what == SQL_FUNC_OPERATOR ? operators : calls)[name_hash(name)];
     if (args_count > ARGS_MAX)
         SQL_THROW(b, location, LUMA_E_LIMIT, "54023",
                   "cannot pass more than %d arguments to a function", ARGS_MAX);
     for (; entry != NULL && set.count < CANDIDATES_MAX; entry = entry->next) {
-        if (strcmp(entry->func->name, name) != 0 ||
-            !spread(entry->func, args_count, scratch.args))
+        if (strcmp(entry->func->name, name) != 0 || !spread(entry->func, args_count, scratch.args))
             continue;
         size_t bytes = offsetof(struct candidate, args) + sizeof(struct luma_type) * args_count;
         struct candidate *c = sql_alloc(b, bytes);
@@ -506,8 +517,9 @@ no_operator(struct sql_bind *b, const char *name, struct luma_expr *left, struct
                             name, sql_type_text(b, right->type))
             : LUMA_FAIL_SQL(b->ctx, LUMA_E_UNDEFINED, "42883", "operator does not exist: %s %s %s",
                             sql_type_text(b, left->type), name, sql_type_text(b, right->type));
-    sql_hint(b, "No operator matches the given name and argument type%s. You might need to add "
-                "%s type cast%s.",
+    sql_hint(b,
+             "No operator matches the given name and argument type%s. You might need to add "
+             "%s type cast%s.",
              left == NULL ? "" : "s", left == NULL ? "an explicit" : "explicit",
              left == NULL ? "" : "s");
     sql_throw(b, location, rc);

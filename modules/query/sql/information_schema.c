@@ -93,8 +93,8 @@ add_column(struct sql_rows *rows, const char *schema, const char *table, const c
     const struct luma_type_info *info = sql_host->data->type_info(type);
     bool array = type.id == LUMA_TYPE_ARRAY;
     bool text = type.id == LUMA_TYPE_VARCHAR || type.id == LUMA_TYPE_BPCHAR;
-    bool integer = type.id == LUMA_TYPE_INT2 || type.id == LUMA_TYPE_INT4 ||
-                   type.id == LUMA_TYPE_INT8;
+    bool integer =
+        type.id == LUMA_TYPE_INT2 || type.id == LUMA_TYPE_INT4 || type.id == LUMA_TYPE_INT8;
     bool exact = integer || (type.id == LUMA_TYPE_NUMERIC && type.mod > 0);
     bool time = type.id == LUMA_TYPE_TIME || type.id == LUMA_TYPE_TIMESTAMP ||
                 type.id == LUMA_TYPE_TIMESTAMPTZ || type.id == LUMA_TYPE_INTERVAL ||
@@ -107,12 +107,11 @@ add_column(struct sql_rows *rows, const char *schema, const char *table, const c
     strcat(kinds, exact ? "i" : "n");
     strcat(kinds, time || type.id == LUMA_TYPE_DATE ? "i" : "n");
     strcat(kinds, "ttttttttt");
-    const char *udt = array ? sql_rows_format(rows, "_%s",
-                                              sql_host->data
-                                                  ->type_info(luma_type(
-                                                      (enum luma_type_id)type.elem))
-                                                  ->name)
-                            : info->name;
+    const char *udt =
+        array ? sql_rows_format(
+                    rows, "_%s",
+                    sql_host->data->type_info(luma_type((enum luma_type_id)type.elem))->name)
+              : info->name;
     const char *data_type = array ? "ARRAY" : info->sql_name;
     const char *database = database_name(rows);
     const char *is_identity = identity != 0 ? "YES" : "NO";
@@ -197,12 +196,11 @@ constraints_object(void *arg, const struct luma_cat_object *o)
                      kind_text(o->constraints[i].kind), "NO", "NO", "YES");
     for (uint32_t i = 0; i < o->cols_count; i++)
         if (o->cols[i].not_null)
-            sql_rows_add(rows, "tttttttttt", database_name(rows), schema_name(rows, o),
-                         sql_rows_format(rows, "%llu_%llu_%u_not_null",
-                                         (unsigned long long)o->schema_id,
-                                         (unsigned long long)o->id, o->cols[i].id),
-                         database_name(rows), schema_name(rows, o), o->name, "CHECK", "NO", "NO",
-                         "YES");
+            sql_rows_add(
+                rows, "tttttttttt", database_name(rows), schema_name(rows, o),
+                sql_rows_format(rows, "%llu_%llu_%u_not_null", (unsigned long long)o->schema_id,
+                                (unsigned long long)o->id, o->cols[i].id),
+                database_name(rows), schema_name(rows, o), o->name, "CHECK", "NO", "NO", "YES");
     return rows->rc == LUMA_OK;
 }
 
@@ -246,8 +244,8 @@ key_usage_object(void *arg, const struct luma_cat_object *o)
         bool foreign = con->kind == LUMA_CONSTRAINT_FOREIGN;
         for (uint32_t k = 0; con->kind != LUMA_CONSTRAINT_CHECK && k < con->cols_count; k++)
             sql_rows_add(rows, foreign ? "tttttttii" : "tttttttin", database_name(rows),
-                         schema_name(rows, o), con->name, database_name(rows),
-                         schema_name(rows, o), o->name, column_of(o, con->cols[k]), (int)k + 1,
+                         schema_name(rows, o), con->name, database_name(rows), schema_name(rows, o),
+                         o->name, column_of(o, con->cols[k]), (int)k + 1,
                          foreign ? position_in_key(rows, con, k) : 0);
     }
     return rows->rc == LUMA_OK;
@@ -397,9 +395,9 @@ privilege_object(void *arg, const struct luma_cat_object *o)
     static const struct {
         uint32_t right;
         const char *name;
-    } names[] = {{LUMA_RIGHT_SELECT, "SELECT"},         {LUMA_RIGHT_INSERT, "INSERT"},
-                 {LUMA_RIGHT_UPDATE, "UPDATE"},         {LUMA_RIGHT_DELETE, "DELETE"},
-                 {LUMA_RIGHT_TRUNCATE, "TRUNCATE"},     {LUMA_RIGHT_REFERENCES, "REFERENCES"},
+    } names[] = {{LUMA_RIGHT_SELECT, "SELECT"},     {LUMA_RIGHT_INSERT, "INSERT"},
+                 {LUMA_RIGHT_UPDATE, "UPDATE"},     {LUMA_RIGHT_DELETE, "DELETE"},
+                 {LUMA_RIGHT_TRUNCATE, "TRUNCATE"}, {LUMA_RIGHT_REFERENCES, "REFERENCES"},
                  {LUMA_RIGHT_TRIGGER, "TRIGGER"}};
     struct sql_rows *rows = arg;
     if (o->kind != LUMA_CAT_TABLE && o->kind != LUMA_CAT_VIEW)
@@ -434,17 +432,29 @@ fill_catalog_name(struct sql_rows *rows)
 #define IS "information_schema"
 
 static struct sql_virtual tables[] = {
-    {IS, "schemata", 0,
+    {IS,
+     "schemata",
+     0,
      "catalog_name name, schema_name name, schema_owner name, default_character_set_catalog name, "
      "default_character_set_schema name, default_character_set_name name, sql_path text",
-     fill_schemata, 0, NULL, {0}},
-    {IS, "tables", 0,
+     fill_schemata,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "tables",
+     0,
      "table_catalog name, table_schema name, table_name name, table_type text, "
      "self_referencing_column_name name, reference_generation text, "
      "user_defined_type_catalog name, user_defined_type_schema name, user_defined_type_name name, "
      "is_insertable_into text, is_typed text, commit_action text",
-     fill_tables, 0, NULL, {0}},
-    {IS, "columns", 0,
+     fill_tables,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "columns",
+     0,
      "table_catalog name, table_schema name, table_name name, column_name name, "
      "ordinal_position int4, column_default text, is_nullable text, data_type text, "
      "character_maximum_length int4, character_octet_length int4, numeric_precision int4, "
@@ -452,60 +462,129 @@ static struct sql_virtual tables[] = {
      "udt_schema name, udt_name name, is_identity text, identity_generation text, "
      "is_generated text, generation_expression text, is_updatable text, interval_type text, "
      "collation_name name, domain_name name",
-     fill_columns, 0, NULL, {0}},
-    {IS, "table_constraints", 0,
+     fill_columns,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "table_constraints",
+     0,
      "constraint_catalog name, constraint_schema name, constraint_name name, table_catalog name, "
      "table_schema name, table_name name, constraint_type text, is_deferrable text, "
      "initially_deferred text, enforced text, nulls_distinct text",
-     fill_constraints, 0, NULL, {0}},
-    {IS, "key_column_usage", 0,
+     fill_constraints,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "key_column_usage",
+     0,
      "constraint_catalog name, constraint_schema name, constraint_name name, table_catalog name, "
      "table_schema name, table_name name, column_name name, ordinal_position int4, "
      "position_in_unique_constraint int4",
-     fill_key_usage, 0, NULL, {0}},
-    {IS, "constraint_column_usage", 0,
+     fill_key_usage,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "constraint_column_usage",
+     0,
      "table_catalog name, table_schema name, table_name name, column_name name, "
      "constraint_catalog name, constraint_schema name, constraint_name name",
-     fill_column_usage, 0, NULL, {0}},
-    {IS, "referential_constraints", 0,
+     fill_column_usage,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "referential_constraints",
+     0,
      "constraint_catalog name, constraint_schema name, constraint_name name, "
      "unique_constraint_catalog name, unique_constraint_schema name, unique_constraint_name name, "
      "match_option text, update_rule text, delete_rule text",
-     fill_referential, 0, NULL, {0}},
-    {IS, "check_constraints", 0,
+     fill_referential,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "check_constraints",
+     0,
      "constraint_catalog name, constraint_schema name, constraint_name name, check_clause text",
-     fill_checks, 0, NULL, {0}},
-    {IS, "views", 0,
+     fill_checks,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "views",
+     0,
      "table_catalog name, table_schema name, table_name name, view_definition text, "
      "check_option text, is_updatable text, is_insertable_into text",
-     fill_views, 0, NULL, {0}},
-    {IS, "sequences", 0,
+     fill_views,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "sequences",
+     0,
      "sequence_catalog name, sequence_schema name, sequence_name name, data_type text, "
      "numeric_precision int4, numeric_precision_radix int4, numeric_scale int4, start_value text, "
      "minimum_value text, maximum_value text, increment text, cycle_option text",
-     fill_sequences, 0, NULL, {0}},
-    {IS, "routines", 0,
+     fill_sequences,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "routines",
+     0,
      "specific_catalog name, specific_schema name, specific_name name, routine_catalog name, "
      "routine_schema name, routine_name name, routine_type text, data_type text",
-     fill_routines, 0, NULL, {0}},
-    {IS, "table_privileges", 0,
-     "grantor name, grantee name, table_catalog name, table_schema name, table_name name, "
-     "privilege_type text, is_grantable text, with_hierarchy text",
-     fill_privileges, 0, NULL, {0}},
-    {IS, "role_table_grants", 0,
-     "grantor name, grantee name, table_catalog name, table_schema name, table_name name, "
-     "privilege_type text, is_grantable text, with_hierarchy text",
-     fill_privileges, 0, NULL, {0}},
-    {IS, "information_schema_catalog_name", 0, "catalog_name name", fill_catalog_name, 0, NULL,
+     fill_routines,
+     0,
+     NULL,
      {0}},
-    {IS, "triggers", 0,
+    {IS,
+     "table_privileges",
+     0,
+     "grantor name, grantee name, table_catalog name, table_schema name, table_name name, "
+     "privilege_type text, is_grantable text, with_hierarchy text",
+     fill_privileges,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "role_table_grants",
+     0,
+     "grantor name, grantee name, table_catalog name, table_schema name, table_name name, "
+     "privilege_type text, is_grantable text, with_hierarchy text",
+     fill_privileges,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "information_schema_catalog_name",
+     0,
+     "catalog_name name",
+     fill_catalog_name,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "triggers",
+     0,
      "trigger_catalog name, trigger_schema name, trigger_name name, event_manipulation text, "
      "event_object_catalog name, event_object_schema name, event_object_table name",
-     NULL, 0, NULL, {0}},
-    {IS, "parameters", 0,
+     NULL,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "parameters",
+     0,
      "specific_catalog name, specific_schema name, specific_name name, ordinal_position int4, "
      "parameter_mode text, parameter_name name, data_type text",
-     NULL, 0, NULL, {0}},
+     NULL,
+     0,
+     NULL,
+     {0}},
 };
 
 struct sql_virtual_list sql_information_schema = {tables, LUMA_COUNTOF(tables)};

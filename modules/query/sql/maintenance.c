@@ -71,8 +71,9 @@ truncate_tables(struct sql_bind *b, void *arg)
         sql_host->catalog->each(b->view, LUMA_CAT_TABLE, find_referrers, &r);
         if (call->referrer == NULL)
             continue;
-        luma_rc rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_UNSUPPORTED, "0A000",
-                                   "cannot truncate a table referenced in a foreign key constraint");
+        luma_rc rc =
+            LUMA_FAIL_SQL(b->ctx, LUMA_E_UNSUPPORTED, "0A000",
+                          "cannot truncate a table referenced in a foreign key constraint");
         b->ctx->error->detail = sql_format(b, "Table \"%s\" references \"%s\".",
                                            call->referrer->name, call->referred->name);
         sql_hint(b, "Truncate table \"%s\" at the same time, or use TRUNCATE ... CASCADE.",

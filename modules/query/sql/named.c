@@ -1,10 +1,10 @@
 /*
  * named.c - PREPARE, EXECUTE, DEALLOCATE; DECLARE, FETCH, CLOSE.
  */
-#include "sql.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "sql.h"
 
 /* ---- named statements ---- */
 
@@ -211,7 +211,8 @@ sql_deallocate(struct sql_utility *u)
 
 /* ---- cursors ---- */
 
-/* A cursor is the engine's result, read a few rows at a time; what is left of a batch waits in it. */
+/* A cursor is the engine's result, read a few rows at a time; what is left of a batch waits in it.
+ */
 struct sql_cursor {
     struct luma_result base; /* as a portal: the rows still to come */
     struct sql_cursor *next;
@@ -313,7 +314,7 @@ sql_cursor_get(struct luma_session *session, const char *name)
     return c != NULL ? &c->base : NULL;
 }
 
-#define CURSOR_HOLD 0x0020
+#define CURSOR_HOLD   0x0020
 #define CURSOR_SCROLL 0x0002
 
 luma_rc

@@ -1,9 +1,9 @@
 /*
  * names.c - schemas, relations and columns by name.
  */
-#include "sql.h"
-
 #include <stdlib.h>
+
+#include "sql.h"
 
 /* ---- search_path ---- */
 
@@ -55,8 +55,7 @@ path_schema(struct sql_bind *b, const char *name)
         name = user != NULL ? user : "";
     if (strcmp(name, "pg_temp") == 0)
         return b->own->temp_schema_id;
-    const struct luma_cat_object *schema =
-        sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, name);
+    const struct luma_cat_object *schema = sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, name);
     return schema != NULL ? schema->id : 0;
 }
 
@@ -117,8 +116,7 @@ sql_schema_id(struct sql_bind *b, const char *name, int32_t location)
 {
     if (strcmp(name, "pg_temp") == 0 && b->own->temp_schema_id != 0)
         return b->own->temp_schema_id;
-    const struct luma_cat_object *schema =
-        sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, name);
+    const struct luma_cat_object *schema = sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, name);
     if (schema == NULL)
         SQL_THROW(b, location, LUMA_E_UNDEFINED, "3F000", "schema \"%s\" does not exist", name);
     return schema->id;
@@ -187,8 +185,8 @@ sql_relation_get(struct sql_bind *b, const PgQuery__RangeVar *var, struct sql_re
     if (sql_relation_find(b, schema, var->relname, out))
         return;
     if (schema != NULL && schema[0] != '\0')
-        SQL_THROW(b, var->location, LUMA_E_NOTFOUND, "42P01",
-                  "relation \"%s.%s\" does not exist", schema, var->relname);
+        SQL_THROW(b, var->location, LUMA_E_NOTFOUND, "42P01", "relation \"%s.%s\" does not exist",
+                  schema, var->relname);
     SQL_THROW(b, var->location, LUMA_E_NOTFOUND, "42P01", "relation \"%s\" does not exist",
               var->relname);
 }
@@ -376,7 +374,8 @@ no_item(struct sql_bind *b, struct sql_scope *scope, const char *name, int32_t l
     luma_rc rc = LUMA_OK;
     for (struct sql_scope *s = scope; s != NULL && rc == LUMA_OK; s = s->parent)
         for (struct sql_item *item = s->items; item != NULL && rc == LUMA_OK; item = item->next)
-            if (item->object != NULL && item->name != NULL && strcmp(item->object->name, name) == 0) {
+            if (item->object != NULL && item->name != NULL &&
+                strcmp(item->object->name, name) == 0) {
                 rc = LUMA_FAIL_SQL(b->ctx, LUMA_E_UNDEFINED, "42P01",
                                    "invalid reference to FROM-clause entry for table \"%s\"", name);
                 sql_hint(b, "Perhaps you meant to reference the table alias \"%s\".", item->name);
@@ -413,8 +412,7 @@ sql_name_resolve(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Col
         int32_t level;
         struct sql_scope *at;
         const char *table = n > 1 ? sql_string(ref->fields[n - 2]) : "";
-        struct sql_item *item =
-            n > 1 ? sql_item_find(scope, NULL, table, &level, &at) : NULL;
+        struct sql_item *item = n > 1 ? sql_item_find(scope, NULL, table, &level, &at) : NULL;
         if (n > 1 && item == NULL)
             no_item(b, scope, table, ref->location);
         if (item != NULL)

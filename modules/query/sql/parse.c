@@ -2,9 +2,9 @@
  * parse.c - text to parse tree: a guard against nesting that no stack bears, then libpg_query on
  * the parser's stack, then its protobuf unpacked into an arena.
  */
-#include "sql.h"
-
 #include <stdio.h>
+
+#include "sql.h"
 
 /* Nesting of one statement: an operator or a nesting keyword makes the tree one deeper, a comma at
  * the same level begins a new branch. */
@@ -76,9 +76,9 @@ guard_skip_dollar(struct guard *g)
 static bool
 word_nests(const char *word, size_t bytes)
 {
-    static const char *const words[] = {"not", "union", "except", "intersect", "case", "join", "is",
-                                        "like", "ilike", "similar", "between", "in", "collate",
-                                        "at", "select", "array", "row", "exists"};
+    static const char *const words[] = {
+        "not",     "union",   "except", "intersect", "case", "join",   "is",    "like", "ilike",
+        "similar", "between", "in",     "collate",   "at",   "select", "array", "row",  "exists"};
     char lower[12];
     if (bytes >= sizeof(lower))
         return false;
@@ -205,8 +205,8 @@ parse_on_stack(void *arg)
         call->cursor = result.error->cursorpos;
     } else {
         ProtobufCAllocator allocator = {tree_alloc, tree_free, call->arena};
-        call->tree = pg_query__parse_result__unpack(
-            &allocator, result.parse_tree.len, (const uint8_t *)result.parse_tree.data);
+        call->tree = pg_query__parse_result__unpack(&allocator, result.parse_tree.len,
+                                                    (const uint8_t *)result.parse_tree.data);
     }
     pg_query_free_protobuf_parse_result(result);
 }
@@ -230,7 +230,8 @@ parse_failed(struct luma_ctx *ctx, const struct parse_call *call)
 static luma_rc
 parse_into(struct luma_ctx *ctx, struct sql_parse *parse, struct luma_slice text)
 {
-    if (memchr(text.data, '\0', text.bytes) != NULL || !sql_host->data->utf8_valid(text.data, text.bytes))
+    if (memchr(text.data, '\0', text.bytes) != NULL ||
+        !sql_host->data->utf8_valid(text.data, text.bytes))
         return LUMA_FAIL_SQL(ctx, LUMA_E_SYNTAX, "22021",
                              "invalid byte sequence for encoding \"UTF8\"");
     parse->text = luma_arena_text(parse->arena, text.data, text.bytes);

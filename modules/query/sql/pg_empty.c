@@ -1,15 +1,20 @@
 /*
- * pg_empty.c - pg_catalog's tables for what this server does not have: clients ask them and learn that
- * there is nothing.
+ * pg_empty.c - pg_catalog's tables for what this server does not have: clients ask them and learn
+ * that there is nothing.
  */
 #include "rows.h"
 
 #define PG "pg_catalog"
-#define EMPTY(name, oid, columns) {PG, name, oid, columns, NULL, 0, NULL, {0}}
+#define EMPTY(name, oid, columns)              \
+    {                                          \
+        PG, name, oid, columns, NULL, 0, NULL, \
+        {                                      \
+            0                                  \
+        }                                      \
+    }
 
 static struct sql_virtual tables[] = {
-    EMPTY("pg_inherits", 2611,
-          "inhrelid oid, inhparent oid, inhseqno int4, inhdetachpending bool"),
+    EMPTY("pg_inherits", 2611, "inhrelid oid, inhparent oid, inhseqno int4, inhdetachpending bool"),
     EMPTY("pg_enum", 3501, "oid oid, enumtypid oid, enumsortorder float4, enumlabel name"),
     EMPTY("pg_extension", 3079,
           "oid oid, extname name, extowner oid, extnamespace oid, extrelocatable bool, "

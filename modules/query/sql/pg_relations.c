@@ -13,8 +13,8 @@ add_class(struct sql_rows *rows, const struct luma_cat_object *o, char kind, uin
     uint32_t acl_count = 0, options_count = 0;
     const char *const *acl = sql_rows_acl(rows, o, 0, &acl_count);
     const char *options[16];
-    char *copy = o->options != NULL ? luma_arena_text(rows->arena, o->options, strlen(o->options))
-                                    : NULL;
+    char *copy =
+        o->options != NULL ? luma_arena_text(rows->arena, o->options, strlen(o->options)) : NULL;
     for (char *save = NULL, *p = copy != NULL ? strtok_r(copy, ",", &save) : NULL;
          p != NULL && options_count < 16; p = strtok_r(NULL, ",", &save))
         options[options_count++] = p;
@@ -31,10 +31,11 @@ add_class(struct sql_rows *rows, const struct luma_cat_object *o, char kind, uin
         }
     }
     uint32_t natts = kind == 'S' ? 3 : o->cols_count;
-    sql_rows_add(rows, "otooooooo"
-                       "ifiobb"
-                       "ccss"
-                       "bbbbbbcboooTTn",
+    sql_rows_add(rows,
+                 "otooooooo"
+                 "ifiobb"
+                 "ccss"
+                 "bbbbbbcboooTTn",
                  (uint32_t)o->id, o->name, (uint32_t)o->schema_id, 0u, 0u, (uint32_t)o->owner_id,
                  am, (uint32_t)o->id, 0u, (int)pages, tuples, 0, 0u, has_index, 0,
                  o->temporary  ? 't'
@@ -112,15 +113,16 @@ add_attribute(struct sql_rows *rows, uint32_t relid, const char *name, struct lu
     bool array = type.id == LUMA_TYPE_ARRAY;
     bool collatable = sql_type_is_string(type);
     int len = array ? -1 : info->typlen;
-    sql_rows_add(rows, "otoissiiib"
-                       "cccbbb"
-                       "ccb"
-                       "bioTnnn",
+    sql_rows_add(rows,
+                 "otoissiiib"
+                 "cccbbb"
+                 "ccb"
+                 "bioTnnn",
                  relid, name, sql_type_oid_of(type), -1, len, attnum, array ? 1 : 0, -1,
                  (int)sql_host->data->type_typmod(type), !array && info->typbyval,
                  array ? 'i' : info->align, len < 0 ? 'x' : 'p', 0, not_null, has_default, 0,
-                 identity, generated, 0, 1, 0,
-                 collatable ? SQL_OID_COLLATION_DEFAULT : 0u, acl, acl_count);
+                 identity, generated, 0, 1, 0, collatable ? SQL_OID_COLLATION_DEFAULT : 0u, acl,
+                 acl_count);
 }
 
 static bool
@@ -132,8 +134,8 @@ attribute_object(void *arg, const struct luma_cat_object *o)
                       false, 0, 0, NULL, 0);
         add_attribute(rows, (uint32_t)o->id, "log_cnt", luma_type(LUMA_TYPE_INT8), 2, true, false,
                       0, 0, NULL, 0);
-        add_attribute(rows, (uint32_t)o->id, "is_called", luma_type(LUMA_TYPE_BOOL), 3, true,
-                      false, 0, 0, NULL, 0);
+        add_attribute(rows, (uint32_t)o->id, "is_called", luma_type(LUMA_TYPE_BOOL), 3, true, false,
+                      0, 0, NULL, 0);
     }
     if (o->kind != LUMA_CAT_TABLE && o->kind != LUMA_CAT_VIEW)
         return true;
@@ -180,8 +182,9 @@ index_table(void *arg, const struct luma_cat_object *o)
             options[k] = (int16_t)(((x->cols[k].flags & LUMA_KEY_DESC) ? 1 : 0) |
                                    ((x->cols[k].flags & LUMA_KEY_NULLS_FIRST) ? 2 : 0));
         }
-        sql_rows_add(rows, "oossbbbbbbbbbbb"
-                           "SOOSnn",
+        sql_rows_add(rows,
+                     "oossbbbbbbbbbbb"
+                     "SOOSnn",
                      (uint32_t)x->id, (uint32_t)o->id, (int)n, (int)n, x->unique,
                      x->nulls_not_distinct, x->primary, 0, 1, 0, 1, 0, 1, 1, 0, keys, n, zeros, n,
                      zeros, n, options, n);
@@ -222,9 +225,10 @@ constraint_table(void *arg, const struct luma_cat_object *o)
             refs[k] = foreign ? (int16_t)con->ref_cols[k] : (int16_t)0;
         }
         uint64_t index = foreign ? foreign_index(rows, con) : con->index_id;
-        sql_rows_add(rows, "otocbbbooooo"
-                           "cccbib"
-                           "SSnnnnnt",
+        sql_rows_add(rows,
+                     "otocbbbooooo"
+                     "cccbib"
+                     "SSnnnnnt",
                      (uint32_t)con->id, con->name, (uint32_t)o->schema_id, (int)con->kind, 0, 0, 1,
                      (uint32_t)o->id, 0u, (uint32_t)index, 0u,
                      foreign ? (uint32_t)con->ref_table_id : 0u, foreign ? con->on_update : ' ',
@@ -382,55 +386,109 @@ fill_rewrite(struct sql_rows *rows)
 #define PG "pg_catalog"
 
 static struct sql_virtual tables[] = {
-    {PG, "pg_class", 1259,
-     "oid oid, relname name, relnamespace oid, reltype oid, reloftype oid, relowner oid, relam oid, "
+    {PG,
+     "pg_class",
+     1259,
+     "oid oid, relname name, relnamespace oid, reltype oid, reloftype oid, relowner oid, relam "
+     "oid, "
      "relfilenode oid, reltablespace oid, relpages int4, reltuples float4, relallvisible int4, "
      "reltoastrelid oid, relhasindex bool, relisshared bool, relpersistence char, relkind char, "
      "relnatts int2, relchecks int2, relhasrules bool, relhastriggers bool, relhassubclass bool, "
      "relrowsecurity bool, relforcerowsecurity bool, relispopulated bool, relreplident char, "
      "relispartition bool, relrewrite oid, relfrozenxid xid, relminmxid xid, relacl text[], "
      "reloptions text[], relpartbound text",
-     fill_class, 0, NULL, {0}},
-    {PG, "pg_attribute", 1249,
+     fill_class,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_attribute",
+     1249,
      "attrelid oid, attname name, atttypid oid, attstattarget int4, attlen int2, attnum int2, "
      "attndims int4, attcacheoff int4, atttypmod int4, attbyval bool, attalign char, "
      "attstorage char, attcompression char, attnotnull bool, atthasdef bool, atthasmissing bool, "
      "attidentity char, attgenerated char, attisdropped bool, attislocal bool, attinhcount int4, "
      "attcollation oid, attacl text[], attoptions text[], attfdwoptions text[], "
      "attmissingval text[]",
-     fill_attribute, 0, NULL, {0}},
-    {PG, "pg_index", 2610,
+     fill_attribute,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_index",
+     2610,
      "indexrelid oid, indrelid oid, indnatts int2, indnkeyatts int2, indisunique bool, "
      "indnullsnotdistinct bool, indisprimary bool, indisexclusion bool, indimmediate bool, "
      "indisclustered bool, indisvalid bool, indcheckxmin bool, indisready bool, indislive bool, "
      "indisreplident bool, indkey int2[], indcollation oid[], indclass oid[], indoption int2[], "
      "indexprs text, indpred text",
-     fill_index, 0, NULL, {0}},
-    {PG, "pg_constraint", 2606,
+     fill_index,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_constraint",
+     2606,
      "oid oid, conname name, connamespace oid, contype char, condeferrable bool, condeferred bool, "
      "convalidated bool, conrelid oid, contypid oid, conindid oid, conparentid oid, confrelid oid, "
      "confupdtype char, confdeltype char, confmatchtype char, conislocal bool, coninhcount int4, "
      "connoinherit bool, conkey int2[], confkey int2[], conpfeqop oid[], conppeqop oid[], "
      "conffeqop oid[], confdelsetcols int2[], conexclop oid[], conbin text",
-     fill_constraint, 0, NULL, {0}},
-    {PG, "pg_attrdef", 2604, "oid oid, adrelid oid, adnum int2, adbin text", fill_attrdef, 0, NULL,
+     fill_constraint,
+     0,
+     NULL,
      {0}},
-    {PG, "pg_namespace", 2615, "oid oid, nspname name, nspowner oid, nspacl text[]",
-     fill_namespace, 0, NULL, {0}},
-    {PG, "pg_sequence", 2224,
+    {PG,
+     "pg_attrdef",
+     2604,
+     "oid oid, adrelid oid, adnum int2, adbin text",
+     fill_attrdef,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_namespace",
+     2615,
+     "oid oid, nspname name, nspowner oid, nspacl text[]",
+     fill_namespace,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_sequence",
+     2224,
      "seqrelid oid, seqtypid oid, seqstart int8, seqincrement int8, seqmax int8, seqmin int8, "
      "seqcache int8, seqcycle bool",
-     fill_sequence, 0, NULL, {0}},
-    {PG, "pg_depend", 2608,
+     fill_sequence,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_depend",
+     2608,
      "classid oid, objid oid, objsubid int4, refclassid oid, refobjid oid, refobjsubid int4, "
      "deptype char",
-     fill_depend, 0, NULL, {0}},
-    {PG, "pg_description", 2609, "objoid oid, classoid oid, objsubid int4, description text",
-     fill_description, 0, NULL, {0}},
-    {PG, "pg_rewrite", 2618,
+     fill_depend,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_description",
+     2609,
+     "objoid oid, classoid oid, objsubid int4, description text",
+     fill_description,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_rewrite",
+     2618,
      "oid oid, rulename name, ev_class oid, ev_type char, ev_enabled char, is_instead bool, "
      "ev_qual text, ev_action text",
-     fill_rewrite, 0, NULL, {0}},
+     fill_rewrite,
+     0,
+     NULL,
+     {0}},
 };
 
 struct sql_virtual_list sql_pg_relations = {tables, LUMA_COUNTOF(tables)};

@@ -12,15 +12,17 @@ storage_of(int16_t typlen)
 }
 
 static void
-add_type(struct sql_rows *rows, uint32_t oid, const char *name, int16_t typlen, bool byval, char kind,
-         char category, bool preferred, uint32_t elem, uint32_t array, char align, bool collatable)
+add_type(struct sql_rows *rows, uint32_t oid, const char *name, int16_t typlen, bool byval,
+         char kind, char category, bool preferred, uint32_t elem, uint32_t array, char align,
+         bool collatable)
 {
     uint32_t in = oid, subscript = elem != 0 && category == 'A' ? 6179u : 0u;
-    sql_rows_add(rows, "otoosb"
-                       "ccbbc"
-                       "oooo"
-                       "ooooooo"
-                       "ccboiiontt",
+    sql_rows_add(rows,
+                 "otoosb"
+                 "ccbbc"
+                 "oooo"
+                 "ooooooo"
+                 "ccboiiontt",
                  oid, name, (uint32_t)LUMA_CAT_ID_PG_CATALOG, (uint32_t)LUMA_CAT_ID_ROLE_LUMADB,
                  (int)typlen, byval, kind, category, preferred, 1, ',', 0u, subscript, elem, array,
                  in, in, in, in, 0u, 0u, 0u, align, storage_of(typlen), 0, 0u, -1, 0,
@@ -36,9 +38,8 @@ fill_type(struct sql_rows *rows)
             continue;
         bool pseudo = info->category == 'P';
         add_type(rows, info->oid, info->name, info->typlen, info->typbyval, pseudo ? 'p' : 'b',
-                 info->category, info->preferred,
-                 info->type.id == LUMA_TYPE_NAME ? 18u : 0u, info->array_oid, info->align,
-                 sql_type_is_string(info->type));
+                 info->category, info->preferred, info->type.id == LUMA_TYPE_NAME ? 18u : 0u,
+                 info->array_oid, info->align, sql_type_is_string(info->type));
         if (info->array_oid != 0)
             add_type(rows, info->array_oid, sql_rows_format(rows, "_%s", info->name), -1, false,
                      'b', 'A', false, info->oid, 0, info->align == 'd' ? 'd' : 'i',
@@ -103,8 +104,8 @@ database_object(void *arg, const struct luma_cat_object *o)
     struct sql_rows *rows = arg;
     uint32_t acl_count = 0;
     const char *const *acl = sql_rows_acl(rows, o, 0, &acl_count);
-    sql_rows_add(rows, "otoicbbioootttnT", (uint32_t)o->id, o->name, (uint32_t)o->owner_id, 6, 'c', 0,
-                 1, -1, 700u, 1u, 1663u, "C.UTF-8", "C.UTF-8", NULL, acl, acl_count);
+    sql_rows_add(rows, "otoicbbioootttnT", (uint32_t)o->id, o->name, (uint32_t)o->owner_id, 6, 'c',
+                 0, 1, -1, 700u, 1u, 1663u, "C.UTF-8", "C.UTF-8", NULL, acl, acl_count);
     return rows->rc == LUMA_OK;
 }
 
@@ -144,8 +145,8 @@ authid_object(void *arg, const struct luma_cat_object *o)
     struct sql_rows *rows = arg;
     bool visible = sql_host->session->is_superuser(rows->session);
     sql_rows_add(rows, "otbbbbbbbitz", (uint32_t)o->id, o->name, o->superuser, o->inherit,
-                 o->create_role, o->create_db, o->can_login, 0, 0, -1,
-                 visible ? o->verifier : NULL, valid_until(o));
+                 o->create_role, o->create_db, o->can_login, 0, 0, -1, visible ? o->verifier : NULL,
+                 valid_until(o));
     return rows->rc == LUMA_OK;
 }
 
@@ -241,7 +242,9 @@ fill_language(struct sql_rows *rows)
 #define PG "pg_catalog"
 
 static struct sql_virtual tables[] = {
-    {PG, "pg_type", 1247,
+    {PG,
+     "pg_type",
+     1247,
      "oid oid, typname name, typnamespace oid, typowner oid, typlen int2, typbyval bool, "
      "typtype char, typcategory char, typispreferred bool, typisdefined bool, typdelim char, "
      "typrelid oid, typsubscript regproc, typelem oid, typarray oid, typinput regproc, "
@@ -249,52 +252,118 @@ static struct sql_virtual tables[] = {
      "typanalyze regproc, typalign char, typstorage char, typnotnull bool, typbasetype oid, "
      "typtypmod int4, typndims int4, typcollation oid, typdefaultbin text, typdefault text, "
      "typacl text[]",
-     fill_type, 0, NULL, {0}},
-    {PG, "pg_cast", 2605,
+     fill_type,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_cast",
+     2605,
      "oid oid, castsource oid, casttarget oid, castfunc oid, castcontext char, castmethod char",
-     fill_cast, 0, NULL, {0}},
-    {PG, "pg_operator", 2617,
+     fill_cast,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_operator",
+     2617,
      "oid oid, oprname name, oprnamespace oid, oprowner oid, oprkind char, oprcanmerge bool, "
      "oprcanhash bool, oprleft oid, oprright oid, oprresult oid, oprcom oid, oprnegate oid, "
      "oprcode regproc, oprrest regproc, oprjoin regproc",
-     fill_operator, 0, NULL, {0}},
-    {PG, "pg_am", 2601, "oid oid, amname name, amhandler regproc, amtype char", fill_am, 0, NULL,
+     fill_operator,
+     0,
+     NULL,
      {0}},
-    {PG, "pg_database", 1262,
+    {PG,
+     "pg_am",
+     2601,
+     "oid oid, amname name, amhandler regproc, amtype char",
+     fill_am,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_database",
+     1262,
      "oid oid, datname name, datdba oid, encoding int4, datlocprovider char, datistemplate bool, "
      "datallowconn bool, datconnlimit int4, datfrozenxid xid, datminmxid xid, dattablespace oid, "
      "datcollate text, datctype text, daticulocale text, datcollversion text, datacl text[]",
-     fill_database, 0, NULL, {0}},
-    {PG, "pg_roles", 0,
+     fill_database,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_roles",
+     0,
      "rolname name, rolsuper bool, rolinherit bool, rolcreaterole bool, rolcreatedb bool, "
      "rolcanlogin bool, rolreplication bool, rolconnlimit int4, rolpassword text, "
      "rolvaliduntil timestamptz, rolbypassrls bool, rolconfig text[], oid oid",
-     fill_roles, 0, NULL, {0}},
-    {PG, "pg_authid", 1260,
+     fill_roles,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_authid",
+     1260,
      "oid oid, rolname name, rolsuper bool, rolinherit bool, rolcreaterole bool, rolcreatedb bool, "
      "rolcanlogin bool, rolreplication bool, rolbypassrls bool, rolconnlimit int4, "
      "rolpassword text, rolvaliduntil timestamptz",
-     fill_authid, 0, NULL, {0}},
-    {PG, "pg_user", 0,
+     fill_authid,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_user",
+     0,
      "usename name, usesysid oid, usecreatedb bool, usesuper bool, userepl bool, "
      "usebypassrls bool, passwd text, valuntil timestamptz, useconfig text[]",
-     fill_user, 0, NULL, {0}},
-    {PG, "pg_auth_members", 1261, "roleid oid, member oid, grantor oid, admin_option bool",
-     fill_members, 0, NULL, {0}},
-    {PG, "pg_shdescription", 2396, "objoid oid, classoid oid, description text",
-     fill_shdescription, 0, NULL, {0}},
-    {PG, "pg_collation", 3456,
+     fill_user,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_auth_members",
+     1261,
+     "roleid oid, member oid, grantor oid, admin_option bool",
+     fill_members,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_shdescription",
+     2396,
+     "objoid oid, classoid oid, description text",
+     fill_shdescription,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_collation",
+     3456,
      "oid oid, collname name, collnamespace oid, collowner oid, collprovider char, "
      "collisdeterministic bool, collencoding int4, collcollate text, collctype text, "
      "colliculocale text, collversion text",
-     fill_collation, 0, NULL, {0}},
-    {PG, "pg_tablespace", 1213,
-     "oid oid, spcname name, spcowner oid, spcacl text[], spcoptions text[]", fill_tablespace, 0,
-     NULL, {0}},
-    {PG, "pg_language", 2612,
+     fill_collation,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_tablespace",
+     1213,
+     "oid oid, spcname name, spcowner oid, spcacl text[], spcoptions text[]",
+     fill_tablespace,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_language",
+     2612,
      "oid oid, lanname name, lanowner oid, lanispl bool, lanpltrusted bool, lanplcallfoid oid, "
      "laninline oid, lanvalidator oid, lanacl text[]",
-     fill_language, 0, NULL, {0}},
+     fill_language,
+     0,
+     NULL,
+     {0}},
 };
 
 struct sql_virtual_list sql_pg_types = {tables, LUMA_COUNTOF(tables)};

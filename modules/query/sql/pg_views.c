@@ -2,12 +2,12 @@
  * pg_views.c - pg_catalog's views for people: pg_tables, pg_views, pg_indexes, pg_settings,
  * pg_stat_activity and their like.
  */
-#include "rows.h"
-
 #include <lumadb/module.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "rows.h"
 
 static bool
 tables_object(void *arg, const struct luma_cat_object *o)
@@ -89,10 +89,9 @@ sequences_object(void *arg, const struct luma_cat_object *o)
     int64_t last = 0;
     bool called = sql_host->catalog->sequence_last(o, &last);
     if (called)
-        sql_rows_add(rows, "tttollllbll", sql_rows_name(rows, o->schema_id),
-                     o->name, sql_rows_name(rows, o->owner_id), sql_type_oid_of(o->seq_type),
-                     o->seq_start, o->seq_min, o->seq_max, o->seq_increment, o->seq_cycle,
-                     o->seq_cache, last);
+        sql_rows_add(rows, "tttollllbll", sql_rows_name(rows, o->schema_id), o->name,
+                     sql_rows_name(rows, o->owner_id), sql_type_oid_of(o->seq_type), o->seq_start,
+                     o->seq_min, o->seq_max, o->seq_increment, o->seq_cycle, o->seq_cache, last);
     else
         sql_rows_add(rows, "tttollllbln", sql_rows_name(rows, o->schema_id), o->name,
                      sql_rows_name(rows, o->owner_id), sql_type_oid_of(o->seq_type), o->seq_start,
@@ -112,8 +111,8 @@ static void
 setting(void *arg, const struct luma_setting_info *s)
 {
     struct sql_rows *rows = arg;
-    sql_rows_add(rows, "tttttntttnnnttnnb", s->name, s->value,
-                 s->unit, "Settings", s->help, "user", s->type, s->source, s->def, s->def, 0);
+    sql_rows_add(rows, "tttttntttnnnttnnb", s->name, s->value, s->unit, "Settings", s->help, "user",
+                 s->type, s->source, s->def, s->def, 0);
 }
 
 static void
@@ -141,9 +140,10 @@ activity(void *arg, const struct luma_session_info *s)
         snprintf(address, sizeof(address), "%.*s", (int)(n < 60 ? n : 60), s->peer);
         port = colon != NULL ? (int)strtol(colon + 1, NULL, 10) : -1;
     }
-    sql_rows_add(rows, "otinotttni"
-                       "zzzz"
-                       "tttnnntt",
+    sql_rows_add(rows,
+                 "otinotttni"
+                 "zzzz"
+                 "tttnnntt",
                  (uint32_t)LUMA_CAT_ID_DATABASE_DEFAULT, s->database, (int)s->pid,
                  role != NULL ? (uint32_t)role->id : 0u, s->user,
                  s->application != NULL ? s->application : "",
@@ -221,41 +221,82 @@ fill_modules(struct sql_rows *rows)
 #define PG "pg_catalog"
 
 static struct sql_virtual tables[] = {
-    {PG, "pg_tables", 0,
+    {PG,
+     "pg_tables",
+     0,
      "schemaname name, tablename name, tableowner name, tablespace name, hasindexes bool, "
      "hasrules bool, hastriggers bool, rowsecurity bool",
-     fill_tables, 0, NULL, {0}},
-    {PG, "pg_views", 0, "schemaname name, viewname name, viewowner name, definition text",
-     fill_views, 0, NULL, {0}},
-    {PG, "pg_indexes", 0,
+     fill_tables,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_views",
+     0,
+     "schemaname name, viewname name, viewowner name, definition text",
+     fill_views,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_indexes",
+     0,
      "schemaname name, tablename name, indexname name, tablespace name, indexdef text",
-     fill_indexes, 0, NULL, {0}},
-    {PG, "pg_sequences", 0,
+     fill_indexes,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_sequences",
+     0,
      "schemaname name, sequencename name, sequenceowner name, data_type regtype, start_value int8, "
      "min_value int8, max_value int8, increment_by int8, cycle bool, cache_size int8, "
      "last_value int8",
-     fill_sequences, 0, NULL, {0}},
-    {PG, "pg_settings", 0,
+     fill_sequences,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_settings",
+     0,
      "name text, setting text, unit text, category text, short_desc text, extra_desc text, "
      "context text, vartype text, source text, min_val text, max_val text, enumvals text[], "
      "boot_val text, reset_val text, sourcefile text, sourceline int4, pending_restart bool",
-     fill_settings, 0, NULL, {0}},
-    {PG, "pg_stat_activity", 0,
+     fill_settings,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_stat_activity",
+     0,
      "datid oid, datname name, pid int4, leader_pid int4, usesysid oid, usename name, "
      "application_name text, client_addr text, client_hostname text, client_port int4, "
      "backend_start timestamptz, xact_start timestamptz, query_start timestamptz, "
      "state_change timestamptz, wait_event_type text, wait_event text, state text, "
      "backend_xid xid, backend_xmin xid, query_id int8, query text, backend_type text",
-     fill_activity, 0, NULL, {0}},
+     fill_activity,
+     0,
+     NULL,
+     {0}},
     {PG, "pg_prepared_statements", 0, "name text, statement text", fill_prepared, 0, NULL, {0}},
-    {PG, "pg_stat_user_tables", 0,
+    {PG,
+     "pg_stat_user_tables",
+     0,
      "relid oid, schemaname name, relname name, n_live_tup int8, n_dead_tup int8, seq_scan int8, "
      "idx_scan int8, n_tup_ins int8, n_tup_upd int8, n_tup_del int8, last_vacuum timestamptz, "
      "last_autovacuum timestamptz, last_analyze timestamptz, last_autoanalyze timestamptz",
-     fill_stat_tables, 0, NULL, {0}},
-    {PG, "lumadb_modules", 0,
-     "kind text, name text, version text, state text, file text, conf_file text", fill_modules, 0,
-     NULL, {0}},
+     fill_stat_tables,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "lumadb_modules",
+     0,
+     "kind text, name text, version text, state text, file text, conf_file text",
+     fill_modules,
+     0,
+     NULL,
+     {0}},
 };
 
 struct sql_virtual_list sql_pg_views = {tables, LUMA_COUNTOF(tables)};

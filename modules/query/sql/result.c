@@ -2,9 +2,9 @@
  * result.c - results as frontends pull them: the engine's behind a wrapper that ends the statement,
  * rows known beforehand, and plain completion tags. Wrappers are reused from a list per session.
  */
-#include "sql.h"
-
 #include <stdlib.h>
+
+#include "sql.h"
 
 struct sql_result {
     struct luma_result base;
@@ -28,8 +28,8 @@ result_next(struct luma_ctx *ctx, struct luma_result *base, struct luma_batch **
         r->rc = r->inner->next(ctx, r->inner, out_batch);
         if (r->rc != LUMA_OK)
             return r->rc;
-        base->rows_done = r->counts ? base->rows_done + (*out_batch)->sel_rows
-                                    : r->inner->rows_done;
+        base->rows_done =
+            r->counts ? base->rows_done + (*out_batch)->sel_rows : r->inner->rows_done;
         return LUMA_OK;
     }
     if (r->batches_at < r->batches_count) {

@@ -1,9 +1,9 @@
 /*
  * settings.c - SET, SHOW, RESET, DISCARD. The settings themselves are the kernel's.
  */
-#include "sql.h"
-
 #include <stdio.h>
+
+#include "sql.h"
 
 /* ---- values ---- */
 
@@ -133,7 +133,7 @@ set_multi(struct sql_utility *u, const PgQuery__VariableSetStmt *stmt)
 static const char *
 setting_name(const char *name)
 {
-    return strcmp(name, "timezone") == 0        ? "TimeZone"
+    return strcmp(name, "timezone") == 0                ? "TimeZone"
            : strcmp(name, "session_authorization") == 0 ? "session_authorization"
                                                         : name;
 }
@@ -220,10 +220,11 @@ show_each(void *arg, const struct luma_setting_info *info)
 static luma_rc
 show_all(struct sql_utility *u)
 {
-    struct show show = {u->ctx->arena, LUMA_NEW_ARRAY(u->ctx->arena, const char *, 3 * 512), 0, 512};
+    struct show show = {u->ctx->arena, LUMA_NEW_ARRAY(u->ctx->arena, const char *, 3 * 512), 0,
+                        512};
     struct luma_type text = luma_type(LUMA_TYPE_TEXT);
-    struct luma_result_col cols[3] = {{"name", text, 0, 0}, {"setting", text, 0, 0},
-                                      {"description", text, 0, 0}};
+    struct luma_result_col cols[3] = {
+        {"name", text, 0, 0}, {"setting", text, 0, 0}, {"description", text, 0, 0}};
     if (show.cells == NULL)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     sql_host->session->setting_each(u->session, show_each, &show);

@@ -34,8 +34,8 @@ static luma_rc
 sql_start(void *state, struct luma_ctx *ctx)
 {
     (void)state;
-    sql_engine = (const struct luma_engine *)sql_host->services->lookup("query.engine",
-                                                                        LUMA_ENGINE_MAJOR);
+    sql_engine =
+        (const struct luma_engine *)sql_host->services->lookup("query.engine", LUMA_ENGINE_MAJOR);
     if (sql_engine == NULL)
         return LUMA_FAIL(ctx, LUMA_E_MODULE, "query.engine is not running");
     sql_simd = (const struct luma_simd *)sql_host->services->lookup("simd", LUMA_SIMD_MAJOR);

@@ -1,11 +1,13 @@
 /*
  * sql.h - what the files of query/sql share.
  *
- * A statement goes text -> parse tree (libpg_query, in an arena) -> bound plan (lumadb/unstable/plan.h,
- * in an arena of its own) -> engine. Nothing behind this module sees a parse node.
+ * A statement goes text -> parse tree (libpg_query, in an arena) -> bound plan
+ * (lumadb/unstable/plan.h, in an arena of its own) -> engine. Nothing behind this module sees a
+ * parse node.
  *
- * Binding never parks: it runs on the parser's big stack and unwinds by longjmp to sql_guard when it
- * finds an error. Everything it makes lies in arenas, so there is nothing to clean up on the way.
+ * Binding never parks: it runs on the parser's big stack and unwinds by longjmp to sql_guard when
+ * it finds an error. Everything it makes lies in arenas, so there is nothing to clean up on the
+ * way.
  */
 #ifndef LUMADB_QUERY_SQL_H
 #define LUMADB_QUERY_SQL_H
@@ -36,7 +38,8 @@ struct sql_conf {
     int64_t cached_statements;
 };
 
-/* The module's own: set once at init, read-only afterwards (the language table has no state argument). */
+/* The module's own: set once at init, read-only afterwards (the language table has no state
+ * argument). */
 extern const struct luma_host *sql_host;
 extern const struct luma_engine *sql_engine;
 extern const struct luma_simd *sql_simd; /* NULL: none offered */
@@ -137,7 +140,8 @@ luma_rc sql_stmt_bind(struct luma_ctx *ctx, struct luma_session *session, struct
                       struct luma_stmt *stmt);
 void sql_bound_release(struct sql_bound *bound);
 bool sql_stmt_is_plan(const PgQuery__Node *node);
-/* Binds a node that is a statement of its own (of PREPARE, DECLARE, EXPLAIN, COPY, CREATE TABLE AS). */
+/* Binds a node that is a statement of its own (of PREPARE, DECLARE, EXPLAIN, COPY, CREATE TABLE
+ * AS). */
 luma_rc sql_bind_node(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *txn,
                       const char *text, size_t text_bytes, PgQuery__Node *node,
                       const struct luma_type *types, uint32_t types_count, struct sql_bound **out);
@@ -146,8 +150,8 @@ luma_rc sql_bound_compile(struct luma_ctx *ctx, struct luma_session *session, st
                           struct sql_bound *bound);
 
 luma_rc sql_run_stmt(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *txn,
-                     struct luma_stmt *stmt, const struct luma_value *params,
-                     uint32_t params_count, bool ends_statement, struct luma_result **out_result);
+                     struct luma_stmt *stmt, const struct luma_value *params, uint32_t params_count,
+                     bool ends_statement, struct luma_result **out_result);
 extern const struct luma_language sql_language;
 
 /* ---- result.c ---- */
@@ -193,7 +197,7 @@ struct sql_bind {
 };
 
 /* Raises: reports in ctx and leaves for sql_guard. location: byte offset, -1 unknown. */
-#define SQL_THROW(b, location, code, state, ...)                                                   \
+#define SQL_THROW(b, location, code, state, ...) \
     sql_throw((b), (location), LUMA_FAIL_SQL((b)->ctx, (code), (state), __VA_ARGS__))
 void sql_throw(struct sql_bind *b, int32_t location, luma_rc rc) __attribute__((noreturn));
 void sql_hint(struct sql_bind *b, const char *fmt, ...) LUMA_PRINTF(2, 3);
@@ -205,7 +209,7 @@ void sql_bind_init(struct sql_bind *b, struct luma_ctx *ctx, struct luma_session
 void *sql_alloc(struct sql_bind *b, size_t bytes);
 char *sql_text(struct sql_bind *b, const char *text);
 const char *sql_format(struct sql_bind *b, const char *fmt, ...) LUMA_PRINTF(2, 3);
-#define SQL_NEW(b, type) ((type *)sql_alloc((b), sizeof(type)))
+#define SQL_NEW(b, type)              ((type *)sql_alloc((b), sizeof(type)))
 #define SQL_NEW_ARRAY(b, type, count) ((type *)sql_alloc((b), sizeof(type) * (size_t)(count)))
 /* Throws when rc is an error that was reported already. */
 void sql_check(struct sql_bind *b, int32_t location, luma_rc rc);
@@ -224,14 +228,16 @@ struct luma_expr *sql_and(struct sql_bind *b, struct luma_expr *left, struct lum
 struct luma_expr *sql_not(struct sql_bind *b, struct luma_expr *arg);
 bool sql_expr_equal(const struct luma_expr *a, const struct luma_expr *b);
 bool sql_expr_is_const(const struct luma_expr *e);
-/* Calls fn on e and below (not into sublinks' plans); stops when fn returns true, and returns that. */
+/* Calls fn on e and below (not into sublinks' plans); stops when fn returns true, and returns that.
+ */
 bool sql_expr_walk(const struct luma_expr *e, bool (*fn)(void *arg, const struct luma_expr *e),
                    void *arg);
-/* Replaces references to the row at OUTER `level` (0: COLs) in a plan that is below an expression. */
+/* Replaces references to the row at OUTER `level` (0: COLs) in a plan that is below an expression.
+ */
 typedef struct luma_expr *(*sql_map_fn)(struct sql_bind *b, void *arg, struct luma_expr *e,
                                         int32_t level, bool *out_done);
-struct luma_expr *sql_expr_map(struct sql_bind *b, struct luma_expr *e, int32_t level, sql_map_fn fn,
-                               void *arg);
+struct luma_expr *sql_expr_map(struct sql_bind *b, struct luma_expr *e, int32_t level,
+                               sql_map_fn fn, void *arg);
 uint32_t sql_plan_depth(const struct luma_plan *plan);
 
 struct luma_plan *sql_plan(struct sql_bind *b, enum luma_plan_kind kind, struct luma_plan *child);
@@ -339,7 +345,8 @@ bool sql_rights(struct sql_bind *b, const struct luma_cat_object *object, uint32
                 uint32_t rights);
 void sql_demand(struct sql_bind *b, const struct luma_cat_object *object, uint32_t col_id,
                 uint32_t rights);
-uint32_t sql_reg_lookup(struct sql_bind *b, enum luma_type_id id, const char *text, int32_t location);
+uint32_t sql_reg_lookup(struct sql_bind *b, enum luma_type_id id, const char *text,
+                        int32_t location);
 
 struct sql_column {
     const char *name;
@@ -435,11 +442,11 @@ struct sql_cte {
     uint32_t id;
     uint32_t cols_count;
     const struct luma_plan_col *cols;
-    struct luma_plan *plan;    /* NULL while its own recursive part is bound */
-    struct sql_scope *parent;  /* outside of the query that defines it */
-    struct luma_plan *scan;    /* the last reference */
+    struct luma_plan *plan;   /* NULL while its own recursive part is bound */
+    struct sql_scope *parent; /* outside of the query that defines it */
+    struct luma_plan *scan;   /* the last reference */
     uint32_t uses;
-    bool movable;              /* every reference so far lies at the definition's level */
+    bool movable; /* every reference so far lies at the definition's level */
     bool materialized, changes;
 };
 
@@ -448,8 +455,8 @@ struct sql_from {
     struct sql_item *items;
 };
 
-/* parent: the scope an expression in it finds outside. *out_escaped (may be NULL) is set when something
- * in it referred to parent or further out. */
+/* parent: the scope an expression in it finds outside. *out_escaped (may be NULL) is set when
+ * something in it referred to parent or further out. */
 struct luma_plan *sql_bind_select(struct sql_bind *b, struct sql_scope *parent,
                                   const PgQuery__SelectStmt *select, bool *out_escaped);
 /* A SELECT or a data-changing statement with RETURNING. */
@@ -499,9 +506,9 @@ struct sql_group {
 void sql_bind_group(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SelectStmt *select,
                     struct sql_targets *targets, struct sql_group *out);
 /* Puts AGGREGATE over child and rewrites the expressions that stand above it. */
-struct luma_plan *sql_plan_group(struct sql_bind *b, struct sql_scope *scope, struct luma_plan *child,
-                                 struct sql_group *group, struct sql_targets *targets,
-                                 struct luma_expr **having);
+struct luma_plan *sql_plan_group(struct sql_bind *b, struct sql_scope *scope,
+                                 struct luma_plan *child, struct sql_group *group,
+                                 struct sql_targets *targets, struct luma_expr **having);
 struct luma_plan *sql_plan_windows(struct sql_bind *b, struct sql_scope *scope,
                                    struct luma_plan *child, struct sql_targets *targets);
 const struct luma_window *sql_bind_window(struct sql_bind *b, struct sql_scope *scope,
@@ -613,7 +620,7 @@ struct sql_rows; /* rows.h */
 struct sql_virtual {
     const char *schema, *name;
     uint32_t oid;
-    const char *columns; /* "oid oid, relname name, ..." */
+    const char *columns;                 /* "oid oid, relname name, ..." */
     void (*fill)(struct sql_rows *rows); /* NULL: always empty */
     /* made from `columns` on load */
     uint32_t cols_count;

@@ -2,11 +2,11 @@
  * statement.c - statements: made from text (or found in the session's cache), bound when they are
  * described or executed, bound again when the catalogue, the settings or the user changed.
  */
-#include "sql.h"
-
 #include <stdlib.h>
 
-#define CACHE_SLOTS 256u
+#include "sql.h"
+
+#define CACHE_SLOTS           256u
 #define CACHED_TEXT_BYTES_MAX 8192u
 
 /* ---- the session's slot ---- */
@@ -94,8 +94,8 @@ stmt_new(struct sql_parse *parse, const PgQuery__RawStmt *raw)
         return stmt;
     stmt->node = raw->stmt;
     stmt->text += raw->stmt_location;
-    stmt->text_bytes = raw->stmt_len > 0 ? (size_t)raw->stmt_len
-                                         : parse->bytes - (size_t)raw->stmt_location;
+    stmt->text_bytes =
+        raw->stmt_len > 0 ? (size_t)raw->stmt_len : parse->bytes - (size_t)raw->stmt_location;
     return stmt;
 }
 
@@ -313,8 +313,8 @@ finish_params(struct sql_bind *b, struct sql_bound *bound)
 {
     for (uint32_t i = 0; i < b->params_count; i++)
         if (b->params[i].id == LUMA_TYPE_NONE || b->params[i].id == LUMA_TYPE_UNKNOWN)
-            SQL_THROW(b, -1, LUMA_E_TYPE, "42P18",
-                      "could not determine data type of parameter $%u", i + 1);
+            SQL_THROW(b, -1, LUMA_E_TYPE, "42P18", "could not determine data type of parameter $%u",
+                      i + 1);
     bound->params = b->params;
     bound->params_count = b->params_count;
 }

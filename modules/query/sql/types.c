@@ -1,9 +1,9 @@
 /*
  * types.c - type names, and conversions: PostgreSQL's casts by context, common types.
  */
-#include "sql.h"
-
 #include <stdlib.h>
+
+#include "sql.h"
 
 /* ---- names ---- */
 
@@ -12,14 +12,22 @@ static const struct {
     const char *name;
     uint8_t id, elem;
 } aliases[] = {
-    {"int2vector", LUMA_TYPE_ARRAY, LUMA_TYPE_INT2}, {"oidvector", LUMA_TYPE_ARRAY, LUMA_TYPE_OID},
-    {"pg_node_tree", LUMA_TYPE_TEXT, 0},             {"aclitem", LUMA_TYPE_TEXT, 0},
-    {"cid", LUMA_TYPE_XID, 0},                       {"tid", LUMA_TYPE_TEXT, 0},
-    {"regprocedure", LUMA_TYPE_REGPROC, 0},          {"regoper", LUMA_TYPE_OID, 0},
-    {"regoperator", LUMA_TYPE_OID, 0},               {"regrole", LUMA_TYPE_OID, 0},
-    {"cstring", LUMA_TYPE_TEXT, 0},                  {"pg_lsn", LUMA_TYPE_TEXT, 0},
-    {"inet", LUMA_TYPE_TEXT, 0},                     {"xid8", LUMA_TYPE_INT8, 0},
-    {"refcursor", LUMA_TYPE_TEXT, 0},                {"_aclitem", LUMA_TYPE_ARRAY, LUMA_TYPE_TEXT},
+    {"int2vector", LUMA_TYPE_ARRAY, LUMA_TYPE_INT2},
+    {"oidvector", LUMA_TYPE_ARRAY, LUMA_TYPE_OID},
+    {"pg_node_tree", LUMA_TYPE_TEXT, 0},
+    {"aclitem", LUMA_TYPE_TEXT, 0},
+    {"cid", LUMA_TYPE_XID, 0},
+    {"tid", LUMA_TYPE_TEXT, 0},
+    {"regprocedure", LUMA_TYPE_REGPROC, 0},
+    {"regoper", LUMA_TYPE_OID, 0},
+    {"regoperator", LUMA_TYPE_OID, 0},
+    {"regrole", LUMA_TYPE_OID, 0},
+    {"cstring", LUMA_TYPE_TEXT, 0},
+    {"pg_lsn", LUMA_TYPE_TEXT, 0},
+    {"inet", LUMA_TYPE_TEXT, 0},
+    {"xid8", LUMA_TYPE_INT8, 0},
+    {"refcursor", LUMA_TYPE_TEXT, 0},
+    {"_aclitem", LUMA_TYPE_ARRAY, LUMA_TYPE_TEXT},
     {"anyarray", LUMA_TYPE_ARRAY, LUMA_TYPE_TEXT},
 };
 
@@ -58,8 +66,7 @@ static void
 numeric_typmod(struct sql_bind *b, const PgQuery__TypeName *name, struct luma_type *type)
 {
     int32_t precision = typmod_value(b, name->typmods[0], name->location);
-    int32_t scale =
-        name->n_typmods > 1 ? typmod_value(b, name->typmods[1], name->location) : 0;
+    int32_t scale = name->n_typmods > 1 ? typmod_value(b, name->typmods[1], name->location) : 0;
     if (precision < 1 || precision > 1000)
         SQL_THROW(b, name->location, LUMA_E_INVALID, "22023",
                   "NUMERIC precision %d must be between 1 and 1000", precision);
@@ -116,7 +123,8 @@ sql_type_resolve(struct sql_bind *b, const PgQuery__TypeName *name)
     struct luma_type type;
     if (name->pct_type)
         SQL_THROW(b, name->location, LUMA_E_UNSUPPORTED, "0A000", "%%TYPE is not supported here");
-    bool known = schema == NULL || strcmp(schema, "pg_catalog") == 0 || strcmp(schema, "public") == 0;
+    bool known =
+        schema == NULL || strcmp(schema, "pg_catalog") == 0 || strcmp(schema, "public") == 0;
     if (known && schema == NULL && strcmp(base, "char") == 0)
         type = luma_type(LUMA_TYPE_CHAR1);
     else if (known && schema != NULL && strcmp(base, "char") == 0)
@@ -190,12 +198,12 @@ is_oid(struct luma_type t)
 
 enum way {
     WAY_NONE,
-    WAY_SAME,   /* nothing to do */
-    WAY_LABEL,  /* same bits, other name */
-    WAY_CALL,   /* a cast function of a package */
-    WAY_IO,     /* through the text form */
-    WAY_LENGTH, /* same type, other modifier */
-    WAY_REG,    /* a name looked up */
+    WAY_SAME,    /* nothing to do */
+    WAY_LABEL,   /* same bits, other name */
+    WAY_CALL,    /* a cast function of a package */
+    WAY_IO,      /* through the text form */
+    WAY_LENGTH,  /* same type, other modifier */
+    WAY_REG,     /* a name looked up */
     WAY_ELEMENTS /* array of one type to array of another */
 };
 
@@ -233,8 +241,8 @@ static bool
 implicit_io(struct luma_type from, struct luma_type to)
 {
     static const uint8_t ranks[LUMA_TYPE_COUNT_] = {
-        [LUMA_TYPE_INT2] = 1, [LUMA_TYPE_INT4] = 2, [LUMA_TYPE_INT8] = 3, [LUMA_TYPE_NUMERIC] = 4,
-        [LUMA_TYPE_FLOAT4] = 5, [LUMA_TYPE_FLOAT8] = 6};
+        [LUMA_TYPE_INT2] = 1,    [LUMA_TYPE_INT4] = 2,   [LUMA_TYPE_INT8] = 3,
+        [LUMA_TYPE_NUMERIC] = 4, [LUMA_TYPE_FLOAT4] = 5, [LUMA_TYPE_FLOAT8] = 6};
     if (ranks[from.id] != 0 && ranks[to.id] != 0)
         return ranks[from.id] < ranks[to.id];
     if ((from.id == LUMA_TYPE_INT2 || from.id == LUMA_TYPE_INT8) && is_oid(to))
@@ -278,7 +286,7 @@ find_way(struct luma_type from, struct luma_type to, enum sql_cast_context conte
         return from.id == LUMA_TYPE_ARRAY ? WAY_SAME : WAY_NONE;
     if (sql_type_same(from, to))
         return to.mod == -1 || (from.mod == to.mod && from.scale == to.scale) ? WAY_SAME
-                                                                             : WAY_LENGTH;
+                                                                              : WAY_LENGTH;
     if (sql_type_is_string(from) && is_reg(to))
         return context == SQL_CAST_EXPLICIT || to.id == LUMA_TYPE_REGCLASS ? WAY_REG : WAY_NONE;
     int label = label_context(from, to);
@@ -369,9 +377,9 @@ literal_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t
     struct luma_slice text = luma_str_slice(&e->value.str);
     if (is_reg(to)) {
         c->value.is_null = false;
-        c->value.i32 = (int32_t)sql_reg_lookup(b, (enum luma_type_id)to.id,
-                                               luma_arena_text(b->arena, text.data, text.bytes),
-                                               location);
+        c->value.i32 =
+            (int32_t)sql_reg_lookup(b, (enum luma_type_id)to.id,
+                                    luma_arena_text(b->arena, text.data, text.bytes), location);
         return c;
     }
     luma_rc rc = sql_host->data->from_text(b->ctx, b->arena, to,
@@ -416,7 +424,8 @@ call1(struct sql_bind *b, const struct luma_func *f, struct luma_expr *arg, stru
     return call;
 }
 
-/* A cast to (type, modifier): the cast function, then the length coercion where it is another one. */
+/* A cast to (type, modifier): the cast function, then the length coercion where it is another one.
+ */
 static struct luma_expr *
 with_length(struct sql_bind *b, struct luma_expr *e, struct luma_type to)
 {
@@ -458,15 +467,15 @@ reg_call(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t l
 }
 
 static struct luma_expr *
-array_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to, enum sql_cast_context context,
-         int32_t location)
+array_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to,
+         enum sql_cast_context context, int32_t location)
 {
     if (e->kind != LUMA_EXPR_ARRAY)
         return call1(b, io_func(b, e->type, to), e, to);
     struct luma_expr *copy = sql_expr(b, LUMA_EXPR_ARRAY, to, e->args_count);
     for (uint32_t i = 0; i < e->args_count; i++)
-        copy->args[i] = sql_coerce(b, e->args[i], luma_type((enum luma_type_id)to.elem), context,
-                                   location);
+        copy->args[i] =
+            sql_coerce(b, e->args[i], luma_type((enum luma_type_id)to.elem), context, location);
     return copy;
 }
 
@@ -482,7 +491,8 @@ sql_coerce_try(struct sql_bind *b, struct luma_expr *e, struct luma_type to,
             return literal_as(b, e, to, location);
         if (e->kind == LUMA_EXPR_PARAM) {
             struct luma_expr *p = param_as(b, e, to);
-            return p->type.id == LUMA_TYPE_UNKNOWN ? p : sql_coerce_try(b, p, to, context, location);
+            return p->type.id == LUMA_TYPE_UNKNOWN ? p
+                                                   : sql_coerce_try(b, p, to, context, location);
         }
         e = relabel(b, e, luma_type(LUMA_TYPE_TEXT));
     }

@@ -1,11 +1,11 @@
 /*
- * virtual.c - pg_catalog and information_schema as row sources: the columns a view declares, the rows
- * its function fills in, batches for the engine.
+ * virtual.c - pg_catalog and information_schema as row sources: the columns a view declares, the
+ * rows its function fills in, batches for the engine.
  */
-#include "rows.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "rows.h"
 
 #define CHUNK_ROWS 512u /* rows of most views; several chunks make the larger ones */
 
@@ -236,12 +236,11 @@ rights_text(struct sql_rows *rows, uint32_t rights, bool grantable)
     static const struct {
         uint32_t right;
         char letter;
-    } letters[] = {{LUMA_RIGHT_INSERT, 'a'},     {LUMA_RIGHT_SELECT, 'r'},
-                   {LUMA_RIGHT_UPDATE, 'w'},     {LUMA_RIGHT_DELETE, 'd'},
-                   {LUMA_RIGHT_TRUNCATE, 'D'},   {LUMA_RIGHT_REFERENCES, 'x'},
-                   {LUMA_RIGHT_TRIGGER, 't'},    {LUMA_RIGHT_EXECUTE, 'X'},
-                   {LUMA_RIGHT_USAGE, 'U'},      {LUMA_RIGHT_CREATE, 'C'},
-                   {LUMA_RIGHT_CONNECT, 'c'}};
+    } letters[] = {
+        {LUMA_RIGHT_INSERT, 'a'},  {LUMA_RIGHT_SELECT, 'r'},   {LUMA_RIGHT_UPDATE, 'w'},
+        {LUMA_RIGHT_DELETE, 'd'},  {LUMA_RIGHT_TRUNCATE, 'D'}, {LUMA_RIGHT_REFERENCES, 'x'},
+        {LUMA_RIGHT_TRIGGER, 't'}, {LUMA_RIGHT_EXECUTE, 'X'},  {LUMA_RIGHT_USAGE, 'U'},
+        {LUMA_RIGHT_CREATE, 'C'},  {LUMA_RIGHT_CONNECT, 'c'}};
     char text[40];
     size_t n = 0;
     for (size_t i = 0; i < LUMA_COUNTOF(letters); i++)
@@ -269,13 +268,12 @@ sql_rows_acl(struct sql_rows *rows, const struct luma_cat_object *object, uint32
         if (g->col_id != col_id)
             continue;
         if (n == 0 && col_id == 0 && owner != NULL)
-            list[n++] = sql_rows_format(
-                rows, "%s=%s/%s", owner,
-                object->kind == LUMA_CAT_SCHEMA     ? "UC"
-                : object->kind == LUMA_CAT_SEQUENCE ? "rwU"
-                : object->kind == LUMA_CAT_DATABASE ? "CTc"
-                                                    : "arwdDxt",
-                owner);
+            list[n++] = sql_rows_format(rows, "%s=%s/%s", owner,
+                                        object->kind == LUMA_CAT_SCHEMA     ? "UC"
+                                        : object->kind == LUMA_CAT_SEQUENCE ? "rwU"
+                                        : object->kind == LUMA_CAT_DATABASE ? "CTc"
+                                                                            : "arwdDxt",
+                                        owner);
         const char *who = g->role_id == 0 ? "" : sql_rows_name(rows, g->role_id);
         if (n > object->grants_count)
             break;
@@ -389,9 +387,10 @@ parse_columns(struct sql_virtual *virt)
         char *type = strchr(item, ' ');
         if (type != NULL)
             *type++ = '\0';
-        virt->cols[at] = (struct luma_plan_col){
-            .name = item, .type = column_type(type != NULL ? type : "text"), .table_id = virt->oid,
-            .col_id = at + 1};
+        virt->cols[at] = (struct luma_plan_col){.name = item,
+                                                .type = column_type(type != NULL ? type : "text"),
+                                                .table_id = virt->oid,
+                                                .col_id = at + 1};
         at++;
     }
     virt->cols_count = at;
