@@ -522,6 +522,8 @@ rows_publish(struct work *w)
     }
     if (rc == LUMA_OK && coll->view != NULL)
         rc = lk_coll_edit(coll, &edit);
+    if (rc == LUMA_OK)
+        coll->published_gen = w->gen;
     lk_rwlock_unlock(&coll->latch);
     free(gone);
     return rc;

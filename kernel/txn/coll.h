@@ -7,15 +7,26 @@
 #include "storage/redo.h"
 #include "txn/txn_priv.h"
 
+/* Parallel parts of a statement read through one handle. A view that was replaced is kept until
+ * the handle is closed: others may still be reading it. */
+struct lki_old_view {
+    struct lki_old_view *next;
+    struct lk_view *view;
+};
+
 struct luma_coll {
     struct lk_coll *coll;
     struct luma_txn *txn;
-    struct lk_def *def;   /* as opened */
-    struct lk_view *view; /* newest known */
-    uint64_t serial;      /* of that view */
+    struct lk_def *def;           /* as opened */
+    struct lk_mutex lock;         /* COLL_HANDLE: replacing the view */
+    struct lk_view *_Atomic view; /* newest known */
+    _Atomic uint64_t serial;      /* of that view */
+    struct lki_old_view *old;
 };
 
-/* The newest view; valid until the next call. NULL: the collection was dropped. */
+void lki_coll_init(struct luma_coll *h, struct lk_coll *coll, struct luma_txn *txn);
+void lki_coll_fini(struct luma_coll *h);
+/* The newest view; valid until the handle is closed. NULL: the collection was dropped. */
 struct lk_view *lki_coll_view(struct luma_coll *h);
 
 /* Candidates of a key: row ids, duplicates possible. */

@@ -22,11 +22,12 @@ seg_restamp(struct lk_seg *seg, uint32_t row, uint64_t from, uint64_t to)
 }
 
 static void
-version_end(struct lk_version *v, uint64_t from, uint64_t to)
+version_end(const struct lk_coll *coll, struct lk_version *v, uint64_t from, uint64_t to)
 {
     atomic_store_explicit(&v->end, to, memory_order_release);
     /* Published: the segment has a copy of the end. Not yet published: it is copied later. */
-    if (atomic_load_explicit(&v->flushed, memory_order_acquire) != 0 && v->seg != NULL)
+    uint64_t flushed = atomic_load_explicit(&v->flushed, memory_order_acquire);
+    if (flushed != 0 && flushed <= coll->published_gen)
         seg_restamp(v->seg, v->seg_row, from, to);
 }
 
@@ -38,7 +39,7 @@ write_stamp(struct luma_txn *txn, struct lk_write *w, uint64_t commit)
         atomic_store_explicit(&w->version->begin, commit, memory_order_release);
         break;
     case LK_WRITE_END_HOT:
-        version_end(w->version, txn->stamp, commit);
+        version_end(w->coll, w->version, txn->stamp, commit);
         break;
     case LK_WRITE_END_SEG:
         seg_restamp(w->seg, w->row, txn->stamp, commit);
@@ -148,7 +149,7 @@ write_undo(struct luma_txn *txn, struct lk_write *w)
         if (LK_MUTANT(UNDO_HALF))
             break;
         lk_rwlock_rdlock(&w->coll->latch);
-        version_end(w->version, txn->stamp, LK_STAMP_NONE);
+        version_end(w->coll, w->version, txn->stamp, LK_STAMP_NONE);
         lk_rwlock_unlock(&w->coll->latch);
         break;
     case LK_WRITE_END_SEG:

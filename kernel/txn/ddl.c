@@ -78,12 +78,15 @@ static luma_rc
 indexes_build(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *coll,
               const struct lk_view *old, struct lk_view *view)
 {
-    struct luma_coll h = {.coll = coll, .txn = txn, .def = view->def};
+    struct luma_coll h;
     luma_rc rc = LUMA_OK;
+    lki_coll_init(&h, coll, txn);
+    lk_def_ref(view->def);
+    h.def = view->def;
     for (uint32_t i = 0; rc == LUMA_OK && i < view->idx_count; i++)
         if (lk_view_index(old, view->idx[i]->index_def->id) == NULL)
             rc = index_build(ctx, txn, &h, view->idx[i]);
-    lk_view_unref(h.view);
+    lki_coll_fini(&h);
     return rc;
 }
 

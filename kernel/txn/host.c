@@ -20,7 +20,9 @@ coll_open(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t coll_id, struct l
         lk_view_unref(view);
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "collection: out of memory");
     }
-    *h = (struct luma_coll){.coll = coll, .txn = txn, .view = view, .serial = serial};
+    lki_coll_init(h, coll, txn);
+    h->view = view;
+    h->serial = serial;
     h->def = view->def;
     lk_def_ref(h->def);
     *out_coll = h;
@@ -32,8 +34,7 @@ coll_close(struct luma_coll *h)
 {
     if (h == NULL)
         return;
-    lk_view_unref(h->view);
-    lk_def_unref(h->def);
+    lki_coll_fini(h);
     free(h);
 }
 

@@ -5,16 +5,61 @@
 
 #include "txn/coll.h"
 
+void
+lki_coll_init(struct luma_coll *h, struct lk_coll *coll, struct luma_txn *txn)
+{
+    memset(h, 0, sizeof(*h));
+    lk_mutex_init(&h->lock, LK_LOCK_COLL_HANDLE);
+    h->coll = coll;
+    h->txn = txn;
+}
+
+void
+lki_coll_fini(struct luma_coll *h)
+{
+    lk_view_unref(h->view);
+    while (h->old != NULL) {
+        struct lki_old_view *old = h->old;
+        h->old = old->next;
+        lk_view_unref(old->view);
+        free(old);
+    }
+    lk_def_unref(h->def);
+    lk_mutex_fini(&h->lock);
+}
+
+static struct lk_view *
+view_renew(struct luma_coll *h)
+{
+    lk_mutex_lock(&h->lock);
+    uint64_t serial = atomic_load_explicit(&h->coll->view_serial, memory_order_acquire);
+    struct lk_view *view = h->view;
+    if (view == NULL || serial != h->serial) {
+        struct lki_old_view *old = view == NULL ? NULL : malloc(sizeof(*old));
+        if (view == NULL || old != NULL) {
+            if (old != NULL) {
+                *old = (struct lki_old_view){h->old, view};
+                h->old = old;
+            }
+            view = lk_coll_view(h->coll, h->txn);
+            h->view = view;
+            h->serial = serial;
+        }
+    }
+    lk_mutex_unlock(&h->lock);
+    return view;
+}
+
 struct lk_view *
 lki_coll_view(struct luma_coll *h)
 {
     uint64_t serial = atomic_load_explicit(&h->coll->view_serial, memory_order_acquire);
-    if (h->view != NULL && serial == h->serial)
-        return h->view;
-    lk_view_unref(h->view);
-    h->view = lk_coll_view(h->coll, h->txn);
-    h->serial = serial;
-    return h->view;
+    if (LUMA_LIKELY(atomic_load_explicit(&h->serial, memory_order_acquire) == serial)) {
+        struct lk_view *view = atomic_load_explicit(&h->view, memory_order_acquire);
+        if (view != NULL)
+            return view;
+    }
+    return view_renew(h);
 }
 
 /* The view changes go to, while the latch is held. */
