@@ -19,7 +19,7 @@
 #include "session/session.h"
 #include "toy.h"
 
-static void *module_state;
+static void *module_state, *module_conf;
 static const struct luma_module *module;
 
 static const struct luma_head *
@@ -133,14 +133,14 @@ start(struct luma_ctx *ctx, int argc, char **argv)
     conf_fill(lk_sched_conf_items, &sched_conf, argc, argv);
     conf_fill(lk_net_conf_items, &net_conf, argc, argv);
     conf_fill(lk_session_conf_items, &session_conf, argc, argv);
-    void *conf = calloc(1, module->conf_bytes + 1);
-    conf_fill(module->conf, conf, argc, argv);
+    module_conf = calloc(1, module->conf_bytes + 1);
+    conf_fill(module->conf, module_conf, argc, argv);
     toy_init(&host);
     struct lk_session_parts parts = {&toy_txn, &toy_catalog, &lk_data_host};
     LUMA_TRY(lk_sched_start(ctx, &sched_conf));
     LUMA_TRY(lk_net_start(ctx, &net_conf));
     LUMA_TRY(lk_session_start(ctx, &session_conf, &parts));
-    LUMA_TRY(module->init(&host, conf, ctx, &module_state));
+    LUMA_TRY(module->init(&host, module_conf, ctx, &module_state));
     return module->start(module_state, ctx);
 }
 
@@ -148,7 +148,8 @@ int
 main(int argc, char **argv)
 {
     struct lk_ctx c;
-    lk_ctx_init(&c, lk_arena_create(NULL, 0));
+    struct luma_arena *arena = lk_arena_create(NULL, 0);
+    lk_ctx_init(&c, arena);
     void *object = argc < 2 ? NULL : dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     module = object == NULL ? NULL : dlsym(object, "luma_module_v1");
     if (module == NULL) {
@@ -171,5 +172,7 @@ main(int argc, char **argv)
     lk_sched_stop();
     if (module->fini != NULL)
         module->fini(module_state);
+    free(module_conf);
+    lk_arena_destroy(arena);
     return 0;
 }
