@@ -28,6 +28,7 @@ eng_prep_begin(struct prep *pp, struct luma_ctx *ctx, struct luma_session *sessi
     pp->ctes = NULL;
     pp->ctes_count = 0;
     pp->cte_ids = 0;
+    pp->has_join = false;
     pp->colls_count = 0;
     pp->query = LUMA_NEW(arena, struct luma_query);
     ENG_NEED(ctx, pp->query, "planning");

@@ -199,6 +199,7 @@ struct prep {
     struct coll_ref colls[64]; /* open while preparing; further tables go without statistics */
     uint32_t ctes_count;
     uint32_t cte_ids; /* one more than the highest id met */
+    bool has_join;    /* then statistics are worth some reading */
     struct cte_import *ctes;
 };
 

@@ -195,6 +195,7 @@ import_join(struct prep *pp, struct rel *rel, const struct luma_plan *plan,
     rel->child[0] = left;
     rel->child[1] = right;
     rel->join = plan->join;
+    pp->has_join = true;
     uint32_t count = left->outs_count + right->outs_count;
     uint32_t *both = PP_ARRAY(pp, uint32_t, count);
     memcpy(both, left->outs, sizeof(uint32_t) * left->outs_count);

@@ -195,16 +195,28 @@ static double
 join_estimate(struct order *o, uint64_t l, uint64_t r, double rows_l, double rows_r,
               bool *out_connected)
 {
-    double rows = rows_l * rows_r;
+    double rows = rows_l * rows_r, all_l = 1, all_r = 1, single = 1;
+    uint32_t count = 0;
     *out_connected = false;
     for (uint32_t c = 0; c < o->classes_count; c++) {
         uint32_t a = class_in(o, c, l), b = class_in(o, c, r);
         if (a == NO_VAR || b == NO_VAR)
             continue;
         double da = eng_distinct(o->pp, a, rows_l), db = eng_distinct(o->pp, b, rows_r);
-        rows /= da > db ? da : db;
+        all_l *= da;
+        all_r *= db;
+        single = da > db ? da : db;
         *out_connected = true;
+        count++;
     }
+    /* Several columns are rarely independent: no side has more combinations than rows, and the side
+     * with fewer of them is most likely the one they are the key of. */
+    if (count > 1) {
+        all_l = all_l > rows_l ? rows_l : all_l;
+        all_r = all_r > rows_r ? rows_r : all_r;
+        single = all_l < all_r ? all_l : all_r;
+    }
+    rows /= single < 1 ? 1 : single;
     for (uint32_t i = 0; i < o->conds_count; i++) {
         uint64_t mask = o->conds[i].mask;
         if ((mask & ~(l | r)) != 0 || (mask & l) == 0 || (mask & r) == 0)

@@ -1,5 +1,6 @@
 /* opt_stats.c - how many rows: estimates from the storage's column statistics. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "opt.h"
 
@@ -7,6 +8,9 @@
 #define SEL_EQ       0.005
 #define SEL_RANGE    0.33
 #define SEL_OTHER    0.25
+
+/* Beyond this the first batch says little, and segments are near. */
+#define SAMPLE_ROWS_MAX 1e6
 
 struct luma_coll *
 eng_coll(struct prep *pp, uint64_t coll_id, double *out_rows)
@@ -29,6 +33,59 @@ eng_coll(struct prep *pp, uint64_t coll_id, double *out_rows)
     return coll;
 }
 
+/* Distinct values of a table from those of a sample (the estimator Duj1 of Haas and Stokes). */
+static double
+extrapolate(double sample, double distinct, double once, double rows)
+{
+    if (sample >= rows || sample < 1)
+        return distinct;
+    double d = sample * distinct / (sample - once + once * sample / rows);
+    return d < distinct ? distinct : d > rows ? rows : d;
+}
+
+static int
+hash_order(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Rows that no segment holds yet have no statistics: a look at one batch of them is worth its
+ * price. */
+static luma_rc
+sample_column(struct prep *pp, struct luma_coll *coll, uint32_t col_id, double rows,
+              struct luma_col_stats *out)
+{
+    struct luma_scan_spec spec = {.cols = &col_id, .cols_count = 1};
+    struct luma_scan *scan = NULL;
+    struct luma_cursor *cursor = NULL;
+    struct luma_batch *batch = NULL;
+    uint64_t hashes[LUMA_BATCH_ROWS];
+    LUMA_TRY(eng.store->scan_open(pp->ctx, pp->txn, coll, &spec, &scan));
+    luma_rc rc = eng.store->cursor_open(pp->ctx, scan, &cursor);
+    if (rc == LUMA_OK)
+        rc = eng.store->cursor_next(pp->ctx, cursor, &batch);
+    if (rc == LUMA_OK && batch->sel_rows > 0) {
+        uint32_t n = batch->sel_rows, distinct = 0, once = 0;
+        eng.data->hash(&batch->cols[0], batch->sel, n, false, hashes);
+        qsort(hashes, n, sizeof(*hashes), hash_order);
+        for (uint32_t i = 0, k; i < n; i = k) {
+            for (k = i + 1; k < n && hashes[k] == hashes[i];)
+                k++;
+            distinct++;
+            once += k == i + 1 ? 1 : 0;
+        }
+        out->known = true;
+        out->rows = (uint64_t)rows;
+        out->distinct = extrapolate(n, distinct, once, rows < n ? n : rows);
+        out->min.is_null = out->max.is_null = true;
+    }
+    if (cursor != NULL)
+        eng.store->cursor_close(cursor);
+    eng.store->scan_close(scan);
+    return rc;
+}
+
 const struct luma_col_stats *
 eng_var_stats(struct prep *pp, uint32_t var)
 {
@@ -42,6 +99,8 @@ eng_var_stats(struct prep *pp, uint32_t var)
         v->stats_read = true;
         if (coll != NULL)
             eng.store->col_stats(coll, v->col_id, &v->stats);
+        if (coll != NULL && pp->has_join && !v->stats.known && rows >= 1 && rows <= SAMPLE_ROWS_MAX)
+            eng_pp_try(pp, sample_column(pp, coll, v->col_id, rows, &v->stats));
     }
     return v->stats.known ? &v->stats : NULL;
 }
