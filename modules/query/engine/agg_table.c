@@ -112,7 +112,7 @@ eng_table_find(struct luma_ctx *ctx, struct agg_table *t, const struct luma_vec 
                 uint8_t *made;
                 LUMA_TRY(eng_rows_append_one(ctx, &t->rows, keys, row, hash, &made));
                 t->slots[at] = (uint64_t)(uintptr_t)made | salt(hash);
-                t->used++;
+                made[lay->matched_off] = (uint8_t)t->used++; /* see split_few */
                 out_groups[k] = made;
                 break;
             }

@@ -142,30 +142,21 @@ find_by_codes(struct xenv *e, const struct op_agg *op, struct agg_table *t,
     return LUMA_OK;
 }
 
-/* Sorts the batch's rows by group when there are but a few groups. */
+/* Sorts the batch's rows by group when there are but a few groups: each knows its number. */
 static void
 split_few(struct grouped *g, const struct agg_table *t, const uint16_t *sel, uint32_t n)
 {
     uint8_t of[LUMA_BATCH_ROWS];
-    uint16_t counts[FEW_GROUPS] = {0};
-    uint32_t count = 0;
+    uint16_t counts[FEW_GROUPS] = {0}, at[FEW_GROUPS], first = 0;
+    uint32_t number_off = t->rows.lay->matched_off, count = (uint32_t)t->used;
     g->few_count = 0;
     if (t->used > FEW_GROUPS || n < 64)
         return;
     for (uint32_t k = 0; k < n; k++) {
-        uint32_t i = 0;
-        while (i < count && g->few[i] != g->groups[k])
-            i++;
-        if (i == count) {
-            if (count == FEW_GROUPS)
-                return;
-            g->few[count++] = g->groups[k];
-        }
-        of[k] = (uint8_t)i;
-        counts[i]++;
+        of[k] = g->groups[k][number_off];
+        counts[of[k]]++;
+        g->few[of[k]] = g->groups[k];
     }
-    uint16_t at[FEW_GROUPS];
-    uint16_t first = 0;
     for (uint32_t i = 0; i < count; i++) {
         g->few_first[i] = at[i] = first;
         first = (uint16_t)(first + counts[i]);
@@ -252,9 +243,9 @@ narrow(struct xenv *e, const struct agg *agg, const struct luma_vec *args,
     uint16_t *ok = rows + in->rows + 8;
     if (agg->filter != NULL)
         LUMA_TRY(eng_filter(e, agg->filter, in, sel, n, ok, &passed));
-    bool nulls = (agg->distinct || agg->order_count > 0) && agg->func->aggregate != NULL &&
-                 (agg->kind != AGG_FUNC || agg->func->aggregate->ignores_nulls) &&
-                 agg->args_count > 0;
+    bool nulls =
+        args != NULL && (agg->distinct || agg->order_count > 0) && agg->func->aggregate != NULL &&
+        (agg->kind != AGG_FUNC || agg->func->aggregate->ignores_nulls) && agg->args_count > 0;
     for (uint32_t k = 0; k < n; k++) {
         uint32_t row = eng_sel_at(sel, k);
         if (agg->filter != NULL) {
@@ -296,6 +287,8 @@ feed_agg(struct xenv *e, const struct op_agg *op, struct agg_part *ap, uint32_t 
             return eng_agg_update_many(e, agg, g->groups, off, args, sel, n, in->rows);
         for (uint32_t i = 0; i < g->few_count; i++) {
             bool all = g->few_count == 1;
+            if (g->few_first[i + 1] == g->few_first[i])
+                continue;
             LUMA_TRY(eng_agg_update_one(
                 e, agg, g->few[i] + off, args, all ? sel : g->lists + g->few_first[i],
                 (uint32_t)(g->few_first[i + 1] - g->few_first[i]), in->rows));
