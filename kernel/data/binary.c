@@ -180,8 +180,7 @@ array_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type
     }
     if (p != end)
         return bad(ctx, type);
-    out->type = type;
-    out->phys = LUMA_PHYS_STR;
+    *out = (struct luma_value){.type = type, .phys = LUMA_PHYS_STR};
     if (lk_data_array_make(arena, (enum luma_type_id)type.elem, values, count, &out->str) !=
         LUMA_OK)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
@@ -277,8 +276,7 @@ vector_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type typ
         uint32_t bits = (uint32_t)get_be(in.data + 4 + 4 * i, 4);
         memcpy(copy + 4 * i, &bits, 4);
     }
-    out->type = type;
-    out->phys = LUMA_PHYS_STR;
+    *out = (struct luma_value){.type = type, .phys = LUMA_PHYS_STR};
     out->str = luma_str_make((const char *)copy, (uint32_t)(4 * count));
     return LUMA_OK;
 }
