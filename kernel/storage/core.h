@@ -177,7 +177,7 @@ struct lk_coll {
     _Atomic int64_t next_rowid;
     _Atomic uint64_t touched; /* newest commit that changed it */
     uint64_t gen;             /* of views, grows with each flush */
-    uint64_t published_gen; /* newest one that is in a view; under the latch */
+    uint64_t published_gen;   /* newest one that is in a view; under the latch */
     uint64_t rows_pack;       /* object that holds its few rows; 0: none. Checkpoint's. */
     uint64_t covered;         /* commit its objects describe. Checkpoint's. */
 };

@@ -57,8 +57,7 @@ pg_error(struct pg_conn *c, const char *severity, const struct luma_error *error
     size_t bound = 200 + strlen(error->message) + text_bytes(error->detail) +
                    text_bytes(error->hint) + text_bytes(error->schema) + text_bytes(error->table) +
                    text_bytes(error->column) + text_bytes(error->constraint) +
-                   text_bytes(error->type) + text_bytes(error->context) +
-                   text_bytes(error->file);
+                   text_bytes(error->type) + text_bytes(error->context) + text_bytes(error->file);
     c->host->stats->add(c->pg->errors, 1);
     if (!pg_out_begin(c, &out, 'E', bound))
         return;
