@@ -167,6 +167,8 @@ refuse_failed(struct luma_ctx *ctx)
                      "block");
 }
 
+#define LKI_EPOCH_2000_US 946684800000000 /* of timestamps, from 1970 */
+
 luma_rc
 lki_statement_begin(struct luma_ctx *ctx, struct luma_session *s, struct luma_txn **out_txn)
 {
@@ -178,6 +180,8 @@ lki_statement_begin(struct luma_ctx *ctx, struct luma_session *s, struct luma_tx
         lki_statement_end(s, rc);
         return rc;
     }
+    s->format.now_us = txns()->start_us(s->txn) - LKI_EPOCH_2000_US;
+    s->format.statement_us = s->statement_started_us - LKI_EPOCH_2000_US;
     *out_txn = s->txn;
     return LUMA_OK;
 }

@@ -149,18 +149,55 @@ finish_window(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCa
     return e;
 }
 
-/* Arguments in order; named notation is by position here. */
+/* name => value: only make_interval's arguments have names that anyone writes. */
+static struct luma_expr **
+named_args(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCall *call,
+           uint32_t *out_count)
+{
+    static const char *const names[] = {"years", "months", "weeks", "days",
+                                        "hours", "mins",   "secs"};
+    struct luma_expr **args = SQL_NEW_ARRAY(b, struct luma_expr *, LUMA_COUNTOF(names));
+    const char *func = sql_name_parts(call->funcname, call->n_funcname, NULL);
+    *out_count = 0;
+    for (size_t i = 0; i < call->n_args; i++) {
+        const PgQuery__NamedArgExpr *named =
+            call->args[i]->node_case == PGN(NAMED_ARG_EXPR) ? call->args[i]->named_arg_expr : NULL;
+        size_t at = i;
+        for (size_t k = 0; named != NULL && k < LUMA_COUNTOF(names); k++)
+            at = strcmp(names[k], named->name) == 0 ? k : at;
+        if (strcmp(func, "make_interval") != 0 || at >= LUMA_COUNTOF(names) ||
+            (named != NULL && strcmp(names[at], named->name) != 0))
+            SQL_THROW(b, call->location, LUMA_E_UNDEFINED, "42883",
+                      "function %s has no argument named \"%s\"", func,
+                      named != NULL ? named->name : "");
+        args[at] = sql_bind_expr(b, scope, named != NULL ? named->arg : call->args[i]);
+        *out_count = at + 1 > *out_count ? (uint32_t)at + 1 : *out_count;
+    }
+    for (uint32_t i = 0; i < *out_count; i++)
+        if (args[i] == NULL)
+            args[i] = sql_const_i64(b, 0);
+    return args;
+}
+
+static bool
+has_named(const PgQuery__FuncCall *call)
+{
+    for (size_t i = 0; i < call->n_args; i++)
+        if (call->args[i]->node_case == PGN(NAMED_ARG_EXPR))
+            return true;
+    return false;
+}
+
 static struct luma_expr **
 bind_args(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCall *call,
           uint32_t *out_count)
 {
+    if (has_named(call))
+        return named_args(b, scope, call, out_count);
     size_t extra = call->agg_within_group ? call->n_agg_order : 0;
     struct luma_expr **args = SQL_NEW_ARRAY(b, struct luma_expr *, call->n_args + extra + 1);
     for (size_t i = 0; i < call->n_args; i++) {
-        const PgQuery__Node *arg = call->args[i];
-        if (arg->node_case == PGN(NAMED_ARG_EXPR))
-            arg = arg->named_arg_expr->arg;
-        args[i] = sql_bind_expr(b, scope, arg);
+        args[i] = sql_bind_expr(b, scope, call->args[i]);
     }
     for (size_t i = 0; i < extra; i++)
         args[call->n_args + i] =

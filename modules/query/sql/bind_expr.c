@@ -428,6 +428,18 @@ sql_node_location(const PgQuery__Node *node)
 
 /* ---- what an output column is called ---- */
 
+/* Named only for want of anything better. */
+static bool
+is_weak(const PgQuery__Node *node)
+{
+    return (node->node_case == PGN(TYPE_CAST) &&
+            (is_weak(node->type_cast->arg) ||
+             sql_target_name(node->type_cast->arg, NULL) == NULL)) ||
+           (node->node_case == PGN(CASE_EXPR) &&
+            (node->case_expr->defresult == NULL || is_weak(node->case_expr->defresult) ||
+             sql_target_name(node->case_expr->defresult, NULL) == NULL));
+}
+
 const char *
 sql_target_name(const PgQuery__Node *node, const char *def)
 {
@@ -442,16 +454,17 @@ sql_target_name(const PgQuery__Node *node, const char *def)
     case PGN(FUNC_CALL):
         return sql_name_parts(node->func_call->funcname, node->func_call->n_funcname, NULL);
     case PGN(TYPE_CAST): {
-        const char *name = sql_target_name(node->type_cast->arg, NULL);
+        /* a name below goes before the type's, but not another cast's */
+        const char *name =
+            is_weak(node->type_cast->arg) ? NULL : sql_target_name(node->type_cast->arg, NULL);
         const PgQuery__TypeName *type = node->type_cast->type_name;
         if (name == NULL && type->n_names > 0)
             name = sql_name_parts(type->names, type->n_names, NULL);
         return name != NULL ? name : def;
     }
     case PGN(CASE_EXPR): {
-        const char *name = node->case_expr->defresult != NULL
-                               ? sql_target_name(node->case_expr->defresult, NULL)
-                               : NULL;
+        const PgQuery__Node *last = node->case_expr->defresult;
+        const char *name = last != NULL && !is_weak(last) ? sql_target_name(last, NULL) : NULL;
         return name != NULL ? name : "case";
     }
     case PGN(COALESCE_EXPR):

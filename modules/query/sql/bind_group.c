@@ -192,8 +192,9 @@ struct regroup {
 };
 
 static void
-ungrouped(struct sql_bind *b, const struct regroup *r, int32_t index)
+ungrouped(struct sql_bind *b, const struct regroup *r, const struct luma_expr *col)
 {
+    int32_t index = col->index;
     const char *table = NULL, *column = "?column?";
     for (const struct sql_item *item = r->scope->items; item != NULL; item = item->next)
         for (uint32_t i = 0; i < item->cols_count; i++)
@@ -201,7 +202,7 @@ ungrouped(struct sql_bind *b, const struct regroup *r, int32_t index)
                 table = item->name;
                 column = item->cols[i].name;
             }
-    SQL_THROW(b, -1, LUMA_E_SYNTAX, "42803",
+    SQL_THROW(b, (int32_t)col->position - 1, LUMA_E_SYNTAX, "42803",
               "column \"%s%s%s\" must appear in the GROUP BY clause or be used in an aggregate "
               "function",
               table != NULL ? table : "", table != NULL ? "." : "", column);
@@ -308,7 +309,7 @@ regroup_map(struct sql_bind *b, void *arg, struct luma_expr *e, int32_t level, b
     if (e->kind == LUMA_EXPR_COL) {
         int32_t key = dependent_key(b, r, e);
         if (key < 0)
-            ungrouped(b, r, e->index);
+            ungrouped(b, r, e);
         *out_done = true;
         return sql_col(b, key, e->type);
     }

@@ -88,6 +88,8 @@ static void
 load(void)
 {
     sql_host->services->each("function.", add_package, NULL);
+    for (size_t i = 0; i < sql_own_functions_count; i++)
+        add_function(&sql_own_functions[i], "query.sql");
 }
 
 void

@@ -250,6 +250,7 @@ sql_column_expr(struct sql_bind *b, const struct sql_column *col, int32_t level)
         return copy;
     }
     struct luma_expr *e = sql_col(b, col->index, col->type);
+    e->position = b->column_location >= 0 ? (uint32_t)b->column_location + 1 : 0;
     if (level > 0) {
         e->kind = LUMA_EXPR_OUTER;
         e->level = level;
@@ -408,6 +409,7 @@ struct luma_expr *
 sql_name_resolve(struct sql_bind *b, struct sql_scope *scope, const PgQuery__ColumnRef *ref)
 {
     size_t n = ref->n_fields;
+    b->column_location = ref->location;
     if (n > 0 && ref->fields[n - 1]->node_case == PGN(A_STAR)) {
         int32_t level;
         struct sql_scope *at;

@@ -191,9 +191,10 @@ struct sql_bind {
     uint32_t cte_next;
     uint32_t view_depth;
     uint32_t expr_depth;
-    bool in_view;      /* rights were the view owner's business */
-    bool keep_unknown; /* the next SELECT leaves untyped literals to its user */
-    bool want_rowids;  /* tables of the FROM being bound bring their row ids */
+    int32_t column_location; /* of the column reference being bound: kept in position */
+    bool in_view;            /* rights were the view owner's business */
+    bool keep_unknown;       /* the next SELECT leaves untyped literals to its user */
+    bool want_rowids;        /* tables of the FROM being bound bring their row ids */
 };
 
 /* Raises: reports in ctx and leaves for sql_guard. location: byte offset, -1 unknown. */
@@ -263,6 +264,10 @@ struct sql_func_list {
 };
 
 enum sql_func_class { SQL_FUNC_CALL = 0, SQL_FUNC_OPERATOR = 1 };
+
+/* own_functions.c */
+extern const struct luma_func sql_own_functions[];
+extern const size_t sql_own_functions_count;
 
 /* Reads the function packages once. */
 void sql_functions_load(void);

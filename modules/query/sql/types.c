@@ -479,11 +479,27 @@ array_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to,
     return copy;
 }
 
+/* An explicit cast to varchar(n) or char(n) cuts what is too long, an assignment refuses it. */
+static struct luma_expr *
+cut_text(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t location)
+{
+    struct luma_expr *args[2] = {e, sql_const_i64(b, to.mod)};
+    if (e->type.id == LUMA_TYPE_BPCHAR && e->type.mod == to.mod && to.id == LUMA_TYPE_BPCHAR)
+        return e;
+    args[0] = sql_coerce(b, e, luma_type(LUMA_TYPE_TEXT), SQL_CAST_EXPLICIT, location);
+    return sql_call(b, "left", location, args, 2);
+}
+
 struct luma_expr *
 sql_coerce_try(struct sql_bind *b, struct luma_expr *e, struct luma_type to,
                enum sql_cast_context context, int32_t location)
 {
     const struct luma_func *f = NULL;
+    if (context == SQL_CAST_EXPLICIT && to.mod > 0 &&
+        (to.id == LUMA_TYPE_VARCHAR || to.id == LUMA_TYPE_BPCHAR) && e->kind != LUMA_EXPR_PARAM &&
+        !(e->kind == LUMA_EXPR_CONST && e->value.is_null) && !sql_type_exact(e->type, to) &&
+        (e->type.id == LUMA_TYPE_UNKNOWN || sql_type_is_string(e->type)))
+        e = cut_text(b, e, to, location);
     if (e->type.id == LUMA_TYPE_UNKNOWN) {
         if (to.id == LUMA_TYPE_UNKNOWN)
             return e;

@@ -1,0 +1,155 @@
+/*
+ * own_functions.c - functions that the grammar itself calls: SIMILAR TO's pattern, array slices.
+ */
+#include "sql.h"
+
+/* ---- SIMILAR TO: an SQL pattern as a regular expression ---- */
+
+struct similar {
+    const char *in;
+    uint32_t bytes;
+    char escape; /* 0: none */
+    char *out;
+    uint32_t used;
+};
+
+static void
+similar_char(struct similar *s, uint32_t *at, bool *inout_class)
+{
+    char c = s->in[*at];
+    if (s->escape != 0 && c == s->escape && *at + 1 < s->bytes) {
+        s->out[s->used++] = '\\';
+        s->out[s->used++] = s->in[++*at];
+    } else if (*inout_class) {
+        if (c == '\\')
+            s->out[s->used++] = '\\';
+        s->out[s->used++] = c;
+        *inout_class = c != ']';
+    } else if (c == '[') {
+        s->out[s->used++] = c;
+        *inout_class = true;
+    } else if (c == '%') {
+        s->out[s->used++] = '.';
+        s->out[s->used++] = '*';
+    } else if (c == '_') {
+        s->out[s->used++] = '.';
+    } else if (c == '(') {
+        memcpy(s->out + s->used, "(?:", 3);
+        s->used += 3;
+    } else {
+        if (strchr("\\.^$", c) != NULL && c != '\0')
+            s->out[s->used++] = '\\';
+        s->out[s->used++] = c;
+    }
+}
+
+static luma_rc
+similar_row(const struct luma_func_call *call, const struct luma_str *pattern, char escape,
+            struct luma_str *out)
+{
+    struct similar s = {luma_str_data(pattern), pattern->bytes, escape, NULL, 0};
+    bool in_class = false;
+    s.out = luma_arena_alloc(call->arena, (size_t)pattern->bytes * 3 + 16);
+    if (s.out == NULL)
+        return LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "out of memory");
+    memcpy(s.out, "^(?:", 4);
+    s.used = 4;
+    for (uint32_t at = 0; at < s.bytes; at++)
+        similar_char(&s, &at, &in_class);
+    memcpy(s.out + s.used, ")$", 2);
+    s.used += 2;
+    *out = luma_str_make(s.out, s.used);
+    return LUMA_OK;
+}
+
+static luma_rc
+similar_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+             const uint16_t *sel, uint32_t rows, struct luma_vec *out)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t row = sel != NULL ? sel[i] : i;
+        char escape = '\\';
+        if (args_count > 1) {
+            const struct luma_str *text = luma_vec_at(&args[1], row);
+            if (text->bytes > 1)
+                return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "22025", "invalid escape string");
+            escape = text->bytes == 0 ? '\0' : luma_str_data(text)[0];
+        }
+        LUMA_TRY(similar_row(call, luma_vec_at(&args[0], row), escape,
+                             &((struct luma_str *)out->data)[row]));
+    }
+    return LUMA_OK;
+}
+
+/* ---- array[lower:upper] ---- */
+
+static luma_rc
+slice_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+           const uint16_t *sel, uint32_t rows, struct luma_vec *out)
+{
+    const struct luma_host_data *data = sql_host->data;
+    enum luma_type_id elem = (enum luma_type_id)args[0].type.elem;
+    (void)args_count;
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t row = sel != NULL ? sel[i] : i;
+        if (luma_vec_is_null(&args[0], row)) {
+            if (!luma_vec_need_valid(out, call->arena, LUMA_BATCH_ROWS))
+                return LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "out of memory");
+            luma_bit_clear(out->valid, row);
+            continue;
+        }
+        const struct luma_str *array = luma_vec_at(&args[0], row);
+        int64_t count = data->array_count(array);
+        /* a bound left out is null */
+        int64_t lo =
+            luma_vec_is_null(&args[1], row) ? 1 : *(const int32_t *)luma_vec_at(&args[1], row);
+        int64_t hi =
+            luma_vec_is_null(&args[2], row) ? count : *(const int32_t *)luma_vec_at(&args[2], row);
+        lo = lo < 1 ? 1 : lo;
+        hi = hi > count ? count : hi;
+        uint32_t n = hi >= lo ? (uint32_t)(hi - lo + 1) : 0;
+        struct luma_value *values = LUMA_NEW_ARRAY(call->arena, struct luma_value, n + 1);
+        if (values == NULL)
+            return LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "out of memory");
+        for (uint32_t k = 0; k < n; k++)
+            LUMA_TRY(data->array_get(array, luma_type(elem), (uint32_t)(lo - 1) + k, &values[k]));
+        LUMA_TRY(
+            data->array_make(call->arena, elem, values, n, &((struct luma_str *)out->data)[row]));
+    }
+    return LUMA_OK;
+}
+
+#define TEXT                     \
+    {                            \
+        LUMA_TYPE_TEXT, 0, 0, -1 \
+    }
+#define INT4                     \
+    {                            \
+        LUMA_TYPE_INT4, 0, 0, -1 \
+    }
+#define ANYARRAY                     \
+    {                                \
+        LUMA_TYPE_ANYARRAY, 0, 0, -1 \
+    }
+
+const struct luma_func sql_own_functions[] = {
+    {.name = "similar_to_escape",
+     .flags = LUMA_FUNC_STRICT,
+     .args_count = 1,
+     .args = {TEXT},
+     .result = TEXT,
+     .eval = similar_eval},
+    {.name = "similar_to_escape",
+     .flags = LUMA_FUNC_STRICT,
+     .args_count = 2,
+     .args = {TEXT, TEXT},
+     .result = TEXT,
+     .eval = similar_eval},
+    {.name = "array_slice",
+     .flags = LUMA_FUNC_HIDDEN,
+     .args_count = 3,
+     .args = {ANYARRAY, INT4, INT4},
+     .result = ANYARRAY,
+     .eval = slice_eval},
+};
+const size_t sql_own_functions_count = LUMA_COUNTOF(sql_own_functions);
