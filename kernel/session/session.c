@@ -183,6 +183,10 @@ session_request_begin(struct luma_session *s, const char *text, size_t bytes)
     uint64_t deadline_ns =
         s->statement_timeout_ns == 0 ? 0 : lk_io_now_ns(lk_io_posix()) + s->statement_timeout_ns;
     int64_t now_us = lki_wall_us();
+    /* What now() answers: a block keeps the time of its BEGIN. Counted from 2000-01-01. */
+    s->format.statement_us = now_us - INT64_C(946684800000000);
+    if (s->txn == NULL && s->block == LUMA_BLOCK_IDLE)
+        s->format.now_us = s->format.statement_us;
     if (bytes >= sizeof(s->statement))
         bytes = sizeof(s->statement) - 1;
     lk_mutex_lock(&s->lock);

@@ -157,13 +157,16 @@ DT_EVAL(interval_interval)
         const struct luma_interval *x = dt_arg_interval(&args[0], i);
         const struct luma_interval *y = dt_arg_interval(&args[1], i);
         struct luma_interval v;
-        bool bad =
-            minus ? __builtin_sub_overflow(x->months, y->months, &v.months) |
-                        __builtin_sub_overflow(x->days, y->days, &v.days) |
-                        __builtin_sub_overflow(x->microseconds, y->microseconds, &v.microseconds)
-                  : __builtin_add_overflow(x->months, y->months, &v.months) |
-                        __builtin_add_overflow(x->days, y->days, &v.days) |
-                        __builtin_add_overflow(x->microseconds, y->microseconds, &v.microseconds);
+        bool bad = false;
+        if (minus) {
+            bad |= __builtin_sub_overflow(x->months, y->months, &v.months);
+            bad |= __builtin_sub_overflow(x->days, y->days, &v.days);
+            bad |= __builtin_sub_overflow(x->microseconds, y->microseconds, &v.microseconds);
+        } else {
+            bad |= __builtin_add_overflow(x->months, y->months, &v.months);
+            bad |= __builtin_add_overflow(x->days, y->days, &v.days);
+            bad |= __builtin_add_overflow(x->microseconds, y->microseconds, &v.microseconds);
+        }
         if (bad)
             return dt_out_of_range(call, "interval");
         r[i] = v;

@@ -120,7 +120,7 @@ static void
 put_literal(struct string_buf *buf, const char *p, size_t bytes)
 {
     if (memchr(p, '\\', bytes) != NULL)
-        string_put(buf, " E" + 1, 1);
+        string_put(buf, "E", 1);
     put_doubled(buf, p, bytes, '\'');
 }
 
