@@ -490,7 +490,8 @@ indexes_publish(struct work *w)
         w->frozen[i] = false;
         if (lk_index_publish(&c.ctx, cidx->index, w->written[i] ? &w->runs[i] : NULL) != LUMA_OK) {
             lk_index_unfreeze(cidx->index);
-            lk_log_warn("storage", "a new index run stays unused for now: %s", c.error.message);
+            lk_log_warn("storage", "a new index run stays unused until the next start: %s",
+                        c.error.message);
         }
     }
     return LUMA_OK;

@@ -118,7 +118,8 @@ merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll
     lk_ctx_init(&c, NULL);
     bool replaced = lk_index_replace(&c.ctx, cidx->index, merge) == LUMA_OK;
     if (!replaced)
-        lk_log_warn("storage", "a merged index run stays unused for now: %s", c.error.message);
+        lk_log_warn("storage", "a merged index run stays unused until the next start: %s",
+                    c.error.message);
     if (any)
         LUMA_TRY(lk_cidx_run_add(cidx, &merge->output, 0));
     for (uint32_t i = 0; i < merge->inputs_count; i++) {
