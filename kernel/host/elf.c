@@ -41,44 +41,61 @@ inside(const struct elf_file *e, uint64_t offset, uint64_t bytes)
     return offset <= e->bytes && bytes <= e->bytes - offset;
 }
 
+/* A table of headers, in one read; given, freed with lk_free. */
+static void *
+read_table(const struct elf_file *e, uint64_t offset, size_t bytes)
+{
+    void *table = lk_alloc(NULL, bytes);
+    if (table != NULL && lk_io_read_exact(NULL, e->file, table, bytes, offset) != LUMA_OK) {
+        lk_free(NULL, table, bytes);
+        return NULL;
+    }
+    return table;
+}
+
 static const char *
 check_segments(const struct elf_file *e)
 {
     bool dynamic = false;
-    if (!inside(e, e->head.e_phoff, (uint64_t)e->head.e_phnum * sizeof(Elf64_Phdr)))
+    const char *why = NULL;
+    size_t bytes = e->head.e_phnum * sizeof(Elf64_Phdr);
+    if (!inside(e, e->head.e_phoff, bytes))
         return "truncated: its program headers lie behind its end";
+    Elf64_Phdr *table = read_table(e, e->head.e_phoff, bytes);
+    if (table == NULL)
+        return "cannot be read";
     for (uint16_t i = 0; i < e->head.e_phnum; i++) {
-        Elf64_Phdr ph;
-        if (lk_io_read_exact(NULL, e->file, &ph, sizeof(ph), e->head.e_phoff + i * sizeof(ph)) !=
-            LUMA_OK)
-            return "cannot be read";
-        if (ph.p_type == PT_LOAD &&
-            (!inside(e, ph.p_offset, ph.p_filesz) || ph.p_memsz < ph.p_filesz))
-            return "truncated: a segment lies behind its end";
-        dynamic = dynamic || ph.p_type == PT_DYNAMIC;
+        const Elf64_Phdr *ph = &table[i];
+        if (ph->p_type == PT_LOAD &&
+            (!inside(e, ph->p_offset, ph->p_filesz) || ph->p_memsz < ph->p_filesz))
+            why = "truncated: a segment lies behind its end";
+        dynamic = dynamic || ph->p_type == PT_DYNAMIC;
     }
-    return dynamic ? NULL : "not a shared object (nothing dynamic)";
+    lk_free(NULL, table, bytes);
+    return why != NULL ? why : dynamic ? NULL : "not a shared object (nothing dynamic)";
 }
 
 /* A file cut behind its segments still has section headers that point nowhere. */
 static const char *
 check_sections(const struct elf_file *e)
 {
+    const char *why = NULL;
+    size_t bytes = e->head.e_shnum * sizeof(Elf64_Shdr);
     if (e->head.e_shoff == 0 || e->head.e_shnum == 0)
         return NULL; /* stripped */
-    if (e->head.e_shentsize != sizeof(Elf64_Shdr) ||
-        !inside(e, e->head.e_shoff, (uint64_t)e->head.e_shnum * sizeof(Elf64_Shdr)))
+    if (e->head.e_shentsize != sizeof(Elf64_Shdr) || !inside(e, e->head.e_shoff, bytes))
         return "truncated: its section headers lie behind its end";
+    Elf64_Shdr *table = read_table(e, e->head.e_shoff, bytes);
+    if (table == NULL)
+        return "cannot be read";
     for (uint16_t i = 0; i < e->head.e_shnum; i++) {
-        Elf64_Shdr sh;
-        if (lk_io_read_exact(NULL, e->file, &sh, sizeof(sh), e->head.e_shoff + i * sizeof(sh)) !=
-            LUMA_OK)
-            return "cannot be read";
-        if (sh.sh_type != SHT_NOBITS && sh.sh_type != SHT_NULL &&
-            !inside(e, sh.sh_offset, sh.sh_size))
-            return "truncated: a section lies behind its end";
+        const Elf64_Shdr *sh = &table[i];
+        if (sh->sh_type != SHT_NOBITS && sh->sh_type != SHT_NULL &&
+            !inside(e, sh->sh_offset, sh->sh_size))
+            why = "truncated: a section lies behind its end";
     }
-    return NULL;
+    lk_free(NULL, table, bytes);
+    return why;
 }
 
 bool
