@@ -32,4 +32,8 @@ LUMA_NODISCARD luma_rc lk_flush_versions(struct luma_ctx *ctx, struct lk_coll *c
                                          struct lk_view *view, struct lk_versions *versions,
                                          struct lk_seg ***segs, uint32_t *segs_count);
 
+/* Merges some of the collection's segments if it is worth it; the work lock is held. */
+LUMA_NODISCARD luma_rc lk_rows_merge(struct luma_ctx *ctx, struct lk_coll *coll,
+                                     struct lk_view *view, bool *out_done);
+
 #endif

@@ -119,9 +119,13 @@ LUMA_NODISCARD luma_rc lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap,
 LUMA_NODISCARD luma_rc lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots,
                                    uint64_t commit, uint64_t horizon,
                                    roaring_bitmap_t **out_bitmap);
+/* Puts the young deletes of `from` into `to`; rows: its row of each old one, -1: none. */
+LUMA_NODISCARD luma_rc lk_seg_carry(struct lk_seg *from, struct lk_seg *to, const int64_t *rows);
 /* Takes bitmap: at recovery. */
 void lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap);
 uint64_t lk_seg_deleted(struct lk_seg *seg); /* rows, roughly */
+/* Rows that ended at or before `commit`. */
+uint64_t lk_seg_ended(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit);
 /* Is the row's begin seen? */
 LUMA_NODISCARD luma_rc lk_seg_begin_seen(struct luma_ctx *ctx, struct lk_seg *seg, uint32_t row,
                                          struct lk_snapshot *snap, bool *out_seen);

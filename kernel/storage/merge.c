@@ -1,5 +1,6 @@
 /*
  * storage/merge.c - merging index runs: fewer places to look a key up in, and no dead entries.
+ * Segments are merged by merge_rows.c.
  *
  * Only what the manifest names is merged: a run that came with a commit since the last checkpoint
  * is named by the log, and must be there when the log is replayed.
@@ -169,6 +170,8 @@ coll_merge(void *arg, struct lk_coll *coll)
     struct pass *pass = arg;
     struct lk_view *view = lk_coll_view(coll, NULL);
     luma_rc rc = LUMA_OK;
+    if (view != NULL)
+        rc = lk_rows_merge(pass->ctx, coll, view, &pass->work);
     for (uint32_t i = 0; view != NULL && rc == LUMA_OK && i < view->idx_count; i++)
         rc = index_merge(pass, coll, view, view->idx[i]);
     lk_view_unref(view);

@@ -269,6 +269,24 @@ lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, u
     return LUMA_OK;
 }
 
+luma_rc
+lk_seg_carry(struct lk_seg *from, struct lk_seg *to, const int64_t *rows)
+{
+    luma_rc rc = LUMA_OK;
+    for (uint32_t g = 0; g < from->groups_count; g++) {
+        /* Nobody changes them: the latch of the collection is held alone. */
+        const struct lk_young_group *group = &from->young[g];
+        for (uint32_t i = 0; rc == LUMA_OK && i < group->room; i++) {
+            const struct lk_young_entry *e = &group->entries[i];
+            if (e->row_plus1 == 0 || e->row_plus1 == YOUNG_USED || rows[e->row_plus1 - 1] < 0)
+                continue;
+            rc = lk_seg_end(to, (uint32_t)rows[e->row_plus1 - 1],
+                            atomic_load_explicit(&e->stamp, memory_order_acquire), e->command);
+        }
+    }
+    return rc;
+}
+
 void
 lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap)
 {
@@ -283,6 +301,25 @@ lk_seg_deleted(struct lk_seg *seg)
     uint64_t count = seg->young_count;
     if (seg->dead != NULL)
         count += roaring_bitmap_get_cardinality(seg->dead);
+    lk_mutex_unlock(&seg->lock);
+    return count;
+}
+
+uint64_t
+lk_seg_ended(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit)
+{
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
+        return 0;
+    lk_mutex_lock(&seg->lock);
+    uint64_t count = seg->dead == NULL ? 0 : roaring_bitmap_get_cardinality(seg->dead);
+    for (uint32_t g = 0; g < seg->groups_count; g++) {
+        const struct lk_young_group *group = &seg->young[g];
+        for (uint32_t i = 0; group->count > 0 && i < group->room; i++) {
+            const struct lk_young_entry *e = &group->entries[i];
+            if (e->row_plus1 != 0 && e->row_plus1 != YOUNG_USED)
+                count += lk_stamp_resolve(slots, &e->stamp) <= commit;
+        }
+    }
     lk_mutex_unlock(&seg->lock);
     return count;
 }

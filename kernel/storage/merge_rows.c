@@ -1,0 +1,443 @@
+/*
+ * storage/merge_rows.c - merging segments: few large ones instead of many small ones, and no rows
+ * that nobody sees any more.
+ *
+ * The result describes the same commit number as the manifest does. Deletes that come while it is
+ * written are young in the inputs; they go over to the result, through the map of old rows to new,
+ * before the view changes.
+ */
+#include <stdlib.h>
+
+#include "storage/checkpoint.h"
+#include "storage/redo.h"
+
+#define MERGE_INPUTS_MAX 16u
+#define MERGE_INPUTS_MIN 4u
+
+struct input {
+    struct lk_seg *seg;
+    struct lk_segment_cursor *cursor;
+    struct luma_batch *batch; /* NULL: at its end */
+    uint32_t at;              /* next of batch->sel */
+    uint32_t group;
+    const uint64_t *begins; /* of the batch's rows; NULL: one for all */
+    uint64_t begin;
+    int64_t *rows; /* old row -> new row, -1: dropped */
+};
+
+struct rows_merge {
+    struct luma_ctx *ctx;
+    struct lk_store *store;
+    struct lk_coll *coll;
+    struct lk_view *view;
+    uint64_t horizon;           /* rows that ended up to here are dropped */
+    struct luma_scan_spec spec; /* all columns */
+    struct input inputs[MERGE_INPUTS_MAX], *reading;
+    uint32_t count;
+    bool held_back; /* an old snapshot still needs a row that the state has not */
+    struct lk_segment_writer *writer;
+    uint32_t written;
+    struct luma_arena *arena; /* of the rows being gathered */
+    struct luma_batch out;
+    int64_t rowids[LUMA_BATCH_ROWS];
+    uint64_t begins[LUMA_BATCH_ROWS];
+};
+
+static luma_rc
+no_memory(struct luma_ctx *ctx)
+{
+    return LUMA_FAIL(ctx, LUMA_E_NOMEM, "merge: out of memory");
+}
+
+/* --- reading --- */
+
+/* Leaves out rows that are dead for everybody. A row that is dead in the manifest's state but not
+ * for everybody keeps the merge from being made now. */
+static luma_rc
+window_live(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits)
+{
+    struct rows_merge *m = arg;
+    struct lk_seg *seg = m->reading->seg;
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
+        return LUMA_OK;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t command = 0;
+        uint64_t end = lk_seg_end_of(seg, &m->store->slots, first_row + i, &command);
+        if (end == LK_STAMP_NONE || end > m->store->checkpoint_commit)
+            continue;
+        if (end > m->horizon)
+            m->held_back = true;
+        luma_bit_clear(bits, i);
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+input_next(struct rows_merge *m, struct input *in)
+{
+    m->reading = in;
+    in->at = 0;
+    for (;;) {
+        bool more = false;
+        LUMA_TRY(lk_segment_cursor_next(m->ctx, in->cursor, window_live, m, &in->batch, &more));
+        if (more && in->batch->sel_rows == 0)
+            continue;
+        if (more)
+            break;
+        if (++in->group >= in->seg->groups_count) {
+            in->batch = NULL;
+            return LUMA_OK;
+        }
+        LUMA_TRY(lk_segment_cursor_seek(m->ctx, in->cursor, in->seg->segment, in->group));
+    }
+    const uint64_t *ends = NULL;
+    in->begins = NULL;
+    if (atomic_load(&in->seg->begin) == 0)
+        LUMA_TRY(lk_segment_cursor_commits(m->ctx, in->cursor,
+                                           lk_segment_cursor_first_row(in->cursor), in->batch->rows,
+                                           &in->begins, &ends));
+    return LUMA_OK;
+}
+
+static luma_rc
+inputs_open(struct rows_merge *m)
+{
+    const struct lk_def *def = m->view->def;
+    uint32_t *ids = LUMA_NEW_ARRAY(m->arena, uint32_t, def->coll.cols_count + 1);
+    if (ids == NULL)
+        return no_memory(m->ctx);
+    for (uint32_t i = 0; i < def->coll.cols_count; i++)
+        ids[i] = def->coll.cols[i].id;
+    m->spec = (struct luma_scan_spec){.cols = ids, .cols_count = def->coll.cols_count};
+    m->spec.rowids = true;
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct input *in = &m->inputs[i];
+        in->begin = lk_stamp_resolve(&m->store->slots, &in->seg->begin);
+        if (in->begin == 0)
+            in->begin = in->seg->info.commit_max;
+        in->rows = malloc((in->seg->info.rows + 1) * sizeof(*in->rows));
+        if (in->rows == NULL)
+            return no_memory(m->ctx);
+        for (uint64_t k = 0; k < in->seg->info.rows; k++)
+            in->rows[k] = -1;
+        LUMA_TRY(lk_segment_cursor_open(m->ctx, &def->coll, &m->spec, &in->cursor));
+        LUMA_TRY(lk_segment_cursor_seek(m->ctx, in->cursor, in->seg->segment, 0));
+        LUMA_TRY(input_next(m, in));
+    }
+    return LUMA_OK;
+}
+
+static int64_t
+input_rowid(const struct input *in, uint32_t at)
+{
+    return in->batch->rowids[luma_batch_row(in->batch, at)];
+}
+
+/* --- writing --- */
+
+static void
+row_moved(struct rows_merge *m, struct input *in, uint32_t at)
+{
+    uint32_t row = luma_batch_row(in->batch, at);
+    in->rows[lk_segment_cursor_first_row(in->cursor) + row] = m->written++;
+}
+
+static luma_rc
+gathered_write(struct rows_merge *m)
+{
+    if (m->out.rows == 0)
+        return LUMA_OK;
+    m->out.sel_rows = m->out.rows;
+    luma_rc rc =
+        lk_segment_write_append(m->ctx, m->writer, &m->out, m->rowids, 0, m->begins, 0, NULL);
+    m->out.rows = 0;
+    return rc;
+}
+
+/* All that is left of an input's window, in one piece. */
+static luma_rc
+window_write(struct rows_merge *m, struct input *in)
+{
+    LUMA_TRY(gathered_write(m));
+    struct luma_batch part = *in->batch;
+    uint16_t sel[LUMA_BATCH_ROWS];
+    uint32_t n = in->batch->sel_rows - in->at;
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t row = luma_batch_row(in->batch, in->at + k);
+        sel[k] = (uint16_t)row;
+        m->rowids[k] = in->batch->rowids[row];
+        m->begins[k] = in->begins == NULL ? in->begin : in->begins[row];
+        row_moved(m, in, in->at + k);
+    }
+    part.sel = sel;
+    part.sel_rows = n;
+    LUMA_TRY(lk_segment_write_append(m->ctx, m->writer, &part, m->rowids, 0, m->begins, 0, NULL));
+    return input_next(m, in);
+}
+
+static luma_rc
+gather_room(struct rows_merge *m)
+{
+    const struct lk_def *def = m->view->def;
+    uint32_t cols = def->coll.cols_count;
+    m->arena->reset(m->arena);
+    memset(&m->out, 0, sizeof(m->out));
+    m->out.cols = LUMA_NEW_ARRAY(m->arena, struct luma_vec, cols + 1);
+    m->out.cols_count = cols;
+    if (m->out.cols == NULL)
+        return no_memory(m->ctx);
+    for (uint32_t c = 0; c < cols; c++)
+        if (!luma_vec_init(&m->out.cols[c], m->arena, def->coll.cols[c].type, LUMA_BATCH_ROWS))
+            return no_memory(m->ctx);
+    return LUMA_OK;
+}
+
+static luma_rc
+row_gather(struct rows_merge *m, struct input *in)
+{
+    if (m->out.rows == 0)
+        LUMA_TRY(gather_room(m));
+    uint32_t row = luma_batch_row(in->batch, in->at), to = m->out.rows;
+    for (uint32_t c = 0; c < m->out.cols_count; c++) {
+        struct luma_vec *vec = &m->out.cols[c];
+        if (luma_vec_is_null(&in->batch->cols[c], row)) {
+            if (!luma_vec_need_valid(vec, m->arena, LUMA_BATCH_ROWS))
+                return no_memory(m->ctx);
+            luma_bit_clear(vec->valid, to);
+            continue;
+        }
+        struct luma_value value = lk_data_vec_value(&in->batch->cols[c], row);
+        if (lk_data_vec_set(m->arena, vec, to, &value) != LUMA_OK)
+            return no_memory(m->ctx);
+    }
+    m->rowids[to] = in->batch->rowids[row];
+    m->begins[to] = in->begins == NULL ? in->begin : in->begins[row];
+    m->out.rows++;
+    row_moved(m, in, in->at);
+    if (++in->at == in->batch->sel_rows)
+        LUMA_TRY(input_next(m, in));
+    return m->out.rows == LUMA_BATCH_ROWS ? gathered_write(m) : LUMA_OK;
+}
+
+static luma_rc
+inputs_merge(struct rows_merge *m)
+{
+    for (;;) {
+        struct input *first = NULL;
+        int64_t others = INT64_MAX; /* lowest row id of the rest */
+        for (uint32_t i = 0; i < m->count; i++) {
+            struct input *in = &m->inputs[i];
+            if (in->batch == NULL)
+                continue;
+            if (first == NULL || input_rowid(in, in->at) < input_rowid(first, first->at)) {
+                if (first != NULL)
+                    others = LK_MIN(others, input_rowid(first, first->at));
+                first = in;
+            } else {
+                others = LK_MIN(others, input_rowid(in, in->at));
+            }
+        }
+        if (first == NULL)
+            return gathered_write(m);
+        bool alone = input_rowid(first, first->batch->sel_rows - 1) < others;
+        LUMA_TRY(alone ? window_write(m, first) : row_gather(m, first));
+    }
+}
+
+/* --- publishing --- */
+
+static luma_rc
+manifest_edit(struct rows_merge *m, const struct lk_segment_info *info)
+{
+    struct lk_manifest_edit edit;
+    struct lk_bytes value;
+    lk_manifest_edit_init(&edit);
+    lk_bytes_init(&value, NULL);
+    luma_rc rc = LUMA_OK;
+    if (info != NULL) {
+        if (lk_segment_info_write(&value, info))
+            lk_manifest_put(&edit, LK_MANIFEST_SEGMENT, m->coll->id, info->object_id,
+                            lk_bytes_view(&value));
+        else
+            rc = no_memory(m->ctx);
+    }
+    for (uint32_t i = 0; i < m->count; i++) {
+        uint64_t id = m->inputs[i].seg->info.object_id;
+        lk_manifest_remove(&edit, LK_MANIFEST_SEGMENT, m->coll->id, id);
+        lk_manifest_remove(&edit, LK_MANIFEST_DELETES, id, 0);
+    }
+    if (rc == LUMA_OK)
+        rc = lk_manifest_commit(m->ctx, m->store->manifest, &edit);
+    lk_manifest_edit_fini(&edit);
+    lk_bytes_fini(&value);
+    return rc;
+}
+
+static bool
+inputs_are_there(const struct rows_merge *m)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        bool found = false;
+        for (uint32_t k = 0; m->coll->view != NULL && k < m->coll->view->segs_count; k++)
+            found = found || m->coll->view->segs[k] == m->inputs[i].seg;
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* The manifest has changed: memory follows or the process ends (only memory can fail here). */
+static void
+view_follow(struct rows_merge *m, struct lk_seg *result)
+{
+    struct lk_seg *gone[MERGE_INPUTS_MAX];
+    struct lk_view_edit edit = {.segs_gone = gone, .segs_gone_count = m->count};
+    edit.segs_new = &result;
+    edit.segs_new_count = result != NULL;
+    luma_rc rc = LUMA_OK;
+    lk_rwlock_wrlock(&m->coll->latch);
+    if (inputs_are_there(m)) { /* else TRUNCATE or DROP came first: the next checkpoint tells */
+        for (uint32_t i = 0; i < m->count; i++) {
+            struct input *in = &m->inputs[i];
+            gone[i] = in->seg;
+            if (result != NULL && rc == LUMA_OK)
+                rc = lk_seg_carry(in->seg, result, in->rows);
+        }
+        if (rc == LUMA_OK)
+            rc = lk_coll_edit(m->coll, &edit);
+        for (uint32_t i = 0; rc == LUMA_OK && result != NULL && i < m->count; i++) {
+            lk_seg_ref(result);
+            m->inputs[i].seg->moved_to = result;
+            m->inputs[i].seg->moved_rows = LUMA_TAKE(m->inputs[i].rows);
+        }
+    }
+    lk_rwlock_unlock(&m->coll->latch);
+    LK_ASSERT(rc == LUMA_OK);
+}
+
+static luma_rc
+rows_publish(struct rows_merge *m, bool *out_done)
+{
+    struct lk_segment_info info;
+    struct lk_seg *result = NULL;
+    if (m->held_back) {
+        lk_segment_write_abort(LUMA_TAKE(m->writer));
+        return LUMA_OK;
+    }
+    if (m->written > 0) {
+        LUMA_TRY(lk_segment_write_end(m->ctx, LUMA_TAKE(m->writer), &info));
+        luma_rc rc = lk_seg_create(m->ctx, m->store, info.object_id, &result);
+        if (rc != LUMA_OK) {
+            lk_object_remove(m->store->objects, LK_OBJECT_SEGMENT, info.object_id);
+            return rc;
+        }
+        info.coll_id = result->info.coll_id = m->coll->id;
+        for (uint32_t i = 0; i < m->count; i++)
+            info.level = LK_MAX(info.level, m->inputs[i].seg->info.level + 1);
+        result->info.level = info.level;
+    } else {
+        lk_segment_write_abort(LUMA_TAKE(m->writer));
+    }
+    luma_rc rc = manifest_edit(m, result == NULL ? NULL : &info);
+    if (rc == LUMA_OK) {
+        view_follow(m, result);
+        for (uint32_t i = 0; i < m->count; i++)
+            lk_object_remove(m->store->objects, LK_OBJECT_SEGMENT,
+                             m->inputs[i].seg->info.object_id);
+        lk_stat_add(m->store->stats.merges, 1);
+        *out_done = true;
+    }
+    lk_seg_unref(result);
+    return rc;
+}
+
+/* --- choosing --- */
+
+static bool
+seg_settled(const struct lk_store *store, const struct lk_seg *seg)
+{
+    return lk_stamp_resolve(&store->slots, &seg->begin) <= store->checkpoint_commit;
+}
+
+static int
+by_rows(const void *a, const void *b)
+{
+    const struct input *ia = a, *ib = b;
+    uint64_t ra = ia->seg->info.rows, rb = ib->seg->info.rows;
+    return (ra > rb) - (ra < rb);
+}
+
+/* Segments of like size, the smallest first; or one that is mostly dead. */
+static void
+inputs_choose(struct rows_merge *m)
+{
+    struct input all[64];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->view->segs_count && n < LUMA_COUNTOF(all); i++) {
+        struct lk_seg *seg = m->view->segs[i];
+        if (!seg_settled(m->store, seg))
+            continue;
+        if (lk_seg_ended(seg, &m->store->slots, m->horizon) * 2 > seg->info.rows &&
+            seg->info.rows <= LK_SEGMENT_ROWS_MAX) {
+            m->inputs[0] = (struct input){.seg = seg};
+            m->count = 1;
+            return;
+        }
+        if (seg->info.rows <= LK_SEGMENT_ROWS_MAX / 2)
+            all[n++] = (struct input){.seg = seg};
+    }
+    qsort(all, n, sizeof(all[0]), by_rows);
+    uint64_t rows = 0;
+    while (m->count < n && m->count < MERGE_INPUTS_MAX) {
+        uint64_t more = all[m->count].seg->info.rows;
+        if (rows + more > LK_SEGMENT_ROWS_MAX || (m->count > 0 && more > rows * 2 + 4096))
+            break;
+        rows += more;
+        m->inputs[m->count] = all[m->count];
+        m->count++;
+    }
+    if (m->count < MERGE_INPUTS_MIN)
+        m->count = 0;
+}
+
+luma_rc
+lk_rows_merge(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view, bool *out_done)
+{
+    struct rows_merge *m = calloc(1, sizeof(*m));
+    struct lk_store *store = coll->store;
+    if (m == NULL)
+        return no_memory(ctx);
+    m->ctx = ctx;
+    m->store = store;
+    m->coll = coll;
+    m->view = view;
+    m->horizon = LK_MIN(lk_slots_horizon(&store->slots), store->checkpoint_commit);
+    inputs_choose(m);
+    luma_rc rc = LUMA_OK;
+    if (m->count > 0) {
+        struct luma_arena *ids = m->arena = lk_arena_create(store->budget, 0);
+        struct luma_arena *gather = lk_arena_create(store->budget, 1u << 16);
+        rc = ids == NULL || gather == NULL ? no_memory(ctx) : LUMA_OK;
+        if (rc == LUMA_OK)
+            rc = lk_segment_write_begin(ctx, store->objects, store->formats, &view->def->coll,
+                                        &m->writer);
+        if (rc == LUMA_OK)
+            rc = inputs_open(m);
+        m->arena = gather;
+        if (rc == LUMA_OK)
+            rc = inputs_merge(m);
+        if (rc == LUMA_OK)
+            rc = rows_publish(m, out_done);
+        if (m->writer != NULL)
+            lk_segment_write_abort(m->writer);
+        for (uint32_t i = 0; i < m->count; i++) {
+            if (m->inputs[i].cursor != NULL)
+                lk_segment_cursor_close(m->inputs[i].cursor);
+            free(m->inputs[i].rows);
+        }
+        lk_arena_destroy(ids);
+        lk_arena_destroy(gather);
+    }
+    free(m);
+    return rc;
+}
