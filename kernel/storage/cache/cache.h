@@ -28,7 +28,7 @@ void lk_cache_destroy(struct lk_cache *cache);
 /* Room for a loader's block: bytes + 16, with parsed_bytes beside it, 64-byte aligned. */
 LUMA_NODISCARD luma_rc lk_cache_room(struct lk_cache *cache, size_t bytes, size_t parsed_bytes,
                                      struct lk_cache_block *out_block);
-/* Finds or loads and pins; concurrent misses of one block load once (the others park). */
+/* Finds or loads and pins. Tasks that miss one block at once may each load it; one copy stays. */
 LUMA_NODISCARD luma_rc lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache,
                                     uint64_t object_id, uint64_t offset, lk_cache_load_fn load,
                                     void *arg, struct lk_cache_block **out_block);
