@@ -7,9 +7,10 @@
 struct part {
     int64_t whole;
     int16_t scale;
-    bool null;      /* an infinite value has no such field */
-    int64_t day_us; /* of a julian day: what is added to whole */
-    int infinite;   /* of fields that grow with it: -1, 1 */
+    bool null;     /* an infinite value has no such field */
+    bool has_time; /* julian: day_us is its part of a day */
+    int64_t day_us;
+    int infinite; /* of fields that grow with it: -1, 1 */
 };
 
 static luma_rc
@@ -142,6 +143,8 @@ timestamp_part(const struct luma_func_call *call, enum dt_field field, int64_t u
     int64_t local = zoned ? dt_to_local(call->format->zone, us) : us;
     int32_t date;
 
+    if (field == FIELD_NONE)
+        return false;
     if (!dt_finite(us)) {
         out->null = !grows(field);
         out->infinite = us > 0 ? 1 : -1;
@@ -155,6 +158,7 @@ timestamp_part(const struct luma_func_call *call, enum dt_field field, int64_t u
         return true;
     case FIELD_JULIAN:
         out->whole = date + INT64_C(2451545);
+        out->has_time = true;
         out->day_us = local - date * USECS_PER_DAY;
         return true;
     case FIELD_TIMEZONE:
@@ -286,7 +290,7 @@ DT_EVAL(extract)
             LUMA_TRY(numeric_text(call, p.infinite > 0 ? "Infinity" : "-Infinity", &r[i]));
         else if (data->numeric_from_i128(call->arena, p.whole, p.scale, &r[i]) != LUMA_OK)
             return luma_func_no_memory(call);
-        if (p.day_us != 0) {
+        if (p.has_time && !p.null && p.infinite == 0) {
             struct luma_str us, day;
             if (data->numeric_from_i128(call->arena, p.day_us, 0, &us) != LUMA_OK ||
                 data->numeric_from_i128(call->arena, USECS_PER_DAY, 0, &day) != LUMA_OK)

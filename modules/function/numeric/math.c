@@ -43,7 +43,33 @@ cot(double x)
     return 1.0 / tan(x);
 }
 
-/* Degrees whose results are exact at the usual angles. */
+/* Degrees: scaled so that the usual angles give exact results, as PostgreSQL does. */
+static double
+sin_to_30(double x)
+{
+    static volatile const double thirty = 30.0;
+    return sin(x * (M_PI / 180.0)) / sin(thirty * (M_PI / 180.0)) / 2.0;
+}
+
+static double
+cos_to_60(double x)
+{
+    static volatile const double sixty = 60.0;
+    return 1.0 - (1.0 - cos(x * (M_PI / 180.0))) / (1.0 - cos(sixty * (M_PI / 180.0))) / 2.0;
+}
+
+static double
+sin_quadrant(double x)
+{
+    return x <= 30.0 ? sin_to_30(x) : cos_to_60(90.0 - x);
+}
+
+static double
+cos_quadrant(double x)
+{
+    return x <= 60.0 ? cos_to_60(x) : sin_to_30(90.0 - x);
+}
+
 static double
 sin_degrees(double x)
 {
@@ -59,13 +85,7 @@ sin_degrees(double x)
     }
     if (a > 90)
         a = 180 - a;
-    if (a == 0)
-        return 0;
-    if (a == 30)
-        return sign * 0.5;
-    if (a == 90)
-        return sign;
-    return sign * sin(a * (M_PI / 180.0));
+    return sign * sin_quadrant(a);
 }
 
 static double
@@ -77,25 +97,31 @@ cos_degrees(double x)
         a = 360 - a;
     if (a > 90) {
         a = 180 - a;
-        sign = -1;
+        sign = -sign;
     }
-    if (a == 0)
-        return sign;
-    if (a == 60)
-        return sign * 0.5;
-    if (a == 90)
-        return 0;
-    return sign * cos(a * (M_PI / 180.0));
+    return sign * cos_quadrant(a);
 }
 
 static double
 tan_degrees(double x)
 {
-    double c = cos_degrees(x), s = sin_degrees(x);
+    double a = fmod(x, 360.0), sign = 1, v;
 
-    if (fabs(fmod(x, 180.0)) == 45 || fabs(fmod(x, 180.0)) == 135)
-        return (s > 0) == (c > 0) ? 1 : -1;
-    return s / c;
+    if (a < 0) {
+        a = -a;
+        sign = -1;
+    }
+    if (a > 180) {
+        a = 360 - a;
+        sign = -sign;
+    }
+    if (a > 90) {
+        a = 180 - a;
+        sign = -sign;
+    }
+    v = sin_quadrant(a) / cos_quadrant(a);
+    v = sign * (v / (sin_quadrant(45.0) / cos_quadrant(45.0)));
+    return v == 0 ? 0.0 : v; /* no minus zero */
 }
 
 FLOAT1(float_ceil, ceil(x), false, OUT_OF_RANGE)
@@ -126,7 +152,6 @@ FLOAT1(float_degrees, x / (M_PI / 180.0), false, OUT_OF_RANGE)
 FLOAT1(float_radians, x *(M_PI / 180.0), false, OUT_OF_RANGE)
 FLOAT1(float_sind, sin_degrees(x), isinf(x), OUT_OF_RANGE)
 FLOAT1(float_cosd, cos_degrees(x), isinf(x), OUT_OF_RANGE)
-FLOAT1(float_tand, tan_degrees(x), isinf(x), OUT_OF_RANGE)
 
 NUMERIC_EVAL(float_cot)
 {
@@ -139,6 +164,22 @@ NUMERIC_EVAL(float_cot)
         if (isinf(x))
             return bad_argument(call, OUT_OF_RANGE);
         r[i] = cot(x);
+    }
+    return LUMA_OK;
+}
+
+/* Infinite at a right angle. */
+NUMERIC_EVAL(float_tand)
+{
+    double *r = out->data;
+
+    (void)args_count;
+    LUMA_ROWS(sel, rows, i)
+    {
+        double x = luma_arg_f64(&args[0], i);
+        if (isinf(x))
+            return bad_argument(call, OUT_OF_RANGE);
+        r[i] = tan_degrees(x);
     }
     return LUMA_OK;
 }
