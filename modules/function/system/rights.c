@@ -142,6 +142,14 @@ always(struct system_row *row)
     return system_set_bool(row, true);
 }
 
+/* What an owner has by default is not listed: catalogues show granted rights only. */
+static luma_rc
+no_default_acl(struct system_row *row)
+{
+    (void)row;
+    return LUMA_OK;
+}
+
 static bool
 member_of(const struct system_row *row, uint64_t role_id, uint64_t of, uint32_t depth)
 {
@@ -198,6 +206,7 @@ static const struct system_func list[] = {
     {"has_column_privilege", "ost", 'b', ST, has_column},
     {"has_column_privilege", "nttt", 'b', ST, has_column},
     {"has_column_privilege", "nott", 'b', ST, has_column},
+    {"acldefault", "Co", 'A', LUMA_FUNC_STABLE, no_default_acl},
     {"pg_has_role", "nt", 'b', ST, has_role},
     {"pg_has_role", "ot", 'b', ST, has_role},
     {"pg_has_role", "nnt", 'b', ST, has_role},

@@ -486,6 +486,8 @@ regproc_lookup(struct sql_bind *b, const char *text, int32_t location)
 {
     const char *schema, *name = split_qualified(b, text, &schema);
     size_t bytes = strcspn(name, "(");
+    if (strcmp(name, "array_in") == 0)
+        return SQL_OID_ARRAY_IN;
     const struct sql_func_list *list = sql_functions_all();
     for (uint32_t i = 0; i < list->count; i++) {
         const struct luma_func *f = list->entries[i]->func;

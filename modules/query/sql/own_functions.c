@@ -132,7 +132,59 @@ slice_eval(const struct luma_func_call *call, const struct luma_vec *args, uint3
         LUMA_TYPE_ANYARRAY, 0, 0, -1 \
     }
 
+/* ---- generate_subscripts(array, 1) ---- */
+
+struct subscripts {
+    struct luma_vec vec;
+    uint32_t count, at;
+};
+
+static luma_rc
+subscripts_open(const struct luma_func_call *call, const struct luma_value *args,
+                uint32_t args_count, void **out_state)
+{
+    struct subscripts *state = LUMA_NEW(call->arena, struct subscripts);
+    if (state == NULL ||
+        !luma_vec_init(&state->vec, call->arena, luma_type(LUMA_TYPE_INT4), LUMA_BATCH_ROWS))
+        return LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "out of memory");
+    if (!args[0].is_null && args_count > 1 && !args[1].is_null && args[1].i32 == 1)
+        state->count = sql_host->data->array_count(&args[0].str);
+    *out_state = state;
+    return LUMA_OK;
+}
+
+static luma_rc
+subscripts_next(const struct luma_func_call *call, void *arg, struct luma_batch *out)
+{
+    struct subscripts *state = arg;
+    uint32_t n = state->count - state->at;
+    (void)call;
+    n = n < LUMA_BATCH_ROWS ? n : LUMA_BATCH_ROWS;
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < n; i++)
+        ((int32_t *)state->vec.data)[i] = (int32_t)(++state->at);
+    out->rows = out->sel_rows = n;
+    out->cols_count = 1;
+    out->cols = &state->vec;
+    return LUMA_OK;
+}
+
+static void
+subscripts_close(void *state)
+{
+    (void)state; /* lies in the arena */
+}
+
+static const struct luma_func_set subscripts_set = {NULL, subscripts_open, subscripts_next,
+                                                    subscripts_close};
+
 const struct luma_func sql_own_functions[] = {
+    {.name = "generate_subscripts",
+     .flags = LUMA_FUNC_STRICT | LUMA_FUNC_SET,
+     .args_count = 2,
+     .args = {ANYARRAY, INT4},
+     .result = INT4,
+     .set = &subscripts_set},
     {.name = "similar_to_escape",
      .flags = LUMA_FUNC_STRICT,
      .args_count = 1,

@@ -119,6 +119,12 @@ static struct sql_virtual tables[] = {
     EMPTY("pg_rules", 0, "schemaname name, tablename name, rulename name, definition text"),
     EMPTY("pg_replication_slots", 0,
           "slot_name name, plugin name, slot_type text, datoid oid, database name, active bool"),
+    EMPTY("pg_policies", 0,
+          "schemaname name, tablename name, policyname name, permissive text, roles name[], "
+          "cmd text, qual text, with_check text"),
+    EMPTY("pg_stat_user_indexes", 0,
+          "relid oid, indexrelid oid, schemaname name, relname name, indexrelname name, "
+          "idx_scan int8, idx_tup_read int8, idx_tup_fetch int8"),
     EMPTY("pg_group", 0, "groname name, grosysid oid, grolist oid[]"),
 };
 

@@ -16,7 +16,8 @@ add_type(struct sql_rows *rows, uint32_t oid, const char *name, int16_t typlen, 
          char kind, char category, bool preferred, uint32_t elem, uint32_t array, char align,
          bool collatable)
 {
-    uint32_t in = oid, subscript = elem != 0 && category == 'A' ? 6179u : 0u;
+    uint32_t in = category == 'A' ? SQL_OID_ARRAY_IN : oid,
+             subscript = elem != 0 && category == 'A' ? 6179u : 0u;
     sql_rows_add(rows,
                  "otoosb"
                  "ccbbc"

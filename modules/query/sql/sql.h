@@ -620,6 +620,8 @@ void sql_named_each(struct luma_session *session,
 
 /* ---- virtual.c: pg_catalog and information_schema ---- */
 
+#define SQL_OID_ARRAY_IN 750u /* how clients tell array types */
+
 struct sql_rows; /* rows.h */
 
 struct sql_virtual {

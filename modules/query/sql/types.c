@@ -368,9 +368,39 @@ literal_failed(struct sql_bind *b, int32_t location, luma_rc rc)
     sql_throw(b, location, rc);
 }
 
+/* '{int4,text}'::regtype[]: each element is a name. */
+static struct luma_expr *
+reg_array(struct sql_bind *b, const struct luma_expr *names, struct luma_type to, int32_t location)
+{
+    const struct luma_host_data *data = sql_host->data;
+    uint32_t n = data->array_count(&names->value.str);
+    struct luma_type elem = luma_type((enum luma_type_id)to.elem);
+    struct luma_value *values = SQL_NEW_ARRAY(b, struct luma_value, n);
+    struct luma_expr *c = sql_const_null(b, to);
+    for (uint32_t i = 0; i < n; i++) {
+        struct luma_value name;
+        sql_check(b, location,
+                  data->array_get(&names->value.str, luma_type(LUMA_TYPE_TEXT), i, &name));
+        values[i] =
+            (struct luma_value){.type = elem, .phys = LUMA_PHYS_I32, .is_null = name.is_null};
+        if (!name.is_null)
+            values[i].i32 = (int32_t)sql_reg_lookup(
+                b, (enum luma_type_id)to.elem,
+                luma_arena_text(b->arena, luma_str_data(&name.str), name.str.bytes), location);
+    }
+    c->value.is_null = false;
+    sql_check(b, location,
+              data->array_make(b->arena, (enum luma_type_id)to.elem, values, n, &c->value.str));
+    return c;
+}
+
 static struct luma_expr *
 literal_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t location)
 {
+    if (to.id == LUMA_TYPE_ARRAY && !e->value.is_null &&
+        is_reg(luma_type((enum luma_type_id)to.elem)))
+        return reg_array(b, literal_as(b, e, luma_type_array(LUMA_TYPE_TEXT), location), to,
+                         location);
     if (e->value.is_null)
         return sql_const_null(b, to);
     struct luma_expr *c = sql_const_null(b, to);
