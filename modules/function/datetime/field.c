@@ -268,13 +268,48 @@ numeric_text(const struct luma_func_call *call, const char *text, struct luma_st
     return LUMA_OK;
 }
 
+/* A constant field of finite values: 64-bit numbers at one scale. False: not all rows are so. */
+static luma_rc
+extract_narrow(const struct luma_func_call *call, const struct luma_vec *args, const uint16_t *sel,
+               uint32_t rows, struct luma_vec *out, bool *out_done)
+{
+    uint32_t highest = rows == 0 ? 0 : sel == NULL ? rows - 1 : sel[rows - 1];
+    int64_t *r = luma_arena_zalloc(call->arena, sizeof(*r) * ((size_t)highest + 1));
+    int16_t scale = 0;
+
+    *out_done = false;
+    if (r == NULL)
+        return luma_func_no_memory(call);
+    LUMA_ROWS(sel, rows, i)
+    {
+        struct part p;
+        LUMA_TRY(part_at(call, args, i, &p));
+        if (p.null || p.infinite != 0 || p.has_time)
+            return LUMA_OK;
+        r[i] = p.whole;
+        scale = p.scale;
+    }
+    out->phys = LUMA_PHYS_I64;
+    out->scale = scale;
+    out->data = r;
+    *out_done = true;
+    return LUMA_OK;
+}
+
 DT_EVAL(extract)
 {
     const struct luma_host_data *data = dt_host->data;
     uint32_t highest = rows == 0 ? 0 : sel == NULL ? rows - 1 : sel[rows - 1];
-    struct luma_str *r = luma_arena_zalloc(call->arena, sizeof(*r) * ((size_t)highest + 1));
+    struct luma_str *r;
+    bool done = false;
 
     (void)args_count;
+    if (args[0].form == LUMA_VEC_CONST) {
+        LUMA_TRY(extract_narrow(call, args, sel, rows, out, &done));
+        if (done)
+            return LUMA_OK;
+    }
+    r = luma_arena_zalloc(call->arena, sizeof(*r) * ((size_t)highest + 1));
     if (r == NULL)
         return luma_func_no_memory(call);
     out->phys = LUMA_PHYS_STR;
