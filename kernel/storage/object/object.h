@@ -1,7 +1,7 @@
 /*
  * kernel/storage/object - immutable objects: files of the data folder that are written once.
  *
- * An object's id is globally unique (store id, counter); its file is objects/<id as 16 hex>.<kind>.
+ * An object's id is globally unique (store id, counter); its file is <id as 16 hex>.<kind> in their folder.
  * Nothing is ever overwritten; an object that no manifest names is garbage and goes at start-up.
  */
 #ifndef LK_STORAGE_OBJECT_H
@@ -56,7 +56,7 @@ LUMA_NODISCARD luma_rc lk_object_read(struct luma_ctx *ctx, struct luma_object_r
                                       void *buf, size_t bytes, uint64_t offset);
 /* The cache its reads go through. */
 struct lk_cache *lk_object_cache(struct luma_object_reader *reader);
-/* What a message calls it: "objects/0000000000000007.segment". */
+/* What a message calls it: "0000000000000007.segment". */
 const char *lk_object_name(const struct luma_object_reader *reader);
 void lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
 /* Every object file there is: start-up garbage collection, backup, check. */
