@@ -318,6 +318,7 @@ lki_conn_close(struct luma_conn *conn)
     lk_free(NULL, conn->in, conn->in_room);
     lk_free(NULL, conn->out, conn->out_room);
     atomic_fetch_sub_explicit(&conn->loop->connections, 1, memory_order_relaxed);
+    lki_loop_place(conn->loop);
     conn->magic = 0;
     free(conn);
 }

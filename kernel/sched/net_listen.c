@@ -74,6 +74,7 @@ conn_run(void *arg)
     struct luma_listener *listener = conn->listener;
     bool refused = conn->refused;
     conn->task = lki_current();
+    lki_loop_place(conn->loop);
     short what = (short)(EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST);
     conn->event = event_new(conn->loop->base, conn->fd, what, conn_event, conn);
     if (conn->event != NULL && event_add(conn->event, NULL) == 0) {

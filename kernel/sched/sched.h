@@ -18,7 +18,7 @@ struct lk_sched_conf {
     int64_t blocking; /* most threads that may block in system calls at once */
     int64_t slice;    /* nanoseconds a statement may keep a loop */
     int64_t spin;     /* nanoseconds a busy loop looks for work before it sleeps */
-    bool pin;         /* loop i runs on core i only */
+    const char *pin;  /* "on": loop i runs on core i only; "auto": while it has company */
 };
 
 extern const struct luma_conf_item lk_sched_conf_items[];

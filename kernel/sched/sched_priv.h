@@ -16,6 +16,7 @@
 #define LK_SCHED_SCHED_PRIV_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/base.h"
@@ -195,6 +196,7 @@ struct lki_loop {
     uint64_t armed_ns; /* when timer_event fires; UINT64_MAX: it does not */
     struct lki_timers timers;
     _Atomic uint32_t connections; /* net's measure of how busy it is */
+    bool bound;                   /* to one core; its own thread changes it */
 } LK_ALIGNED_LINE;
 
 #define LKI_PRIO_COUNT 3
@@ -216,6 +218,8 @@ struct lki_sched {
     _Atomic uint32_t next_worker;
     _Atomic uint32_t queued[LKI_PRIO_COUNT]; /* on all workers */
     _Atomic uint64_t tasks;
+    cpu_set_t cpus; /* that the process may use */
+    bool may_bind, always_bound;
 };
 
 extern struct lki_sched lki_sched;
@@ -247,6 +251,8 @@ void lki_loop_fini(struct lki_loop *loop);
 void *lki_loop_main(void *loop);
 void lki_loop_post(struct lki_loop *loop, struct luma_task *task);
 void lki_loop_wake(struct lki_loop *loop);
+/* On its own thread, when its number of connections has changed. */
+void lki_loop_place(struct lki_loop *loop);
 
 void *lki_worker_main(void *worker);
 void lki_worker_post(struct luma_task *task);

@@ -120,6 +120,13 @@ txn_set_lock_timeout(struct luma_txn *txn, uint64_t nanoseconds)
     txn->opts.lock_timeout_ns = nanoseconds;
 }
 
+static int64_t
+txn_start_us(const struct luma_txn *txn)
+{
+    (void)txn;
+    return host->sched->wall_us();
+}
+
 const struct luma_host_txn toy_txn = {
     .head = {sizeof(struct luma_host_txn), 1, 0},
     .begin = txn_begin,
@@ -134,6 +141,7 @@ const struct luma_host_txn toy_txn = {
     .is_read_only = txn_is_read_only,
     .set_read_only = txn_set_read_only,
     .set_lock_timeout = txn_set_lock_timeout,
+    .start_us = txn_start_us,
 };
 
 /* --- a catalogue of two users --- */

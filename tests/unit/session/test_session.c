@@ -109,6 +109,13 @@ fake_set_lock_timeout(struct luma_txn *txn, uint64_t nanoseconds)
     (void)nanoseconds;
 }
 
+static int64_t
+fake_start_us(const struct luma_txn *txn)
+{
+    (void)txn;
+    return 0;
+}
+
 static const struct luma_host_txn fake_txn = {
     .head = {sizeof(struct luma_host_txn), 1, 0},
     .begin = fake_begin,
@@ -122,6 +129,7 @@ static const struct luma_host_txn fake_txn = {
     .is_read_only = fake_is_read_only,
     .set_read_only = fake_set_read_only,
     .set_lock_timeout = fake_set_lock_timeout,
+    .start_us = fake_start_us,
 };
 
 static struct luma_cat_object roles[3], database;
