@@ -173,6 +173,8 @@ date_us(int32_t date)
 {
     if (date == INT32_MAX || date == INT32_MIN)
         return date > 0 ? INT64_MAX : INT64_MIN;
+    if (date > 106751982) /* later than any timestamp */
+        return INT64_MAX - 1;
     return date * INT64_C(86400000000);
 }
 

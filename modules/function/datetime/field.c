@@ -482,21 +482,26 @@ DT_EVAL(date_bin)
     LUMA_ROWS(sel, rows, i)
     {
         const struct luma_interval *iv = dt_arg_interval(&args[0], i);
-        int64_t us = luma_arg_i64(&args[1], i), origin = luma_arg_i64(&args[2], i), stride, diff;
+        int64_t us = luma_arg_i64(&args[1], i), origin = luma_arg_i64(&args[2], i);
+        luma_i128 stride = (luma_i128)iv->days * USECS_PER_DAY + iv->microseconds, diff, binned;
         if (iv->months != 0)
             return LUMA_FAIL_SQL(call->ctx, LUMA_E_UNSUPPORTED, "0A000",
                                  "timestamps cannot be binned into intervals containing months or "
                                  "years");
-        stride = iv->days * USECS_PER_DAY + iv->microseconds;
         if (stride <= 0)
             return LUMA_FAIL_SQL(call->ctx, LUMA_E_RANGE, "22008",
                                  "stride must be greater than zero");
+        if (!dt_finite(origin))
+            return LUMA_FAIL_SQL(call->ctx, LUMA_E_RANGE, "22008", "origin out of range");
         if (!dt_finite(us)) {
             r[i] = us;
             continue;
         }
-        diff = us - origin;
-        r[i] = origin + (diff / stride - (diff % stride < 0)) * stride;
+        diff = (luma_i128)us - origin;
+        binned = origin + (diff / stride - (diff % stride < 0)) * stride;
+        if (binned < INT64_C(-211813488000000000) || binned >= INT64_C(9223371331200000000))
+            return dt_out_of_range(call, "timestamp");
+        r[i] = (int64_t)binned;
     }
     return LUMA_OK;
 }
