@@ -248,6 +248,8 @@ struct token {
     uint8_t hash[32]; /* of the text: what is kept does not open anything */
     char user[LKI_NAME_BYTES], database[LKI_NAME_BYTES];
     int64_t expires_us;
+    int64_t second; /* the requests of this second */
+    int64_t requests;
 };
 
 static struct {
@@ -324,6 +326,7 @@ lki_token_issue(struct luma_ctx *ctx, struct luma_session *s, uint64_t ttl_s, ch
         memcpy(token->user, s->user, sizeof(token->user));
         memcpy(token->database, s->database, sizeof(token->database));
         token->expires_us = expires_us;
+        token->second = token->requests = 0;
     }
     lk_mutex_unlock(&tokens.lock);
     if (token == NULL)
@@ -347,6 +350,18 @@ token_find(const char *text)
     return found;
 }
 
+/* Locked. False: more requests in this second than one may make. */
+static bool
+token_admit(struct token *token)
+{
+    const struct lk_session_conf *conf = atomic_load(&lki_sessions.conf);
+    int64_t second = lki_wall_us() / 1000000;
+    if (second != token->second)
+        token->requests = 0;
+    token->second = second;
+    return conf->requests_per_second == 0 || ++token->requests <= conf->requests_per_second;
+}
+
 luma_rc
 lki_token_login(struct luma_ctx *ctx, struct luma_session *s, const char *text)
 {
@@ -354,11 +369,14 @@ lki_token_login(struct luma_ctx *ctx, struct luma_session *s, const char *text)
     LUMA_TRY(lki_failures_check(ctx, s));
     lk_mutex_lock(&tokens.lock);
     struct token *token = token_find(text);
+    bool admitted = token == NULL || token_admit(token);
     if (token != NULL) {
         memcpy(user, token->user, sizeof(user));
         memcpy(database, token->database, sizeof(database));
     }
     lk_mutex_unlock(&tokens.lock);
+    if (!admitted)
+        return LUMA_FAIL(ctx, LUMA_E_RATE, "too many requests with this token in a second");
     if (token == NULL) {
         lki_failures_note(s);
         return LUMA_FAIL_SQL(ctx, LUMA_E_AUTH, "28000", "the token is not valid or has expired");

@@ -22,7 +22,7 @@ const struct luma_conf_item lk_session_conf_items[] = {
                           "limit"),
     LUMA_CONF_INT(struct lk_session_conf, requests_per_second, .def = 0, .min = 0,
                   .max = 1000000000, .flags = LUMA_CONF_RELOAD,
-                  .help = "requests one HTTP session may make in a second; 0: no limit"),
+                  .help = "requests a bearer token may make in a second; 0: no limit"),
     LUMA_CONF_BYTES(struct lk_session_conf, statement_memory, .def = 0, .min = 0, .max = INT64_MAX,
                     .flags = LUMA_CONF_RELOAD,
                     .help = "memory the statements of one session may hold; 0: the server's limit"),
@@ -216,23 +216,6 @@ session_request_end(struct luma_session *s)
     s->cancel.deadline_ns = 0;
     __atomic_store_n(&s->cancel.flag, 0, __ATOMIC_RELAXED);
     lk_mutex_unlock(&s->lock);
-}
-
-luma_rc
-lk_session_admit(struct luma_ctx *ctx, struct luma_session *s)
-{
-    const struct lk_session_conf *conf = atomic_load(&lki_sessions.conf);
-    if (conf->requests_per_second == 0)
-        return LUMA_OK;
-    uint64_t second = lk_io_now_ns(lk_io_posix()) / 1000000000u;
-    if (second != s->admit_second) {
-        s->admit_second = second;
-        s->admit_count = 0;
-    }
-    if (++s->admit_count > (uint64_t)conf->requests_per_second)
-        return LUMA_FAIL(ctx, LUMA_E_RATE, "more than %lld requests a second",
-                         (long long)conf->requests_per_second);
-    return LUMA_OK;
 }
 
 /* --- identity --- */

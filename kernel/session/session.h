@@ -16,7 +16,7 @@ struct lk_session_conf {
     int64_t token_ttl;           /* nanoseconds a bearer token lives at most */
     int64_t tokens_max;          /* live tokens */
     int64_t auth_failures;       /* failed logins of one address a minute before it must wait */
-    int64_t requests_per_second; /* of one session; 0: no limit */
+    int64_t requests_per_second; /* of one bearer token; 0: no limit */
     int64_t statement_memory; /* bytes one session's statements may hold; 0: the server's budget */
     const char *timezone;     /* default of TimeZone */
 };
@@ -38,9 +38,6 @@ void lk_session_stop(void);
 
 /* Role id of a session's user, 0 before login: what the catalogue asks. */
 uint64_t lk_session_role(const struct luma_session *session);
-
-/* Waits while a session (or, before login, an address) asks more often than it may: LUMA_E_RATE. */
-LUMA_NODISCARD luma_rc lk_session_admit(struct luma_ctx *ctx, struct luma_session *session);
 
 extern const struct luma_host_session lk_session_host;
 

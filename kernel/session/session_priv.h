@@ -130,10 +130,6 @@ struct luma_session {
 
     struct lki_slot *slots;
     uint32_t slots_count;
-
-    /* Requests admitted in the current second. */
-    uint64_t admit_second;
-    uint32_t admit_count;
 };
 
 struct lki_sessions {

@@ -500,6 +500,12 @@ START_TEST(tokens_open_end_and_are_revoked)
         ck_assert_int_eq(ses->token_issue(ctx, s, 100u + (uint64_t)i, text, &expires), LUMA_OK);
     luma_error_reset(ses->ctx(t)->error);
     ck_assert_int_eq(ses->token_login(ses->ctx(t), t, other), LUMA_OK);
+    conf.requests_per_second = 5;
+    luma_rc rc = LUMA_OK;
+    for (int i = 0; i < 20 && rc == LUMA_OK; i++)
+        rc = ses->token_login(ses->ctx(t), t, other);
+    conf.requests_per_second = 0;
+    ck_assert_int_eq(rc, LUMA_E_RATE);
     ses->close(t);
 }
 END_TEST
