@@ -16,6 +16,7 @@ static const char help_program[] =
     "  modules   list modules, or judge one: modules --check FILE.so\n"
     "  config    print every effective setting and where it comes from\n"
     "  check     read everything in a data folder and verify it\n"
+    "  segment   say what is in a segment's file\n"
     "  user      add a user, or give one a new password\n"
     "\n"
     "  --version  print the version\n"
@@ -74,6 +75,13 @@ static const char help_check[] =
     "reports what is damaged. Changes nothing. Exit status 0 only if all is sound.\n"
     "\n" HELP_COMMON;
 
+static const char help_segment[] = "usage: lumadb segment FILE\n"
+                                   "\n"
+                                   "Prints what the footer of a segment says: rows, groups, and "
+                                   "for each column chunk its encoding,\n"
+                                   "codec, bytes and nulls. Reads no values and needs no module.\n"
+                                   "\n" HELP_COMMON;
+
 static const char help_user[] =
     "usage: lumadb user add NAME [OPTION]...\n"
     "\n"
@@ -87,9 +95,9 @@ static const struct {
     int (*run)(const struct lki_options *options);
     int rest_max; /* arguments that are no options */
 } commands[] = {
-    {"server", help_server, lki_cmd_server, 0}, {"modules", help_modules, lki_cmd_modules, 1},
-    {"config", help_config, lki_cmd_config, 0}, {"check", help_check, lki_cmd_check, 1},
-    {"user", help_user, lki_cmd_user, 2},
+    {"server", help_server, lki_cmd_server, 0},    {"modules", help_modules, lki_cmd_modules, 1},
+    {"config", help_config, lki_cmd_config, 0},    {"check", help_check, lki_cmd_check, 1},
+    {"segment", help_segment, lki_cmd_segment, 1}, {"user", help_user, lki_cmd_user, 2},
 };
 
 static int

@@ -104,6 +104,7 @@ int lki_complain(const struct luma_error *error);
 int lki_cmd_server(const struct lki_options *options);
 int lki_cmd_modules(const struct lki_options *options);
 int lki_cmd_check(const struct lki_options *options);
+int lki_cmd_segment(const struct lki_options *options);
 int lki_cmd_user(const struct lki_options *options);
 int lki_cmd_config(const struct lki_options *options);
 

@@ -1,8 +1,9 @@
 /*
  * kernel/storage/object - immutable objects: files of the data folder that are written once.
  *
- * An object's id is globally unique (store id, counter); its file is <id as 16 hex>.<kind> in their folder.
- * Nothing is ever overwritten; an object that no manifest names is garbage and goes at start-up.
+ * An object's id is globally unique (store id, counter); its file is <id as 16 hex>.<kind> in their
+ * folder. Nothing is ever overwritten; an object that no manifest names is garbage and goes at
+ * start-up.
  */
 #ifndef LK_STORAGE_OBJECT_H
 #define LK_STORAGE_OBJECT_H
