@@ -191,7 +191,7 @@ csv_field(struct luma_ctx *ctx, struct sql_copy_parser *p, uint32_t col, uint32_
     const struct sql_copy_opts *o = &p->copy->opts;
     char *data = p->chunk->data;
     size_t end = p->chunk->bytes, at = *inout_at, start = at, out = at;
-    bool quoted = false, was_quoted = false;
+    bool quoted = false, was_quoted = false, bare_end = false;
     for (;;) {
         if (!quoted) {
             size_t run = sql_copy_find(data + at, end - at, o->delimiter, '\n', o->quote, '\n');
@@ -199,6 +199,7 @@ csv_field(struct luma_ctx *ctx, struct sql_copy_parser *p, uint32_t col, uint32_
                 memmove(data + out, data + at, run);
             out += run;
             at += run;
+            bare_end = run > 0; /* the last byte stands outside quotes */
             if (at >= end || data[at] != o->quote)
                 break;
             quoted = was_quoted = true;
@@ -227,7 +228,7 @@ csv_field(struct luma_ctx *ctx, struct sql_copy_parser *p, uint32_t col, uint32_
         }
     }
     size_t bytes = out - start;
-    if (!was_quoted && (at >= end || data[at] == '\n') && bytes > 0 && data[out - 1] == '\r')
+    if (bare_end && (at >= end || data[at] == '\n') && bytes > 0 && data[out - 1] == '\r')
         bytes--;
     struct luma_slice *field = &p->fields[(size_t)col * LUMA_BATCH_ROWS + row];
     bool is_null = bytes == o->null_bytes && memcmp(data + start, o->null, bytes) == 0;

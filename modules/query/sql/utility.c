@@ -23,15 +23,35 @@ reindex(struct sql_utility *u)
     return sql_done(u, "REINDEX");
 }
 
+#define LOCK_MODE_ROW_EXCLUSIVE 3 /* the strongest that changes of rows take */
+
+static void
+lock_relations(struct sql_bind *b, void *arg)
+{
+    const PgQuery__LockStmt *stmt = arg;
+    for (size_t i = 0; i < stmt->n_relations; i++) {
+        struct sql_relation rel;
+        sql_relation_get(b, stmt->relations[i]->range_var, &rel);
+        if (rel.object != NULL)
+            sql_demand(b, rel.object, 0, LUMA_RIGHT_SELECT);
+    }
+}
+
+/* The weak modes keep out only what versions keep out already; stronger ones would have to wait. */
 static luma_rc
 lock_table(struct sql_utility *u)
 {
+    const PgQuery__LockStmt *stmt = u->node->lock_stmt;
     struct sql_bind b;
-    sql_utility_bind(u, &b);
     if (sql_host->session->block_state(u->session) != LUMA_BLOCK_OPEN)
         return LUMA_FAIL_SQL(u->ctx, LUMA_E_TXNSTATE, "25P01",
                              "LOCK TABLE can only be used in transaction blocks");
-    return LUMA_FAIL_SQL(u->ctx, LUMA_E_UNSUPPORTED, "0A000", "LOCK TABLE is not supported");
+    if (stmt->mode > LOCK_MODE_ROW_EXCLUSIVE)
+        return LUMA_FAIL_SQL(u->ctx, LUMA_E_UNSUPPORTED, "0A000",
+                             "LOCK TABLE in a mode that keeps others out is not supported");
+    sql_utility_bind(u, &b);
+    LUMA_TRY(sql_guard(&b, lock_relations, (void *)stmt));
+    return sql_done(u, "LOCK TABLE");
 }
 
 static luma_rc
