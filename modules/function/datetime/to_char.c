@@ -123,8 +123,8 @@ put_week_item(char *p, const struct pattern_item *item, const struct moment *m)
         return put_word(p, three, item->letters, 0, true);
     }
     case KEY_DDD:
-        return put_number(p, m->is_interval ? c->year * 360 + c->month * 30 + c->day : doy, 3,
-                          item);
+        return put_number(p, m->is_interval ? c->year * INT64_C(360) + c->month * 30 + c->day : doy,
+                          3, item);
     case KEY_IDDD:
         return put_number(p, m->date - dt_iso_year_start(iso_year) + 1, 3, item);
     case KEY_D:

@@ -167,7 +167,7 @@ roman_of(const struct luma_func_call *call, const struct num_pattern *pat, const
 struct digits {
     const char *whole, *frac;
     int32_t whole_count;
-    bool negative, zero;
+    bool negative, special; /* special: NaN or infinite, no digits to show */
 };
 
 struct writer {
@@ -275,7 +275,7 @@ put_item(struct writer *w, const struct num_item *item, bool after_point)
             *w->p++ = ' ';
         break;
     case NUM_TH:
-        if (!w->d->negative && w->d->whole_count > 0) {
+        if (!w->d->negative && w->d->whole_count > 0 && !w->overflow) {
             const char *th = ordinal_of(w->d->whole, (size_t)w->d->whole_count);
             *w->p++ = (char)(item->letter == 't' ? th[0] + 32 : th[0]);
             *w->p++ = (char)(item->letter == 't' ? th[1] + 32 : th[1]);
@@ -320,7 +320,7 @@ write_number(const struct luma_func_call *call, const struct num_pattern *pat,
     if (text == NULL)
         return luma_func_no_memory(call);
     w.overflow = d->whole_count > pat->before;
-    w.frac_keep = frac_kept(pat, d->frac);
+    w.frac_keep = d->special ? 0 : frac_kept(pat, d->frac);
     w.first = pat->before - d->whole_count;
     if (d->whole_count == 1 && d->whole[0] == '0') {
         /* A zero before the point is shown when nothing else would be. */
@@ -397,10 +397,9 @@ DT_EVAL(to_char_number)
         if (pat.items == NULL || args[1].form != LUMA_VEC_CONST)
             LUMA_TRY(num_parse(call, luma_arg_str(&args[1], i), &pat));
         LUMA_TRY(digits_of(call, &args[0], i, &pat, &d));
-        if (d.whole[0] == 'N' || d.whole[0] == 'I') { /* NaN, Infinity: no digits to show */
+        if (d.whole[0] == 'N' || d.whole[0] == 'I') {
             d.whole_count = INT16_MAX;
-            d.frac = "";
-            pat.after = 0;
+            d.special = true;
         }
         LUMA_TRY(pat.roman ? roman_of(call, &pat, d.whole, d.negative, &r[i])
                            : write_number(call, &pat, &d, &r[i]));
