@@ -337,6 +337,8 @@ bucket_of(const struct luma_func_call *call, double x, double low, double high, 
     share = low < high ? (x - low) / (high - low) : (low - x) / (low - high);
     if (share < 0)
         *out = 0;
+    else if (share >= 1 && count == INT32_MAX)
+        return bad_argument(call, "22003", "integer out of range");
     else if (share >= 1)
         *out = count + 1;
     else
