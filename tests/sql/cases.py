@@ -76,6 +76,15 @@ def expected_of(path):
     return blocks
 
 
+def known_differences():
+    """Cases whose answer is known to differ, one `file:line` a row: skipped while it does."""
+    path = os.path.join(CASES, "differences.txt")
+    if not os.path.exists(path):
+        return set()
+    with open(path, encoding="ascii") as f:
+        return {line.split()[0] for line in f if line.strip() and not line.startswith("#")}
+
+
 def record(port):
     for name in sorted(os.listdir(CASES)):
         if name.endswith(".sql"):
@@ -96,6 +105,7 @@ def main():
         return 77
     only = sys.argv[1:]
     number = failed = 0
+    differences = known_differences()
     with Server() as server:
         server.connect().close()
         for name in sorted(os.listdir(CASES)):
@@ -108,6 +118,10 @@ def main():
                 first = " ".join(text.split())[:60]
                 if want == got:
                     print(f"ok {number} - {name}:{line} {first}", flush=True)
+                    continue
+                if f"{name}:{line}" in differences:
+                    print(f"ok {number} - {name}:{line} {first} # SKIP a known difference",
+                          flush=True)
                     continue
                 failed += 1
                 print(f"not ok {number} - {name}:{line} {first}", flush=True)
