@@ -69,6 +69,7 @@ segment_check(struct check *c, struct lk_view *view, struct lk_seg *seg)
     snprintf(line, sizeof(line), "segment %016llx: %llu rows",
              (unsigned long long)seg->info.object_id, (unsigned long long)seg->info.rows);
     say(c, line);
+    LUMA_TRY(lk_seg_usable(c->ctx, seg));
     LUMA_TRY(lk_segment_verify(c->ctx, seg->segment, NULL, NULL));
     c->segments++;
     int64_t at = seg->info.rowid_min;

@@ -81,7 +81,8 @@ struct lk_young_group {
 
 struct lk_seg {
     _Atomic uint32_t refs;
-    struct lk_segment *segment;
+    struct lk_segment *segment; /* NULL: it could not be opened, broken says why */
+    char *broken;
     struct lk_objects *objects;
     struct lk_segment_info info;
     _Atomic uint64_t begin; /* stamp of the bulk load that brings it; 0: rows have their own */
@@ -101,6 +102,12 @@ struct lk_seg {
 
 LUMA_NODISCARD luma_rc lk_seg_create(struct luma_ctx *ctx, struct lk_store *store,
                                      uint64_t object_id, struct lk_seg **out_seg);
+/* Stands for a segment that cannot be opened: who needs its rows is told why, the rest goes on. */
+LUMA_NODISCARD luma_rc lk_seg_create_broken(struct luma_ctx *ctx, struct lk_store *store,
+                                            const struct lk_segment_info *info, const char *why,
+                                            struct lk_seg **out_seg);
+/* LUMA_E_CORRUPT for one of those. */
+LUMA_NODISCARD luma_rc lk_seg_usable(struct luma_ctx *ctx, const struct lk_seg *seg);
 void lk_seg_ref(struct lk_seg *seg);
 void lk_seg_unref(struct lk_seg *seg); /* NULL is fine */
 /* Sets or replaces the end of a row. */

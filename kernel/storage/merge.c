@@ -64,7 +64,8 @@ entry_is_dead(void *arg, const struct luma_index_entry *entry)
         uint32_t command = 0;
         if (entry->rowid < seg->info.rowid_min || entry->rowid > seg->info.rowid_max)
             continue;
-        if (lk_segment_find(j->ctx, seg->segment, entry->rowid, &row) != LUMA_OK)
+        if (seg->segment == NULL ||
+            lk_segment_find(j->ctx, seg->segment, entry->rowid, &row) != LUMA_OK)
             return false;
         if (row < 0)
             continue;

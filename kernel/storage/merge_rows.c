@@ -375,7 +375,7 @@ inputs_choose(struct rows_merge *m)
     uint32_t n = 0;
     for (uint32_t i = 0; i < m->view->segs_count && n < LUMA_COUNTOF(all); i++) {
         struct lk_seg *seg = m->view->segs[i];
-        if (!seg_settled(m->store, seg))
+        if (seg->segment == NULL || !seg_settled(m->store, seg))
             continue;
         if (lk_seg_ended(seg, &m->store->slots, m->horizon) * 2 > seg->info.rows &&
             seg->info.rows <= LK_SEGMENT_ROWS_MAX) {

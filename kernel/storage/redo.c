@@ -113,11 +113,19 @@ row_end(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view, uint64
     struct lk_place place;
     bool found = false;
     uint64_t other = 0;
-    LUMA_TRY(lk_row_current(ctx, view, &coll->store->slots, rowid, 0, &place, &found, &other));
+    luma_rc rc = lk_row_current(ctx, view, &coll->store->slots, rowid, 0, &place, &found, &other);
+    if (rc == LUMA_E_CORRUPT) {
+        /* It lay in a segment that cannot be read: there is nothing that could be ended. */
+        lk_log_error("storage", "row %lld of collection %llu: %s", (long long)rowid,
+                     (unsigned long long)coll->id, ctx->error->message);
+        luma_error_reset(ctx->error);
+        return LUMA_OK;
+    }
+    LUMA_TRY(rc);
     if (!found)
         return LUMA_OK; /* a merge may have dropped it after it was deleted */
-    luma_rc rc = place.hot != NULL ? lk_hot_end(place.hot, place.version, commit, 0)
-                                   : lk_seg_end(place.seg, place.row, commit, 0);
+    rc = place.hot != NULL ? lk_hot_end(place.hot, place.version, commit, 0)
+                           : lk_seg_end(place.seg, place.row, commit, 0);
     return rc == LUMA_OK ? rc : LUMA_FAIL(ctx, rc, "recovery: out of memory");
 }
 

@@ -37,6 +37,7 @@ seg_sees(struct luma_ctx *ctx, struct lk_seg *seg, int64_t rowid, struct lk_snap
     if (lk_seg_begin_none(seg, snap))
         return LUMA_OK;
     int64_t row = -1;
+    LUMA_TRY(lk_seg_usable(ctx, seg));
     LUMA_TRY(lk_segment_find(ctx, seg->segment, rowid, &row));
     if (row < 0)
         return LUMA_OK;
@@ -114,6 +115,7 @@ current_in_seg(struct luma_ctx *ctx, struct current *c, struct lk_seg *seg, int6
     uint64_t begin = lk_stamp_resolve(c->slots, &seg->begin);
     if ((begin & LK_STAMP_TXN) && begin != c->own)
         return LUMA_OK;
+    LUMA_TRY(lk_seg_usable(ctx, seg));
     LUMA_TRY(lk_segment_find(ctx, seg->segment, rowid, &row));
     if (row < 0)
         return LUMA_OK;

@@ -37,6 +37,36 @@ lk_seg_create(struct luma_ctx *ctx, struct lk_store *store, uint64_t object_id,
     return LUMA_OK;
 }
 
+luma_rc
+lk_seg_create_broken(struct luma_ctx *ctx, struct lk_store *store,
+                     const struct lk_segment_info *info, const char *why, struct lk_seg **out_seg)
+{
+    struct lk_seg *seg = calloc(1, sizeof(*seg));
+    if (seg == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "segment: out of memory");
+    atomic_init(&seg->refs, 1);
+    lk_mutex_init(&seg->lock, LK_LOCK_SEG_YOUNG);
+    seg->objects = store->objects;
+    seg->info = *info;
+    seg->groups_count = (uint32_t)((info->rows + LK_GROUP_ROWS - 1) / LK_GROUP_ROWS);
+    seg->young = calloc((size_t)seg->groups_count + 1, sizeof(*seg->young));
+    seg->broken = strdup(why);
+    if (seg->young == NULL || seg->broken == NULL) {
+        lk_seg_unref(seg);
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "segment: out of memory");
+    }
+    *out_seg = seg;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_seg_usable(struct luma_ctx *ctx, const struct lk_seg *seg)
+{
+    if (LUMA_LIKELY(seg->segment != NULL))
+        return LUMA_OK;
+    return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s", seg->broken);
+}
+
 void
 lk_seg_ref(struct lk_seg *seg)
 {
@@ -60,6 +90,7 @@ lk_seg_unref(struct lk_seg *seg)
         roaring_bitmap_free(seg->dead);
     lk_seg_unref(seg->moved_to);
     free(seg->moved_rows);
+    free(seg->broken);
     lk_mutex_fini(&seg->lock);
     free(seg);
 }

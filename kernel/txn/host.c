@@ -95,7 +95,8 @@ coll_col_stats(struct luma_coll *h, uint32_t col_id, struct luma_col_stats *out)
     out->min.is_null = out->max.is_null = true;
     for (uint32_t i = 0; view != NULL && i < view->segs_count; i++) {
         struct luma_col_stats one;
-        if (lk_segment_col_stats(view->segs[i]->segment, col_id, &one))
+        if (view->segs[i]->segment != NULL &&
+            lk_segment_col_stats(view->segs[i]->segment, col_id, &one))
             stats_add(out, &one);
     }
 }

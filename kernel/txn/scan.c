@@ -196,6 +196,7 @@ morsel_begin(struct luma_ctx *ctx, struct luma_cursor *cursor, const struct lki_
         atomic_fetch_add_explicit(&scan->rows_hot, cursor->versions.count, memory_order_relaxed);
         return LUMA_OK;
     }
+    LUMA_TRY(lk_seg_usable(ctx, morsel->seg));
     atomic_fetch_add_explicit(&scan->groups, 1, memory_order_relaxed);
     if (!lk_segment_group_may(morsel->seg->segment, morsel->from, &cursor->spec)) {
         atomic_fetch_add_explicit(&scan->groups_skipped, 1, memory_order_relaxed);

@@ -105,7 +105,16 @@ load_segment(void *arg, const struct lk_manifest_key *key, struct luma_slice val
     }
     struct lk_seg *seg = NULL;
     lk_objects_id_floor(r->store->objects, info.object_id);
-    LUMA_TRY(lk_seg_create(r->ctx, r->store, info.object_id, &seg));
+    luma_rc rc = lk_seg_create(r->ctx, r->store, info.object_id, &seg);
+    if (rc == LUMA_E_CORRUPT || rc == LUMA_E_UNDEFINED) {
+        /* Its rows cannot be read; everything else can. */
+        char why[sizeof(r->ctx->error->message)];
+        memcpy(why, r->ctx->error->message, sizeof(why));
+        lk_log_error("storage", "collection %llu: %s", (unsigned long long)info.coll_id, why);
+        luma_error_reset(r->ctx->error);
+        rc = lk_seg_create_broken(r->ctx, r->store, &info, why, &seg);
+    }
+    LUMA_TRY(rc);
     if (seg->info.commit_min == LK_COMMIT_OWN)
         atomic_store(&seg->begin, info.commit_min);
     seg->info = info;

@@ -340,6 +340,52 @@ START_TEST(a_full_disk_loses_nothing)
 }
 END_TEST
 
+START_TEST(a_damaged_segment_is_named_and_the_rest_goes_on)
+{
+    struct luma_txn *txn = begin(LUMA_READ_COMMITTED);
+    for (int64_t k = 1; k <= 400; k++)
+        ck_assert_int_eq(
+            insert(&c.ctx, txn, k, "a text that is not inline", LUMA_CONFLICT_FAIL, NULL), LUMA_OK);
+    commit(txn);
+    ck_assert_int_eq(lk_store_checkpoint(&c.ctx, store), LUMA_OK);
+    put(1000);
+    lk_store_close(store);
+    const char *const *names = NULL;
+    size_t count = 0;
+    char path[128] = "";
+    uint64_t bytes = 0;
+    ck_assert_int_eq(lk_io_list_sorted(&c.ctx, io, "/data", arena, &names, &count), LUMA_OK);
+    for (size_t i = 0; i < count; i++)
+        if (strstr(names[i], ".segment") != NULL)
+            snprintf(path, sizeof(path), "/data/%s", names[i]);
+    struct lk_io_stat stat;
+    ck_assert_int_eq(lk_io_stat(&c.ctx, io, path, &stat), LUMA_OK);
+    bytes = stat.bytes;
+    ck_assert(lk_io_sim_corrupt(io, path, bytes - 20, 1)); /* of its footer */
+    open_store();
+    txn = begin(LUMA_READ_COMMITTED);
+    ck_assert_int_ge(find(&c.ctx, txn, 1000), 0);
+    struct luma_coll *h = NULL;
+    struct luma_value value, out;
+    static const uint32_t cols[1] = {2};
+    int64_t rowid = -1;
+    memset(&value, 0, sizeof(value));
+    value.type = luma_type(LUMA_TYPE_INT8);
+    value.phys = LUMA_PHYS_I64;
+    value.i64 = 5;
+    ck_assert_int_eq(lk_store_host.open(&c.ctx, txn, COLL, &h), LUMA_OK);
+    ck_assert_int_eq(lk_store_host.get(&c.ctx, txn, h, PK, &value, 1, cols, 1, arena, &out, &rowid),
+                     LUMA_E_CORRUPT);
+    ck_assert_str_eq(c.error.sqlstate, "XX001");
+    ck_assert_ptr_nonnull(strstr(c.error.message, strrchr(path, '/') + 1));
+    lk_store_host.close(h);
+    lk_txn_host.rollback(txn);
+    put(1001);
+    lk_ctx_init(&c, arena);
+    ck_assert_msg(lk_store_checkpoint(&c.ctx, store) == LUMA_OK, "%s", c.error.message);
+}
+END_TEST
+
 static void
 quiet(void *arg, const char *line, size_t bytes)
 {
@@ -360,6 +406,7 @@ main(void)
     tcase_add_test(tc, waits_end_by_timeout_nowait_or_skip);
     tcase_add_test(tc, one_of_a_cycle_is_the_victim);
     tcase_add_test(tc, a_full_disk_loses_nothing);
+    tcase_add_test(tc, a_damaged_segment_is_named_and_the_rest_goes_on);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
