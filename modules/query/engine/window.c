@@ -120,7 +120,7 @@ group_edge(const struct win_part *wp, uint64_t item, int64_t delta, bool upper)
     uint64_t at = item;
     for (; delta < 0; delta++) {
         if (wp->peer_first[at] == wp->first)
-            return upper ? wp->first : wp->first;
+            return wp->first;
         at = wp->peer_first[at] - 1;
     }
     for (; delta > 0; delta--) {

@@ -389,6 +389,7 @@ enc_check_damage(const char *name, const enum luma_phys *forms, size_t forms_cou
                     if (col.vec.phys == LUMA_PHYS_STR && s->bytes > 0)
                         sum += (uint64_t)luma_str_data(s)[s->bytes - 1];
                 }
+                (void)sum;
                 enc_check_filter(&col, &r, 0, 0);
             }
             luma_error_reset(enc_c.ctx.error);
