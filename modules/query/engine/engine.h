@@ -398,9 +398,10 @@ struct exec {
     uint64_t changed; /* rows inserted, updated, deleted */
 };
 
-#define ENG_NOMEM(ctx, what)       \
-    LUMA_FAIL((ctx), LUMA_E_NOMEM, \
-              "out of memory in %s: the statement's share of memory.limit is used up", (what))
+#define ENG_NOMEM(ctx, what)                                                                     \
+    LUMA_FAIL((ctx), LUMA_E_NOMEM,                                                               \
+              "out of memory in %s: what statement_memory (or memory_budget) grants is used up", \
+              (what))
 
 #define ENG_NEED(ctx, ptr, what)             \
     do {                                     \
