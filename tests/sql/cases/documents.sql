@@ -20,6 +20,6 @@ SELECT 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid, '{a0eebc99-9c0b4ef8-bb6d6bb
 SELECT 'not-a-uuid'::uuid;
 SELECT length(gen_random_uuid()::text), gen_random_uuid() <> gen_random_uuid();
 SELECT array[1, 2] || 3, array[1, 2] || array[3], array[1, 2, 3] @> array[2], array[1, 2] && array[2, 5], array_position(array['a', 'b'], 'b'), cardinality(array[1, 2]);
-SELECT array_append(array[1], 2), array_remove(array[1, 2, 1], 1), (array[1, 2, 3, 4])[2:3];
+SELECT array_append(array[1], 2), array_remove(array[1, 2, 1], 1), (array[1, 2, 3, 4])[2:3], array[array[1, 2], array[3, 4]];
 SELECT unnest(array[3, 1, 2]) AS n ORDER BY n;
 DROP TABLE docs;

@@ -26,7 +26,7 @@ SELECT nosuch(1);
 SELEC 1;
 SELECT 1 FROM;
 SELECT 'it''s', E'a\tb\\n', $$dollar 'quoted'$$, U&'d\0061ta';
-SELECT 0 = 1, 1 <> 2;
+SELECT B'101', X'1F';
 SELECT array[1, 2, 3], array['a', 'b'], '{1,2}'::int[];
 SELECT (array[10, 20, 30])[2], array_length(array[1, 2, 3], 1), 2 = ANY (array[1, 2]), 5 > ALL (array[1, 2]);
 SELECT row(1, 2) = row(1, 2), (1, 2) < (1, 3);
