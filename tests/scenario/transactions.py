@@ -333,6 +333,18 @@ def cancel_request():
     assert a.run("SELECT 1") == [(1,)]
 
 
+def fruitless_join_is_cancelled():
+    """A join whose condition refuses every pair still hears the clock, and does not pile up."""
+    s = Session()
+    s.run("CREATE TABLE fj (k int)")
+    s.run("INSERT INTO fj SELECT generate_series(1, 60000)")
+    s.run("SET statement_timeout = '500ms'")
+    begun = time.monotonic()
+    s.fails("SELECT count(*) FROM fj x, fj y WHERE x.k + y.k < 0", "57014")
+    assert time.monotonic() - begun < 5
+    s.close()
+
+
 def ddl_in_a_transaction():
     a, b = Session(), Session()
     a.run("DROP TABLE IF EXISTS ddl_a")
@@ -421,7 +433,7 @@ def main():
                         repeatable_read_is_a_snapshot, repeatable_read_first_updater_wins,
                         savepoints, failed_block_commits_nothing, unique_waits_for_the_other,
                         on_conflict, select_for_update, deadlock_is_found, timeouts,
-                        cancel_request, ddl_in_a_transaction, lost_connection_rolls_back,
+                        cancel_request, fruitless_join_is_cancelled, ddl_in_a_transaction, lost_connection_rolls_back,
                         many_wait_for_one_row, serializable])
     finally:
         SERVER.close()

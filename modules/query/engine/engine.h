@@ -367,7 +367,7 @@ struct part {
     void **op_state;           /* by op id */
     struct op_mem *op_mem;     /* what op_state points to, kept when an operator is run again */
     void **xp_state;           /* by xp state */
-    struct luma_arena **batch; /* by op id: reset by the op at each next */
+    struct luma_arena **batch; /* by op id: reset by the op at each next; then the step arenas */
     struct op_stat *stat;
 };
 

@@ -72,7 +72,7 @@ part_init(struct exec *x, uint32_t index, struct luma_ctx *ctx, struct luma_aren
     p->arena = arena;
     p->op_state = LUMA_NEW_ARRAY(arena, void *, prog->ops_count + 1);
     p->op_mem = LUMA_NEW_ARRAY(arena, struct op_mem, prog->ops_count + 1);
-    p->batch = LUMA_NEW_ARRAY(arena, struct luma_arena *, prog->ops_count + 1);
+    p->batch = LUMA_NEW_ARRAY(arena, struct luma_arena *, 2 * (prog->ops_count + 1));
     p->xp_state = LUMA_NEW_ARRAY(arena, void *, prog->states_count + 1);
     if (p->op_state == NULL || p->op_mem == NULL || p->batch == NULL || p->xp_state == NULL)
         return ENG_NOMEM(ctx, "starting the query");
@@ -207,7 +207,7 @@ eng_exec_close(struct exec *x)
         struct part *p = x->parts[i];
         if (p == NULL)
             continue;
-        for (uint32_t o = 0; o < x->prog->ops_count; o++)
+        for (uint32_t o = 0; o < 2 * (x->prog->ops_count + 1); o++)
             if (p->batch[o] != NULL)
                 arena_give(i == 0 ? pool : NULL, p->batch[o]);
         if (i > 0)
@@ -224,19 +224,32 @@ eng_part(struct exec *x, uint32_t index, struct luma_ctx *ctx)
     return p;
 }
 
-luma_rc
-eng_batch_arena(struct part *p, const struct op *op, struct luma_arena **out)
+/* Empties the arena of a place in part.batch, or takes one. */
+static luma_rc
+emptied_arena(struct part *p, const struct op *op, uint32_t place, struct luma_arena **out)
 {
-    struct luma_arena *arena = p->batch[op->id];
+    struct luma_arena *arena = p->batch[place];
     if (arena != NULL) {
         arena->reset(arena);
     } else {
         arena = arena_take(p->index == 0 ? p->x->pool : NULL, p->x->budget);
         ENG_NEED(p->ctx, arena, op->cls->name);
-        p->batch[op->id] = arena;
+        p->batch[place] = arena;
     }
     *out = arena;
     return LUMA_OK;
+}
+
+luma_rc
+eng_batch_arena(struct part *p, const struct op *op, struct luma_arena **out)
+{
+    return emptied_arena(p, op, op->id, out);
+}
+
+luma_rc
+eng_step_arena(struct part *p, const struct op *op, struct luma_arena **out)
+{
+    return emptied_arena(p, op, p->x->prog->ops_count + 1 + op->id, out);
 }
 
 static void *

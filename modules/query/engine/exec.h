@@ -16,6 +16,9 @@ void eng_exec_close(struct exec *x);
 struct part *eng_part(struct exec *x, uint32_t index, struct luma_ctx *ctx);
 /* The operator's own arena in this part, emptied: what its batch points to. */
 luma_rc eng_batch_arena(struct part *p, const struct op *op, struct luma_arena **out);
+/* A second one, for operators that make several batches of one input batch: emptied for each of
+ * them, while the batch arena keeps what belongs to the input. */
+luma_rc eng_step_arena(struct part *p, const struct op *op, struct luma_arena **out);
 /* Memory of the operator in this part that lives as long as the execution; zeroed on first use. */
 luma_rc eng_part_state(struct part *p, const struct op *op, size_t bytes, void **out);
 luma_rc eng_shared_state(struct exec *x, struct luma_ctx *ctx, const struct op *op, size_t bytes,

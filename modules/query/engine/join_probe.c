@@ -312,7 +312,8 @@ probe_step(struct part *p, const struct op_join *op, struct join_state *st, stru
 {
     if (pr->active == 0)
         return probe_rest(p, op, st, pr, out);
-    struct luma_arena *arena = p->batch[op->op.id];
+    struct luma_arena *arena;
+    LUMA_TRY(eng_step_arena(p, &op->op, &arena));
     struct xenv e = eng_env(p, arena);
     struct pairs *pairs = luma_arena_alloc(arena, sizeof(*pairs));
     ENG_NEED(p->ctx, pairs, "a join");
@@ -395,6 +396,8 @@ eng_join_next(struct part *p, const struct op *base, struct luma_batch **out)
             LUMA_TRY(probe_step(p, op, st, pr, out));
             if (*out != NULL)
                 return LUMA_OK;
+            /* A residual may refuse many pairs in a row: others want the thread, too. */
+            LUMA_TRY(eng.sched->yield(p->ctx));
         }
         LUMA_TRY(eng_next(p, base->child[0], &pr->in));
         if (pr->in == NULL) {
