@@ -218,6 +218,7 @@ struct sql_cursor {
     struct sql_cursor *next;
     char *name;
     struct luma_session *session;
+    struct luma_stmt *stmt; /* of DECLARE, held: names of columns lie in its tree */
     struct luma_result *inner;
     struct luma_batch *batch; /* the inner's newest */
     uint32_t taken;           /* rows of it that were fetched */
@@ -288,6 +289,7 @@ cursor_free(struct sql_cursor *c)
 {
     if (c->inner != NULL)
         c->inner->close(c->inner);
+    sql_stmt_release(c->stmt);
     free(c->name);
     free(c);
 }
@@ -352,6 +354,8 @@ sql_declare_cursor(struct sql_utility *u)
     }
     c->name = name;
     c->session = u->session;
+    c->stmt = u->stmt;
+    sql_stmt_ref(u->stmt);
     c->inner = wrapped;
     c->base.cols = wrapped->cols;
     c->base.cols_count = wrapped->cols_count;
