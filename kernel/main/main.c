@@ -103,7 +103,7 @@ static const struct {
 static int
 run_command(size_t index, int argc, char **argv)
 {
-    struct lki_options options;
+    static struct lki_options options; /* and the texts of --set: as long as the process */
     if (!lki_options_parse(argc, argv, commands[index].help, commands[index].rest_max, &options))
         return EXIT_USAGE;
     if (options.help) {
