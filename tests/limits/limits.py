@@ -30,8 +30,7 @@ def start_up():
             assert cursor.fetchone() == (1,)
             times.append((time.monotonic() - server.begun) * 1000)
             connection.close()
-    # Whatever else the machine does only adds: the shortest time is the program's own.
-    assert min(times) < STARTUP_MS_MAX, f"allowed {STARTUP_MS_MAX} ms: {times}"
+    assert statistics.median(times) < STARTUP_MS_MAX, f"allowed {STARTUP_MS_MAX} ms: {times}"
     return f"{min(times):.0f} ms, median {statistics.median(times):.0f} ms"
 
 
