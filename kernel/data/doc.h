@@ -3,7 +3,8 @@
  *
  * A document is one head byte and a payload; its end is known from outside.
  *
- *   head   bits 0-3 kind, bits 4-5 width w of lengths: 0 one byte, 1 two, 2 four; bits 6-7 zero
+ *   head   bits 0-3 kind, bits 4-5 width w of lengths: 0 one byte, 1 two, 2 four; bit 6: an object
+ *          that keeps the order of its names; bit 7 zero
  *   null, false, true   nothing
  *   int                 1 .. 8 bytes, little endian, two's complement
  *   number              numeric in the variable form
@@ -11,11 +12,13 @@
  *   timestamp           8 bytes, microseconds since 2000-01-01 UTC
  *   uuid                16 bytes
  *   vector              4-byte floats
+ *   date                4 bytes, days since 2000-01-01
  *   array               count, count ends of values, values
- *   object              count, count ends of names, count ends of values, names, values
+ *   object              count, count ends of names, count ends of values, order, names, values
  *
  * Counts and ends take w bytes each; ends count from the start of the area of names or values.
  * Names are sorted by length, then bytes, so a field is found by binary search; names are unique.
+ * Order is there with bit 6 only: for each place as written, w bytes with the index of the name.
  */
 #ifndef LKI_DATA_DOC_H
 #define LKI_DATA_DOC_H
@@ -34,9 +37,11 @@ enum lki_doc_kind {
     LKI_DOC_TIMESTAMP = 8,
     LKI_DOC_BYTES = 9,
     LKI_DOC_UUID = 10,
-    LKI_DOC_VECTOR = 11
+    LKI_DOC_VECTOR = 11,
+    LKI_DOC_DATE = 12
 };
 
+#define LKI_DOC_ORDERED   0x40
 #define LKI_DOC_DEPTH_MAX 1000
 #define LKI_DOC_BYTES_MAX ((size_t)1 << 28)
 
@@ -45,6 +50,7 @@ struct lki_doc_view {
     uint8_t kind, width;
     uint32_t count;
     const uint8_t *name_ends, *value_ends, *names, *values;
+    const uint8_t *order; /* NULL: names were written as they are sorted */
     size_t names_bytes, values_bytes;
 };
 
@@ -71,14 +77,24 @@ size_t lki_json_string_write(const char *text, size_t bytes, char *out);
 /* Lays a container out: lengths are known, the caller fills names and values. */
 struct lki_doc_layout {
     uint8_t kind, width;
+    bool ordered;
     uint32_t count;
     size_t names_bytes, values_bytes, total_bytes;
 };
 struct lki_doc_layout lki_doc_layout_of(enum lki_doc_kind kind, uint32_t count, size_t names_bytes,
-                                        size_t values_bytes);
-/* Writes head and count; gives where ends, names and values go. */
-void lki_doc_begin(const struct lki_doc_layout *layout, uint8_t *out, uint8_t **name_ends,
-                   uint8_t **value_ends, uint8_t **names, uint8_t **values);
+                                        size_t values_bytes, bool ordered);
+/* Writes head and count; gives where ends, names and values go, and the order, if there is one. */
+uint8_t *lki_doc_begin(const struct lki_doc_layout *layout, uint8_t *out, uint8_t **name_ends,
+                       uint8_t **value_ends, uint8_t **names, uint8_t **values);
+/* Index of the member written at a place. */
+bool lki_doc_written(const struct lki_doc_view *view, uint32_t place, uint32_t *out_index);
+/* doc_fast.c: JSON text as a document; false: the text wants doc_parse.c. keep_order: objects keep
+ * the order of their names, and a name given twice is refused. */
+bool lki_doc_fast(struct luma_arena *arena, struct luma_slice json, bool keep_order,
+                  struct luma_str *out);
+/* doc_parse.c: the same document, or an error that says what is wrong. */
+luma_rc lki_doc_careful(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_slice json,
+                        struct luma_str *out);
 
 static inline void
 lki_doc_put_end(uint8_t *ends, uint8_t width, uint32_t i, uint32_t v)

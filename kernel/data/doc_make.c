@@ -45,11 +45,11 @@ make_container(struct luma_ctx *ctx, struct luma_arena *arena, enum lki_doc_kind
     }
     if (names_bytes + values_bytes > LKI_DOC_BYTES_MAX)
         return LUMA_FAIL_SQL(ctx, LUMA_E_LIMIT, "54000", "total size of jsonb value is too large");
-    layout = lki_doc_layout_of(kind, count, names_bytes, values_bytes);
+    layout = lki_doc_layout_of(kind, count, names_bytes, values_bytes, false);
     bytes = luma_arena_alloc_aligned(arena, layout.total_bytes, 1);
     if (bytes == NULL)
         return no_memory(ctx);
-    lki_doc_begin(&layout, bytes, &name_ends, &value_ends, &name_at, &value_at);
+    (void)lki_doc_begin(&layout, bytes, &name_ends, &value_ends, &name_at, &value_at);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = order == NULL ? i : order[i];
         if (names != NULL) {

@@ -434,7 +434,7 @@ finish_node(struct parser *ps, uint32_t at)
     }
     if (names + values > LKI_DOC_BYTES_MAX)
         return fail_with(ps, LUMA_E_LIMIT, "54000", "total size of jsonb value is too large");
-    layout = lki_doc_layout_of((enum lki_doc_kind)node->kind, node->count, names, values);
+    layout = lki_doc_layout_of((enum lki_doc_kind)node->kind, node->count, names, values, false);
     node->width = layout.width;
     node->names_bytes = (uint32_t)names;
     node->values_bytes = (uint32_t)values;
@@ -567,8 +567,8 @@ write_node(struct parser *ps, const struct node *node, uint8_t *out)
         return;
     }
     layout = lki_doc_layout_of((enum lki_doc_kind)node->kind, node->count, node->names_bytes,
-                               node->values_bytes);
-    lki_doc_begin(&layout, at, &name_ends, &value_ends, &names, &values);
+                               node->values_bytes, false);
+    (void)lki_doc_begin(&layout, at, &name_ends, &value_ends, &names, &values);
     for (uint32_t i = node->first; i != 0; i = ps->nodes[i].next, n++) {
         struct node *child = &ps->nodes[i];
         if (node->kind == LKI_DOC_OBJECT) {
@@ -613,6 +613,15 @@ report(struct parser *ps)
 luma_rc
 lk_data_doc_from_json(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_slice json,
                       struct luma_str *out)
+{
+    if (lki_doc_fast(arena, json, false, out))
+        return LUMA_OK;
+    return lki_doc_careful(ctx, arena, json, out);
+}
+
+luma_rc
+lki_doc_careful(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_slice json,
+                struct luma_str *out)
 {
     struct parser ps = {.ctx = ctx, .arena = arena};
     uint8_t *bytes;

@@ -9,26 +9,27 @@ end_at(const uint8_t *ends, uint8_t width, uint32_t i)
 }
 
 struct lki_doc_layout
-lki_doc_layout_of(enum lki_doc_kind kind, uint32_t count, size_t names_bytes, size_t values_bytes)
+lki_doc_layout_of(enum lki_doc_kind kind, uint32_t count, size_t names_bytes, size_t values_bytes,
+                  bool ordered)
 {
-    struct lki_doc_layout l = {(uint8_t)kind, 0, count, names_bytes, values_bytes, 0};
+    struct lki_doc_layout l = {(uint8_t)kind, 0, ordered, count, names_bytes, values_bytes, 0};
+    size_t lists = kind == LKI_DOC_OBJECT ? (ordered ? 3 : 2) : 1;
     size_t most = names_bytes > values_bytes ? names_bytes : values_bytes;
 
     if (count > most)
         most = count;
     l.width = most < 1u << 8 ? 0 : most < 1u << 16 ? 1 : 2;
-    l.total_bytes = 1 + (((size_t)count * (kind == LKI_DOC_OBJECT ? 2 : 1) + 1) << l.width) +
-                    names_bytes + values_bytes;
+    l.total_bytes = 1 + (((size_t)count * lists + 1) << l.width) + names_bytes + values_bytes;
     return l;
 }
 
-void
+uint8_t *
 lki_doc_begin(const struct lki_doc_layout *layout, uint8_t *out, uint8_t **name_ends,
               uint8_t **value_ends, uint8_t **names, uint8_t **values)
 {
-    uint8_t *p = out;
+    uint8_t *p = out, *order = NULL;
 
-    *p++ = (uint8_t)(layout->kind | layout->width << 4);
+    *p++ = (uint8_t)(layout->kind | layout->width << 4 | (layout->ordered ? LKI_DOC_ORDERED : 0));
     memcpy(p, &layout->count, (size_t)1 << layout->width);
     p += (size_t)1 << layout->width;
     *name_ends = p;
@@ -36,32 +37,44 @@ lki_doc_begin(const struct lki_doc_layout *layout, uint8_t *out, uint8_t **name_
         p += (size_t)layout->count << layout->width;
     *value_ends = p;
     p += (size_t)layout->count << layout->width;
+    if (layout->ordered) {
+        order = p;
+        p += (size_t)layout->count << layout->width;
+    }
     *names = p;
     *values = p + layout->names_bytes;
+    return order;
 }
 
 bool
 lki_doc_open(struct luma_slice doc, struct lki_doc_view *out)
 {
     enum lki_doc_kind kind = lki_doc_kind(doc);
-    size_t head, ends;
+    size_t head, ends, lists = kind == LKI_DOC_OBJECT ? 2 : 1;
 
     if (kind != LKI_DOC_ARRAY && kind != LKI_DOC_OBJECT)
         return false;
     out->kind = (uint8_t)kind;
-    out->width = doc.data[0] >> 4;
+    out->width = doc.data[0] >> 4 & 3;
     if (out->width > 2)
         return false;
+    out->order = NULL;
+    if (kind == LKI_DOC_OBJECT && (doc.data[0] & LKI_DOC_ORDERED) != 0)
+        lists = 3;
     head = 1 + ((size_t)1 << out->width);
     if (doc.bytes < head)
         return false;
     out->count = end_at(doc.data + 1, out->width, 0);
     ends = (size_t)out->count << out->width;
-    if ((doc.bytes - head) / (kind == LKI_DOC_OBJECT ? 2 : 1) < ends)
+    if ((doc.bytes - head) / lists < ends)
         return false;
     out->name_ends = doc.data + head;
     out->value_ends = out->name_ends + (kind == LKI_DOC_OBJECT ? ends : 0);
     out->names = out->value_ends + ends;
+    if (lists == 3) {
+        out->order = out->names;
+        out->names += ends;
+    }
     out->names_bytes = 0;
     if (kind == LKI_DOC_OBJECT && out->count > 0)
         out->names_bytes = end_at(out->name_ends, out->width, out->count - 1);
@@ -94,6 +107,13 @@ bool
 lki_doc_name_at(const struct lki_doc_view *view, uint32_t i, struct luma_slice *out)
 {
     return part_at(view->name_ends, view->width, i, view->names, view->names_bytes, out);
+}
+
+bool
+lki_doc_written(const struct lki_doc_view *view, uint32_t place, uint32_t *out_index)
+{
+    *out_index = view->order == NULL ? place : end_at(view->order, view->width, place);
+    return *out_index < view->count;
 }
 
 int
@@ -178,7 +198,7 @@ char
 lk_data_doc_kind(struct luma_slice doc)
 {
     static const char letters[16] = {'z', 'b', 'b', 'n', 'n', 's', 'a', 'o',
-                                     't', 'x', 'u', 'v', 'z', 'z', 'z', 'z'};
+                                     't', 'x', 'u', 'v', 'd', 'z', 'z', 'z'};
 
     return letters[lki_doc_kind(doc)];
 }
@@ -240,6 +260,13 @@ lk_data_doc_scalar(struct luma_slice doc, struct luma_arena *arena, struct luma_
         v.phys = LUMA_PHYS_I64;
         memcpy(&v.i64, doc.data + 1, 8);
         break;
+    case LKI_DOC_DATE:
+        if (doc.bytes != 5)
+            return false;
+        v.type = luma_type(LUMA_TYPE_DATE);
+        v.phys = LUMA_PHYS_I32;
+        memcpy(&v.i32, doc.data + 1, 4);
+        break;
     case LKI_DOC_UUID:
         if (doc.bytes != 17)
             return false;
@@ -267,6 +294,7 @@ rank_of(enum lki_doc_kind kind)
     case LKI_DOC_BYTES:
     case LKI_DOC_UUID:
     case LKI_DOC_TIMESTAMP:
+    case LKI_DOC_DATE:
     case LKI_DOC_VECTOR:
         return 1;
     case LKI_DOC_INT:
@@ -469,13 +497,37 @@ lki_doc_hash(struct luma_slice doc)
 
 /* --- untrusted bytes --- */
 
+/* Is the order of an object each of its indexes once? In stretches, so that a few words of bits do
+ * for any number. */
+static bool
+order_valid(const struct lki_doc_view *view)
+{
+    uint64_t seen[64];
+
+    for (uint32_t from = 0; view->order != NULL && from < view->count; from += 4096) {
+        uint32_t wanted = LK_MIN(view->count - from, 4096u), found = 0;
+        memset(seen, 0, sizeof(seen));
+        for (uint32_t i = 0; i < view->count; i++) {
+            uint32_t at = end_at(view->order, view->width, i);
+            if (at < from || at - from >= wanted)
+                continue;
+            found += !luma_bit_get(seen, at - from);
+            luma_bit_set(seen, at - from);
+        }
+        if (found != wanted)
+            return false;
+    }
+    return true;
+}
+
 static bool
 valid_at(struct luma_slice doc, int depth)
 {
     struct lki_doc_view view;
     struct luma_slice before = {NULL, 0};
 
-    if (doc.bytes == 0 || depth > LKI_DOC_DEPTH_MAX || doc.data[0] >> 6 != 0)
+    if (doc.bytes == 0 || depth > LKI_DOC_DEPTH_MAX || doc.data[0] >> 7 != 0 ||
+        ((doc.data[0] & LKI_DOC_ORDERED) != 0 && lki_doc_kind(doc) != LKI_DOC_OBJECT))
         return false;
     switch (lki_doc_kind(doc)) {
     case LKI_DOC_NULL:
@@ -494,6 +546,8 @@ valid_at(struct luma_slice doc, int depth)
         return true;
     case LKI_DOC_TIMESTAMP:
         return doc.bytes == 9;
+    case LKI_DOC_DATE:
+        return doc.bytes == 5;
     case LKI_DOC_UUID:
         return doc.bytes == 17;
     case LKI_DOC_VECTOR:
@@ -504,7 +558,7 @@ valid_at(struct luma_slice doc, int depth)
     default:
         return false;
     }
-    if (!lki_doc_open(doc, &view))
+    if (!lki_doc_open(doc, &view) || !order_valid(&view))
         return false;
     for (uint32_t i = 0; i < view.count; i++) {
         struct luma_slice part;

@@ -159,18 +159,21 @@ write_at(char *p, struct luma_slice doc, bool pretty, int depth)
     *p++ = object ? '{' : '[';
     for (uint32_t i = 0; i < view.count; i++) {
         struct luma_slice part;
+        uint32_t at;
+        if (!lki_doc_written(&view, i, &at))
+            break;
         if (i > 0)
             *p++ = ',';
         if (pretty)
             p = put_indent(p, depth + 1);
         else if (i > 0)
             *p++ = ' ';
-        if (object && lki_doc_name_at(&view, i, &part)) {
+        if (object && lki_doc_name_at(&view, at, &part)) {
             p += lki_json_string_write((const char *)part.data, part.bytes, p);
             *p++ = ':';
             *p++ = ' ';
         }
-        if (lki_doc_value_at(&view, i, &part))
+        if (lki_doc_value_at(&view, at, &part))
             p = write_at(p, part, pretty, depth + 1);
     }
     if (pretty)

@@ -5,6 +5,7 @@
 #include "base/base.h"
 #include "base/ctx.h"
 #include "data/data.h"
+#include "data/doc.h"
 #include "data/tuple.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -48,6 +49,20 @@ as_document(struct luma_arena *arena, struct luma_slice in)
     }
     (void)lk_data_doc_field(in, name, &found);
     (void)lk_data_doc_element(in, 0, &found);
+}
+
+/* The quick reader takes what the careful one takes, and makes the same of it. */
+static void
+as_json(struct lk_ctx *c, struct luma_arena *arena, struct luma_slice in)
+{
+    struct luma_str quick, careful, kept;
+
+    if (lki_doc_fast(arena, in, false, &quick)) {
+        LK_ASSERT(lki_doc_careful(&c->ctx, arena, in, &careful) == LUMA_OK);
+        LK_ASSERT(luma_slice_equal(luma_str_slice(&quick), luma_str_slice(&careful)));
+    }
+    if (lki_doc_fast(arena, in, true, &kept))
+        LK_ASSERT(lk_data_doc_compare(luma_str_slice(&kept), luma_str_slice(&quick)) == 0);
 }
 
 static void
@@ -95,6 +110,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
             LK_ASSERT(pos <= in.bytes && lk_data_value_text(&v, NULL, arena) != NULL);
     }
     as_document(arena, in);
+    as_json(&c, arena, in);
     as_tuple(in);
     lk_arena_destroy(arena);
     return 0;

@@ -190,7 +190,7 @@ struct luma_host_data {
     bool (*doc_at)(struct luma_slice doc, uint32_t i, struct luma_slice *out_name,
                    struct luma_slice *out);
     /* 'o' object, 'a' array, 's' string, 'n' number, 'b' bool, 'z' null, or a luma type beyond
-     * JSON: 't' timestamp, 'x' bytes, 'u' uuid, 'v' vector */
+     * JSON: 't' timestamp, 'd' date, 'x' bytes, 'u' uuid, 'v' vector */
     char (*doc_kind)(struct luma_slice doc);
     bool (*doc_scalar)(struct luma_slice doc, struct luma_arena *arena, struct luma_value *out);
     int (*doc_compare)(struct luma_slice a, struct luma_slice b);   /* jsonb's btree order */
