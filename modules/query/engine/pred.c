@@ -24,8 +24,9 @@ is_text(uint8_t id)
 bool
 eng_pred_sees_through(struct luma_type from, struct luma_type to)
 {
-    if (from.id == to.id)
-        return from.id != LUMA_TYPE_NUMERIC || to.mod <= 0;
+    if (from.id == to.id) /* a cast to fewer digits rounds; the column itself is no cast */
+        return from.id != LUMA_TYPE_NUMERIC || to.mod <= 0 ||
+               (to.mod == from.mod && to.scale == from.scale);
     if (is_int(from.id))
         return (is_int(to.id) && to.id > from.id) || (to.id == LUMA_TYPE_NUMERIC && to.mod <= 0);
     if (from.id == LUMA_TYPE_VARCHAR)

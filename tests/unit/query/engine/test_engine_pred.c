@@ -85,6 +85,20 @@ START_TEST(dates_against_timestamps)
 }
 END_TEST
 
+START_TEST(a_declared_column_is_no_cast)
+{
+    struct luma_type wide = luma_type(LUMA_TYPE_NUMERIC), money = wide, cents = wide;
+    money.mod = 15;
+    money.scale = 2;
+    cents.mod = 15;
+    cents.scale = 1;
+    ck_assert(eng_pred_sees_through(money, money));
+    ck_assert(eng_pred_sees_through(money, wide));
+    ck_assert(!eng_pred_sees_through(money, cents)); /* rounds */
+    ck_assert(!eng_pred_sees_through(wide, money));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -94,6 +108,7 @@ main(void)
     tcase_add_test(t, numeric_grid);
     tcase_add_test(t, values_out_of_the_columns_range);
     tcase_add_test(t, dates_against_timestamps);
+    tcase_add_test(t, a_declared_column_is_no_cast);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
