@@ -98,6 +98,18 @@ void lki_parts_stop(uint64_t timeout_ns);
  */
 int lki_cmd_check_module(const struct lki_options *options);
 
+/* --- how far a long command is, on stderr --- */
+
+struct lki_progress {
+    const char *what;
+    bool terminal, said;
+    uint64_t begun_ns, said_ns;
+};
+void lki_progress_begin(struct lki_progress *progress, const char *what);
+void lki_progress_bytes(void *progress, uint64_t done_bytes, uint64_t all_bytes);
+void lki_progress_rows(struct lki_progress *progress, uint64_t rows);
+void lki_progress_end(struct lki_progress *progress);
+
 /* What is behind the message of a context, on stderr. */
 int lki_complain(const struct luma_error *error);
 

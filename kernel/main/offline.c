@@ -19,6 +19,14 @@ print_line(void *arg, const char *line)
     printf("%s\n", line);
 }
 
+static void
+print_damage(void *arg, const char *line)
+{
+    (void)arg;
+    printf("DAMAGED  %s\n", line);
+    fflush(stdout);
+}
+
 /* The data folder: an argument, or general.data_dir. */
 static const char *
 folder_of(const struct lki_options *options, const struct lki_settings *settings)
@@ -38,7 +46,15 @@ check_folder(struct luma_ctx *ctx, const struct lki_options *options)
     if (!lk_io_exists(lk_io_posix(), dir))
         return LUMA_FAIL(ctx, LUMA_E_UNDEFINED, "there is no data folder \"%s\"", dir);
     lki_store_conf(settings.storage, lk_io_posix(), dir, &conf);
-    LUMA_TRY(lk_store_check(ctx, &conf, print_line, NULL));
+    struct lki_progress progress;
+    lki_progress_begin(&progress, "check");
+    const struct lk_check_say say = {.line = print_line,
+                                     .damage = print_damage,
+                                     .progress = lki_progress_bytes,
+                                     .arg = &progress};
+    luma_rc rc = lk_store_check(ctx, &conf, &say);
+    lki_progress_end(&progress);
+    LUMA_TRY(rc);
     printf("%s is sound\n", dir);
     return LUMA_OK;
 }

@@ -1,117 +1,289 @@
 /*
- * storage/check.c - `lumadb check`: everything there is, read and compared.
+ * storage/check.c - `lumadb check`: everything there is, read and compared: the manifest with the
+ * files, checksums and structure of every segment and run, every row with every index. Damage is
+ * said and counted, and the rest is looked at all the same.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "storage/core.h"
+#include "storage/redo.h"
+
+struct file {
+    uint32_t kind; /* enum lk_object_kind */
+    bool named;
+    uint64_t id, bytes;
+};
 
 struct check {
     struct luma_ctx *ctx;
     struct lk_store *store;
-    void (*progress)(void *arg, const char *line);
-    void *arg;
-    struct luma_arena *arena;
-    uint64_t segments, rows, entries, indexes;
+    const struct lk_check_say *say;
+    uint64_t segments, rows, entries, indexes, damaged;
+    uint64_t bytes_done, bytes_all;
+    struct file *files;
+    size_t files_count, files_room;
+    bool failed; /* no memory for the list of files */
 };
 
-static void
-say(struct check *c, const char *line)
+static void __attribute__((format(printf, 2, 3))) line(struct check *c, const char *format, ...)
 {
-    if (c->progress != NULL)
-        c->progress(c->arg, line);
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (c->say->line != NULL)
+        c->say->line(c->say->arg, text);
 }
 
-struct present {
+static void __attribute__((format(printf, 2, 3))) damage(struct check *c, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    c->damaged++;
+    if (c->say->damage != NULL)
+        c->say->damage(c->say->arg, text);
+}
+
+/* Damage is told and no reason to stop; anything else is. */
+static luma_rc
+judge(struct check *c, luma_rc rc, const char *what, uint64_t id)
+{
+    if (rc != LUMA_E_CORRUPT && rc != LUMA_E_UNDEFINED && rc != LUMA_E_IO)
+        return rc;
+    damage(c, "%s %llu: %s", what, (unsigned long long)id, c->ctx->error->message);
+    luma_error_reset(c->ctx->error);
+    return LUMA_OK;
+}
+
+static void
+progress(struct check *c, uint64_t bytes)
+{
+    c->bytes_done += bytes;
+    if (c->say->progress != NULL)
+        c->say->progress(c->say->arg, c->bytes_done, c->bytes_all);
+}
+
+/* --- the manifest and the files --- */
+
+static void
+file_found(void *arg, enum lk_object_kind kind, uint64_t id, uint64_t bytes)
+{
+    struct check *c = arg;
+    if (c->files_count == c->files_room) {
+        size_t room = c->files_room == 0 ? 64 : c->files_room * 2;
+        struct file *files = realloc(c->files, room * sizeof(*files));
+        if (files == NULL) {
+            c->failed = true;
+            return;
+        }
+        c->files = files;
+        c->files_room = room;
+    }
+    c->files[c->files_count++] = (struct file){(uint32_t)kind, false, id, bytes};
+}
+
+static int
+by_kind_and_id(const void *a, const void *b)
+{
+    const struct file *fa = a, *fb = b;
+    if (fa->kind != fb->kind)
+        return fa->kind < fb->kind ? -1 : 1;
+    return (fa->id > fb->id) - (fa->id < fb->id);
+}
+
+static struct file *
+file_of(struct check *c, enum lk_object_kind kind, uint64_t id)
+{
+    struct file key = {.kind = (uint32_t)kind, .id = id};
+    if (c->files_count == 0)
+        return NULL;
+    return bsearch(&key, c->files, c->files_count, sizeof(key), by_kind_and_id);
+}
+
+/* bytes 0: not known. */
+static void
+file_named(struct check *c, enum lk_object_kind kind, const char *what, uint64_t id, uint64_t bytes)
+{
+    struct file *file = file_of(c, kind, id);
+    if (file == NULL) {
+        damage(c, "%s %016llx: the file is missing", what, (unsigned long long)id);
+        return;
+    }
+    file->named = true;
+    if (bytes != 0 && bytes != file->bytes)
+        damage(c, "%s %016llx: the file has %llu bytes, the manifest says %llu", what,
+               (unsigned long long)id, (unsigned long long)file->bytes, (unsigned long long)bytes);
+    c->bytes_all += file->bytes;
+}
+
+static luma_rc
+segment_named(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct lk_reader r = lk_reader(value);
+    struct lk_segment_info info;
+    lk_segment_info_read(&r, &info);
+    file_named(arg, LK_OBJECT_SEGMENT, "segment", key->b, info.bytes);
+    return LUMA_OK;
+}
+
+static luma_rc
+run_named(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct lk_reader r = lk_reader(value);
+    struct lk_run_info info;
+    lk_run_info_read(&r, &info);
+    file_named(arg, LK_OBJECT_RUN, "index run", key->b, info.bytes);
+    return LUMA_OK;
+}
+
+static luma_rc
+pack_named(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct check *c = arg;
+    struct lk_pack_place place;
+    (void)key;
+    if (!lk_pack_place_read(value, &place))
+        return LUMA_OK;
+    struct file *file = file_of(c, LK_OBJECT_DELETES, place.object_id);
+    if (file == NULL || !file->named)
+        file_named(c, LK_OBJECT_DELETES, "pack", place.object_id, 0);
+    return LUMA_OK;
+}
+
+static luma_rc
+files_check(struct check *c)
+{
+    struct lk_manifest *m = c->store->manifest;
+    LUMA_TRY(lk_objects_each(c->ctx, c->store->objects, file_found, c));
+    if (c->failed)
+        return LUMA_FAIL(c->ctx, LUMA_E_NOMEM, "check: out of memory");
+    if (c->files_count > 1)
+        qsort(c->files, c->files_count, sizeof(c->files[0]), by_kind_and_id);
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_SEGMENT, 0, segment_named, c));
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_RUN, 0, run_named, c));
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_DELETES, 0, pack_named, c));
+    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_ROWS, 0, pack_named, c));
+    uint64_t count = 0, bytes = 0;
+    for (size_t i = 0; i < c->files_count; i++) {
+        for (size_t k = 0; k < c->store->named_count && !c->files[i].named; k++)
+            c->files[i].named = c->store->named[k] == c->files[i].id;
+        count += !c->files[i].named;
+        bytes += c->files[i].named ? 0 : c->files[i].bytes;
+    }
+    if (count > 0)
+        line(c, "%llu files of %llu bytes that nothing names: the next start removes them",
+             (unsigned long long)count, (unsigned long long)bytes);
+    return LUMA_OK;
+}
+
+/* --- rows and indexes --- */
+
+struct lookup {
     struct check *c;
-    struct lk_view *view;
+    struct lk_coll *coll;
     struct lk_cidx *cidx;
-    struct lk_bytes key;
-    bool found;
-    int64_t rowid;
+    const struct luma_index_entry *entries;
+    uint64_t missing;
+    bool found[LUMA_BATCH_ROWS];
 };
 
 static void
 entry_found(void *arg, size_t key_index, int64_t rowid)
 {
-    (void)key_index;
-    struct present *p = arg;
-    p->found = p->found || rowid == p->rowid;
-}
-
-/* Every index has an entry for the row. */
-static luma_rc
-row_indexed(struct check *c, struct lk_view *view, const struct lk_place *place, int64_t rowid)
-{
-    for (uint32_t i = 0; i < view->idx_count; i++) {
-        struct present p = {.c = c, .view = view, .cidx = view->idx[i], .rowid = rowid};
-        bool null = false;
-        lk_bytes_init(&p.key, NULL);
-        luma_rc rc = lk_key_place(c->ctx, &p.key, view, p.cidx, place, c->arena, &null);
-        struct luma_slice key = lk_bytes_view(&p.key);
-        if (rc == LUMA_OK)
-            rc = lk_index_find(c->ctx, p.cidx->index, &key, 1, entry_found, &p);
-        lk_bytes_fini(&p.key);
-        LUMA_TRY(rc);
-        c->entries++;
-        if (!p.found)
-            return LUMA_FAIL(c->ctx, LUMA_E_CORRUPT,
-                             "collection %llu: row %lld is missing in index %llu",
-                             (unsigned long long)view->def->coll.id, (long long)rowid,
-                             (unsigned long long)p.cidx->index_def->id);
-    }
-    return LUMA_OK;
+    struct lookup *l = arg;
+    l->found[key_index] = l->found[key_index] || rowid == l->entries[key_index].rowid;
 }
 
 static luma_rc
-segment_check(struct check *c, struct lk_view *view, struct lk_seg *seg)
+entries_look(void *arg, struct luma_ctx *ctx, const struct luma_index_entry *entries,
+             const bool *nulls, uint32_t count)
 {
-    char line[128];
-    snprintf(line, sizeof(line), "segment %016llx: %llu rows",
-             (unsigned long long)seg->info.object_id, (unsigned long long)seg->info.rows);
-    say(c, line);
-    LUMA_TRY(lk_seg_usable(c->ctx, seg));
-    LUMA_TRY(lk_segment_verify(c->ctx, seg->segment, NULL, NULL));
-    c->segments++;
-    int64_t at = seg->info.rowid_min;
-    uint64_t found = 0;
-    for (; view->idx_count > 0 && at <= seg->info.rowid_max; at++) {
-        int64_t row = -1;
-        uint32_t command = 0;
-        LUMA_TRY(lk_segment_find(c->ctx, seg->segment, at, &row));
-        if (row < 0)
-            continue;
-        found++;
-        c->arena->reset(c->arena);
-        struct lk_place place = {.seg = seg, .row = (uint32_t)row};
-        if (lk_seg_end_of(seg, &c->store->slots, (uint32_t)row, &command) == LK_STAMP_NONE)
-            LUMA_TRY(row_indexed(c, view, &place, at));
-    }
-    c->rows += found;
-    if (view->idx_count > 0 && found != seg->info.rows)
-        return LUMA_FAIL(c->ctx, LUMA_E_CORRUPT, "segment %016llx has %llu rows, not %llu",
-                         (unsigned long long)seg->info.object_id, (unsigned long long)found,
-                         (unsigned long long)seg->info.rows);
-    return LUMA_OK;
-}
-
-static luma_rc
-hot_check(struct check *c, struct lk_view *view, struct lk_hot *hot)
-{
-    struct lk_snapshot snap = {.slots = &c->store->slots, .commit = LK_COMMIT_NEWEST};
-    struct lk_versions list = {NULL, 0, 0};
-    luma_rc rc = LUMA_OK;
-    for (uint32_t s = 0; rc == LUMA_OK && s < LK_HOT_SHARDS; s++) {
-        list.count = 0;
-        rc = lk_hot_collect(hot, s, &snap, view->gen, &list);
-        for (uint32_t i = 0; rc == LUMA_OK && i < list.count; i++) {
-            struct lk_place place = {.hot = hot, .version = list.items[i]};
-            c->rows++;
-            c->arena->reset(c->arena);
-            rc = row_indexed(c, view, &place, list.items[i]->rowid);
+    struct lookup *l = arg;
+    struct luma_slice keys[LUMA_BATCH_ROWS];
+    (void)nulls;
+    for (uint32_t done = 0; done < count;) {
+        uint32_t n = LK_MIN(count - done, (uint32_t)LUMA_BATCH_ROWS);
+        l->entries = entries + done;
+        memset(l->found, 0, n * sizeof(l->found[0]));
+        for (uint32_t i = 0; i < n; i++)
+            keys[i] = l->entries[i].key;
+        LUMA_TRY(lk_index_find(ctx, l->cidx->index, keys, n, entry_found, l));
+        for (uint32_t i = 0; i < n; i++) {
+            if (l->found[i])
+                continue;
+            if (l->missing++ == 0)
+                damage(l->c, "collection %llu: row %lld is missing in index %llu",
+                       (unsigned long long)l->coll->id, (long long)l->entries[i].rowid,
+                       (unsigned long long)l->cidx->index_def->id);
         }
+        l->c->entries += n;
+        done += n;
     }
-    lk_versions_fini(&list);
+    return LUMA_OK;
+}
+
+/* Every current row has its entry. */
+static luma_rc
+rows_indexed(struct check *c, struct lk_coll *coll, const struct lk_view *view,
+             struct lk_cidx *cidx)
+{
+    struct lookup *l = calloc(1, sizeof(*l));
+    if (l == NULL)
+        return LUMA_FAIL(c->ctx, LUMA_E_NOMEM, "check: out of memory");
+    l->c = c;
+    l->coll = coll;
+    l->cidx = cidx;
+    struct lk_entries spec = {.slots = &c->store->slots, .def = view->def, .cidx = cidx};
+    spec.horizon = LK_COMMIT_NEWEST;
+    spec.add = entries_look;
+    spec.arg = l;
+    luma_rc rc = LUMA_OK;
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->segs_count; i++)
+        if (view->segs[i]->segment != NULL)
+            rc = judge(c, lk_entries_of_seg(c->ctx, &spec, view->segs[i]), "index",
+                       cidx->index_def->id);
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->hots_count; i++)
+        rc =
+            judge(c, lk_entries_of_hot(c->ctx, &spec, view->hots[i]), "index", cidx->index_def->id);
+    if (l->missing > 1)
+        damage(c, "index %llu: %llu rows are missing in all",
+               (unsigned long long)cidx->index_def->id, (unsigned long long)l->missing);
+    free(l);
     return rc;
+}
+
+static luma_rc
+index_check(struct check *c, struct lk_coll *coll, struct lk_view *view, struct lk_cidx *cidx)
+{
+    uint64_t id = cidx->index_def->id, before = c->damaged;
+    c->indexes++;
+    if (atomic_load(&cidx->damaged))
+        damage(c, "index %llu of collection %llu: %s", (unsigned long long)id,
+               (unsigned long long)coll->id, cidx->damage == NULL ? "" : cidx->damage);
+    else
+        LUMA_TRY(judge(c, lk_index_verify(c->ctx, cidx->index), "index", id));
+    progress(c, lk_index_bytes(cidx->index));
+    if (c->damaged > before)
+        return LUMA_OK; /* it is rebuilt from the rows anyway */
+    return rows_indexed(c, coll, view, cidx);
+}
+
+static luma_rc
+segment_check(struct check *c, struct lk_seg *seg)
+{
+    luma_rc rc = lk_seg_usable(c->ctx, seg);
+    if (rc == LUMA_OK)
+        rc = lk_segment_verify(c->ctx, seg->segment, NULL, NULL);
+    c->segments++;
+    c->rows += seg->info.rows;
+    LUMA_TRY(judge(c, rc, "collection", seg->info.coll_id));
+    progress(c, seg->info.bytes);
+    return LUMA_OK;
 }
 
 static luma_rc
@@ -120,41 +292,41 @@ coll_check(void *arg, struct lk_coll *coll)
     struct check *c = arg;
     struct lk_view *view = lk_coll_view(coll, NULL);
     luma_rc rc = LUMA_OK;
-    char line[96];
     if (view == NULL)
         return LUMA_OK;
-    snprintf(line, sizeof(line), "collection %llu", (unsigned long long)coll->id);
-    say(c, line);
-    for (uint32_t i = 0; rc == LUMA_OK && i < view->idx_count; i++) {
-        rc = lk_index_verify(c->ctx, view->idx[i]->index);
-        c->indexes++;
-    }
+    line(c, "collection %llu: %u segments, %u indexes", (unsigned long long)coll->id,
+         view->segs_count, view->idx_count);
+    if (coll->rows_broken != NULL)
+        damage(c, "collection %llu: %s", (unsigned long long)coll->id, coll->rows_broken);
     for (uint32_t i = 0; rc == LUMA_OK && i < view->segs_count; i++)
-        rc = segment_check(c, view, view->segs[i]);
-    for (uint32_t i = 0; rc == LUMA_OK && i < view->hots_count; i++)
-        rc = hot_check(c, view, view->hots[i]);
+        rc = segment_check(c, view->segs[i]);
+    for (uint32_t i = 0; i < view->hots_count; i++)
+        c->rows += atomic_load(&view->hots[i]->versions);
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->idx_count; i++)
+        rc = index_check(c, coll, view, view->idx[i]);
     lk_view_unref(view);
     return rc;
 }
 
 luma_rc
 lk_store_check(struct luma_ctx *ctx, const struct lk_store_conf *conf,
-               void (*progress)(void *arg, const char *line), void *arg)
+               const struct lk_check_say *say)
 {
-    struct check c = {.ctx = ctx, .progress = progress, .arg = arg};
+    static const struct lk_check_say silence;
+    struct check c = {.ctx = ctx, .say = say == NULL ? &silence : say};
     LUMA_TRY(lk_core_open(ctx, conf, true, &c.store));
-    c.arena = lk_arena_create(c.store->budget, 0);
-    luma_rc rc = c.arena == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "check: out of memory")
-                                 : lk_colls_each(c.store, coll_check, &c);
-    if (rc == LUMA_OK) {
-        char line[160];
-        snprintf(line, sizeof(line),
-                 "%llu rows, %llu segments, %llu indexes, %llu index entries looked up: sound",
-                 (unsigned long long)c.rows, (unsigned long long)c.segments,
-                 (unsigned long long)c.indexes, (unsigned long long)c.entries);
-        say(&c, line);
-    }
-    lk_arena_destroy(c.arena);
+    luma_rc rc = files_check(&c);
+    if (rc == LUMA_OK)
+        rc = lk_colls_each(c.store, coll_check, &c);
+    if (rc == LUMA_OK)
+        line(&c, "%llu rows, %llu segments, %llu indexes, %llu index entries looked up: %s",
+             (unsigned long long)c.rows, (unsigned long long)c.segments,
+             (unsigned long long)c.indexes, (unsigned long long)c.entries,
+             c.damaged == 0 ? "sound" : "damaged");
+    if (rc == LUMA_OK && c.damaged > 0)
+        rc = LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: %llu things are damaged", c.store->dir,
+                       (unsigned long long)c.damaged);
+    free(c.files);
     lk_core_close(c.store);
     return rc;
 }

@@ -107,7 +107,9 @@ work_add(void *arg, struct lk_coll *coll)
     w->next = cp->works;
     cp->works = w;
     w->view = lk_coll_view(coll, NULL);
-    w->flush = w->view != NULL && view_hot_bytes(w->view) > cp->store->conf.small_bytes;
+    /* Rows in a damaged pack stay there for who may mend it: new ones do not take their place. */
+    w->flush = w->view != NULL &&
+               (view_hot_bytes(w->view) > cp->store->conf.small_bytes || coll->rows_broken != NULL);
     return LUMA_OK;
 }
 
@@ -390,7 +392,8 @@ work_edit(struct checkpoint *cp, struct work *w)
             LUMA_TRY(deletes_pack(cp, w->view->segs[i]));
     if (!w->flush)
         return rows_pack(cp, w);
-    lk_manifest_remove(&cp->edit, LK_MANIFEST_ROWS, coll_id, 0);
+    if (w->coll->rows_broken == NULL)
+        lk_manifest_remove(&cp->edit, LK_MANIFEST_ROWS, coll_id, 0);
     for (uint32_t i = 0; i < w->segs_count; i++)
         LUMA_TRY(put_segment(cp, &w->segs[i]->info));
     for (uint32_t i = 0; i < w->view->idx_count; i++)

@@ -39,6 +39,8 @@ stats_open(struct lk_store_stats *s)
     s->segment_bytes_written = lk_stat_open(counter, "lumadb_store_segment_bytes_written", "",
                                             "bytes", "Bytes of segments written.");
     s->merges = lk_stat_open(counter, "lumadb_store_merges", "", "", "Merges of segments or runs.");
+    s->index_damages = lk_stat_open(counter, "lumadb_store_index_damages", "", "",
+                                    "Indexes found damaged and rebuilt from their rows.");
     s->commit_wait = lk_stat_open(LUMA_STAT_HISTOGRAM, "lumadb_txn_commit_wait_seconds", "",
                                   "seconds", "How long commits waited for the log.");
     s->wal_bytes =
@@ -111,6 +113,7 @@ colls_free(struct lk_store *store)
             store->colls[i] = coll->next;
             lk_view_unref(coll->view);
             lk_view_unref(coll->pending);
+            free(coll->rows_broken);
             lk_rwlock_fini(&coll->latch);
             lk_mutex_fini(&coll->view_lock);
             free(coll);

@@ -64,6 +64,9 @@ struct lk_cidx {
     const struct luma_store_index *index_def;
     struct lk_index *index;
     struct luma_type types[LK_INDEX_COLS_MAX];
+    _Atomic bool damaged; /* a run cannot be read: nothing is looked up before it is rebuilt */
+    char *damage;         /* what was found; under runs_lock */
+    _Atomic uint64_t heal_after_ns; /* it could not be rebuilt: no attempt before */
 };
 
 /* --- segments in use --- */
@@ -172,6 +175,8 @@ LUMA_NODISCARD luma_rc lk_cidx_run_add(struct lk_cidx *cidx, const struct lk_run
                                        uint64_t begin);
 void lk_cidx_run_remove(struct lk_cidx *cidx, uint64_t object_id);
 void lk_cidx_run_restamp(struct lk_cidx *cidx, uint64_t from, uint64_t to);
+/* Are all runs named by the manifest (or by nothing that is ever read again)? */
+bool lk_cidx_settled(const struct lk_store *store, struct lk_cidx *cidx);
 void lk_cidx_ref(struct lk_cidx *cidx);
 void lk_cidx_unref(struct lk_cidx *cidx);
 
@@ -191,6 +196,7 @@ struct lk_coll {
     uint64_t published_gen;   /* newest one that is in a view; under the latch */
     uint64_t rows_pack;       /* object that holds its few rows; 0: none. Checkpoint's. */
     uint64_t covered;         /* commit its objects describe. Checkpoint's. */
+    char *rows_broken;        /* its few rows in a pack cannot be read, for this reason */
 };
 
 /* NULL: there is none. Collections live as long as the store. */
@@ -279,6 +285,50 @@ LUMA_NODISCARD luma_rc lk_key_tuple(struct lk_bytes *out, const struct lk_def *d
 /* A value as a constant vector that points into it. */
 struct luma_vec lk_vec_of(const struct luma_value *value, uint64_t *valid_room);
 
+/* --- entries of rows that are there already (entries.c) --- */
+
+struct lk_entries {
+    const struct lk_slots *slots;
+    const struct lk_def *def; /* of the rows */
+    struct lk_cidx *cidx;
+    uint64_t horizon; /* versions that ended up to here are left out */
+    /* Takes some entries; nulls: the key has a null in it. May park. */
+    luma_rc (*add)(void *arg, struct luma_ctx *ctx, const struct luma_index_entry *entries,
+                   const bool *nulls, uint32_t count);
+    void *arg;
+};
+/* Of every version that somebody may see, now or after a commit. A snapshot is registered that
+ * keeps them. Segments that cannot be opened are left out of a view's. */
+LUMA_NODISCARD luma_rc lk_entries_of_seg(struct luma_ctx *ctx, const struct lk_entries *spec,
+                                         struct lk_seg *seg);
+LUMA_NODISCARD luma_rc lk_entries_of_hot(struct luma_ctx *ctx, const struct lk_entries *spec,
+                                         struct lk_hot *hot);
+LUMA_NODISCARD luma_rc lk_entries_of_view(struct luma_ctx *ctx, const struct lk_entries *spec,
+                                          const struct lk_view *view);
+
+/* --- damaged indexes (heal.c) --- */
+
+/* A run cannot be read: nothing is looked up in the index until it is rebuilt. */
+void lk_cidx_damage(struct lk_coll *coll, struct lk_cidx *cidx, const char *why);
+/* Rebuilds a damaged index from the rows, or waits until somebody has. Takes the work lock. */
+LUMA_NODISCARD luma_rc lk_cidx_heal(struct luma_ctx *ctx, struct lk_coll *coll,
+                                    struct lk_cidx *cidx);
+static inline luma_rc
+lk_cidx_usable(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx)
+{
+    if (LUMA_LIKELY(!atomic_load_explicit(&cidx->damaged, memory_order_acquire)))
+        return LUMA_OK;
+    return lk_cidx_heal(ctx, coll, cidx);
+}
+/* lk_index_find; an index that turns out to be damaged is rebuilt first. */
+LUMA_NODISCARD luma_rc lk_cidx_find(struct luma_ctx *ctx, struct lk_coll *coll,
+                                    struct lk_cidx *cidx, const struct luma_slice *keys,
+                                    size_t count,
+                                    void (*emit)(void *arg, size_t key_index, int64_t rowid),
+                                    void *arg);
+/* Background work: every damaged index, if there is one. */
+void lk_store_heal(struct lk_store *store);
+
 /* --- the store --- */
 
 struct lk_sequence {
@@ -296,7 +346,7 @@ struct lk_sequence {
 struct lk_store_stats {
     struct luma_stat *commits, *rollbacks, *conflicts, *deadlocks, *wal_bytes, *wal_syncs,
         *wal_records, *checkpoints, *checkpoint_ns, *hot_bytes, *segments_written,
-        *segment_bytes_written, *merges, *commit_wait;
+        *segment_bytes_written, *merges, *commit_wait, *index_damages;
 };
 
 #define LK_COLLS_BUCKETS     4096
@@ -334,6 +384,7 @@ struct lk_store {
     struct luma_event wake;       /* background work */
     struct luma_event ended;
     _Atomic bool stopping, running;
+    _Atomic bool heal_wanted; /* an index is damaged */
     struct luma_cancel stop_cancel;
     struct lk_store_stats stats;
     void *txns; /* kernel/txn's own */

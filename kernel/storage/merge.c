@@ -77,20 +77,6 @@ entry_is_dead(void *arg, const struct luma_index_entry *entry)
     return !j->alive;
 }
 
-/* Are all runs of the index named by the manifest (or by nothing that is ever read again)? */
-static bool
-runs_settled(const struct lk_store *store, struct lk_cidx *cidx)
-{
-    bool settled = true;
-    lk_mutex_lock(&cidx->runs_lock);
-    for (uint32_t i = 0; i < cidx->runs_count; i++) {
-        uint64_t begin = lk_stamp_resolve(&store->slots, &cidx->runs[i].begin);
-        settled = settled && (begin <= store->checkpoint_commit || begin == LK_STAMP_ABORTED);
-    }
-    lk_mutex_unlock(&cidx->runs_lock);
-    return settled;
-}
-
 static luma_rc
 merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll,
               struct lk_cidx *cidx, const struct lk_run_merge *merge)
@@ -147,7 +133,7 @@ index_merge(struct pass *pass, struct lk_coll *coll, struct lk_view *view, struc
     struct judge j = {.ctx = &quiet.ctx, .store = pass->store, .view = view, .cidx = cidx};
     struct lk_run_merge merge;
     bool written = false;
-    if (!runs_settled(pass->store, cidx))
+    if (atomic_load(&cidx->damaged) || !lk_cidx_settled(pass->store, cidx))
         return LUMA_OK;
     uint64_t durable = lk_wal_durable(pass->store->wal);
     j.horizon = LK_MIN(lk_slots_horizon(&pass->store->slots), durable);
@@ -158,6 +144,11 @@ index_merge(struct pass *pass, struct lk_coll *coll, struct lk_view *view, struc
     luma_rc rc = lk_index_merge(pass->ctx, cidx->index, entry_is_dead, &j, &merge, &written);
     lk_bytes_fini(&j.key);
     lk_arena_destroy(j.arena);
+    if (rc == LUMA_E_CORRUPT) {
+        lk_cidx_damage(coll, cidx, pass->ctx->error->message);
+        luma_error_reset(pass->ctx->error);
+        return LUMA_OK;
+    }
     if (rc == LUMA_OK && written) {
         pass->work = true;
         rc = merge_publish(pass->ctx, pass->store, coll, cidx, &merge);

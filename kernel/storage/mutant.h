@@ -20,6 +20,7 @@ enum lk_mutant {
     LK_MUTANT_SYNC_BELIEVED,   /* a failed sync is tried again, and success believed */
     LK_MUTANT_LATE_END_LOST,   /* a delete that comes during a flush does not reach the segment */
     LK_MUTANT_UNDO_HALF,       /* a rollback leaves deleted rows deleted */
+    LK_MUTANT_REBUILD_UNNAMED, /* the manifest does not name the run of a rebuilt index */
     LK_MUTANT_COUNT_
 };
 

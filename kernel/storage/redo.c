@@ -271,6 +271,27 @@ object_named(struct apply *a, uint64_t object_id)
     return LUMA_OK;
 }
 
+luma_rc
+lk_redo_segment_broken(struct luma_ctx *ctx, struct lk_store *store,
+                       const struct lk_segment_info *info, struct lk_seg **out_seg)
+{
+    char why[sizeof(ctx->error->message)];
+    memcpy(why, ctx->error->message, sizeof(why));
+    lk_log_error("storage", "collection %llu: %s", (unsigned long long)info->coll_id, why);
+    luma_error_reset(ctx->error);
+    return lk_seg_create_broken(ctx, store, info, why, out_seg);
+}
+
+luma_rc
+lk_redo_segment_open(struct luma_ctx *ctx, struct lk_store *store,
+                     const struct lk_segment_info *info, struct lk_seg **out_seg)
+{
+    luma_rc rc = lk_seg_create(ctx, store, info->object_id, out_seg);
+    if (rc != LUMA_E_CORRUPT && rc != LUMA_E_UNDEFINED)
+        return rc;
+    return lk_redo_segment_broken(ctx, store, info, out_seg);
+}
+
 static luma_rc
 apply_segment(struct apply *a)
 {
@@ -283,7 +304,7 @@ apply_segment(struct apply *a)
     struct lk_seg *seg = NULL;
     LUMA_TRY(coll_of(a, coll_id, &coll));
     LUMA_TRY(object_named(a, info.object_id));
-    LUMA_TRY(lk_seg_create(a->ctx, a->store, info.object_id, &seg));
+    LUMA_TRY(lk_redo_segment_open(a->ctx, a->store, &info, &seg));
     info.commit_min = info.commit_max = a->commit;
     seg->info = info;
     atomic_store(&seg->begin, a->commit);
@@ -292,6 +313,18 @@ apply_segment(struct apply *a)
         atomic_store(&coll->next_rowid, info.rowid_max + 1);
     lk_seg_unref(seg);
     return rc;
+}
+
+luma_rc
+lk_redo_attach(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx,
+               const struct lk_run_info *info)
+{
+    luma_rc rc = lk_index_attach(ctx, cidx->index, info);
+    if (rc != LUMA_E_CORRUPT && rc != LUMA_E_UNDEFINED)
+        return rc;
+    lk_cidx_damage(coll, cidx, ctx->error->message);
+    luma_error_reset(ctx->error);
+    return LUMA_OK;
 }
 
 static luma_rc
@@ -311,7 +344,7 @@ apply_run(struct apply *a)
     if (cidx == NULL)
         rc = apply_damaged(a, "names a run of an index that does not exist");
     if (rc == LUMA_OK)
-        rc = lk_index_attach(a->ctx, cidx->index, &info);
+        rc = lk_redo_attach(a->ctx, coll, cidx, &info);
     if (rc == LUMA_OK)
         rc = lk_cidx_run_add(cidx, &info, a->commit);
     lk_view_unref(view);

@@ -38,6 +38,17 @@ void lk_run_info_read(struct lk_reader *r, struct lk_run_info *out);
 /* Applies one record to the store in memory; reports LUMA_E_CORRUPT with `where`. */
 LUMA_NODISCARD luma_rc lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
                                      struct luma_slice payload, const char *where);
+/* A segment of recovery: one that cannot be read is said, and stands there as broken. */
+LUMA_NODISCARD luma_rc lk_redo_segment_open(struct luma_ctx *ctx, struct lk_store *store,
+                                            const struct lk_segment_info *info,
+                                            struct lk_seg **out_seg);
+/* The error in ctx becomes the reason why it cannot be read. */
+LUMA_NODISCARD luma_rc lk_redo_segment_broken(struct luma_ctx *ctx, struct lk_store *store,
+                                              const struct lk_segment_info *info,
+                                              struct lk_seg **out_seg);
+/* A run of recovery: one that cannot be read leaves its index to be rebuilt. */
+LUMA_NODISCARD luma_rc lk_redo_attach(struct luma_ctx *ctx, struct lk_coll *coll,
+                                      struct lk_cidx *cidx, const struct lk_run_info *info);
 /* Puts a committed row in hot tables and indexes; `fresh`: no older version exists. */
 LUMA_NODISCARD luma_rc lk_redo_put(struct luma_ctx *ctx, struct lk_coll *coll, uint64_t commit,
                                    int64_t rowid, struct luma_slice tuple, bool fresh);

@@ -98,8 +98,17 @@ void lk_store_sequence_forget(struct luma_txn *txn, uint64_t seq_id); /* dropped
 
 /* --- `lumadb check DIR`: the folder is not open elsewhere; reads everything, changes nothing ---
  */
+
+/* What a check says; each may be NULL. */
+struct lk_check_say {
+    void (*line)(void *arg, const char *text);   /* what was looked at */
+    void (*damage)(void *arg, const char *text); /* what is not as it was written */
+    void (*progress)(void *arg, uint64_t done_bytes, uint64_t all_bytes);
+    void *arg;
+};
+/* LUMA_E_CORRUPT when anything is damaged; it is all said before. say NULL: nothing is. */
 LUMA_NODISCARD luma_rc lk_store_check(struct luma_ctx *ctx, const struct lk_store_conf *conf,
-                                      void (*progress)(void *arg, const char *line), void *arg);
+                                      const struct lk_check_say *say);
 
 /* The store the host tables work on; NULL: none is open. */
 struct lk_store *lk_store_current(void);

@@ -51,6 +51,7 @@ lk_cidx_unref(struct lk_cidx *cidx)
     lk_def_unref(cidx->def);
     lk_mutex_fini(&cidx->runs_lock);
     free(cidx->runs);
+    free(cidx->damage);
     free(cidx);
 }
 
@@ -89,6 +90,19 @@ lk_cidx_run_remove(struct lk_cidx *cidx, uint64_t object_id)
         break;
     }
     lk_mutex_unlock(&cidx->runs_lock);
+}
+
+bool
+lk_cidx_settled(const struct lk_store *store, struct lk_cidx *cidx)
+{
+    bool settled = true;
+    lk_mutex_lock(&cidx->runs_lock);
+    for (uint32_t i = 0; i < cidx->runs_count; i++) {
+        uint64_t begin = lk_stamp_resolve(&store->slots, &cidx->runs[i].begin);
+        settled = settled && (begin <= store->checkpoint_commit || begin == LK_STAMP_ABORTED);
+    }
+    lk_mutex_unlock(&cidx->runs_lock);
+    return settled;
 }
 
 void

@@ -359,6 +359,7 @@ indexes_finish(struct luma_ctx *ctx, struct luma_bulk *bulk)
         struct lk_cidx *own = bulk->loads[i].cidx;
         struct lk_cidx *old = lk_view_index(view, own->index_def->id);
         if (own->index_def->unique && !empty && old != NULL) {
+            LUMA_TRY(lk_cidx_usable(ctx, coll, old));
             LUMA_TRY(dups_look(ctx, bulk, own, old->index));
             for (struct lk_private_index *p = txn->privates; p != NULL; p = p->next)
                 if (p->coll == coll && p->index_id == own->index_def->id)

@@ -15,6 +15,10 @@ coll_open(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t coll_id, struct l
     if (view == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu does not exist",
                          (unsigned long long)coll_id);
+    if (coll->rows_broken != NULL) {
+        lk_view_unref(view);
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s", coll->rows_broken);
+    }
     struct luma_coll *h = malloc(sizeof(*h));
     if (h == NULL) {
         lk_view_unref(view);

@@ -15,6 +15,7 @@ struct source {
 };
 
 struct lki_index_scan {
+    struct lk_coll *coll;
     struct lk_cidx *cidx; /* held */
     struct lk_view *view; /* held */
     struct luma_arena *arena;
@@ -90,9 +91,12 @@ bounded_columns(const struct luma_key_range *range)
 }
 
 static luma_rc
-source_step(struct luma_ctx *ctx, struct source *source)
+source_step(struct luma_ctx *ctx, struct lki_index_scan *scan, struct source *source)
 {
-    return lk_index_cursor_next(ctx, source->cursor, &source->entry, &source->more);
+    luma_rc rc = lk_index_cursor_next(ctx, source->cursor, &source->entry, &source->more);
+    if (LUMA_UNLIKELY(rc == LUMA_E_CORRUPT) && source == scan->sources)
+        lk_cidx_damage(scan->coll, scan->cidx, ctx->error->message);
+    return rc;
 }
 
 static luma_rc
@@ -102,7 +106,23 @@ source_open(struct luma_ctx *ctx, struct lki_index_scan *scan, struct lk_index *
     struct source *source = &scan->sources[scan->sources_count];
     LUMA_TRY(lk_index_cursor_open(ctx, index, range, scan->arena, &source->cursor));
     scan->sources_count++;
-    return source_step(ctx, source);
+    return source_step(ctx, scan, source);
+}
+
+/* The collection's own index; one that turns out to be damaged here is rebuilt first. */
+static luma_rc
+first_open(struct luma_ctx *ctx, struct lki_index_scan *scan, const struct luma_index_range *range)
+{
+    LUMA_TRY(lk_cidx_usable(ctx, scan->coll, scan->cidx));
+    luma_rc rc = source_open(ctx, scan, scan->cidx->index, range);
+    if (LUMA_LIKELY(rc != LUMA_E_CORRUPT))
+        return rc;
+    lk_cidx_damage(scan->coll, scan->cidx, ctx->error->message);
+    luma_error_reset(ctx->error);
+    if (scan->sources_count > 0)
+        lk_index_cursor_close(scan->sources[--scan->sources_count].cursor);
+    LUMA_TRY(lk_cidx_usable(ctx, scan->coll, scan->cidx));
+    return source_open(ctx, scan, scan->cidx->index, range);
 }
 
 static luma_rc
@@ -115,7 +135,7 @@ sources_open(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
     scan->sources = LUMA_NEW_ARRAY(scan->arena, struct source, count);
     if (scan->sources == NULL)
         return no_memory(ctx);
-    LUMA_TRY(source_open(ctx, scan, scan->cidx->index, range));
+    LUMA_TRY(first_open(ctx, scan, range));
     for (struct lk_private_index *p = txn->privates; p != NULL; p = p->next)
         if (p->coll == h->coll && p->index_id == scan->cidx->index_def->id)
             LUMA_TRY(source_open(ctx, scan, p->cidx->index, range));
@@ -141,6 +161,7 @@ lki_index_scan(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, 
     }
     lk_cidx_ref(cidx);
     lk_view_ref(view);
+    scan->coll = h->coll;
     scan->cidx = cidx;
     scan->view = view;
     scan->chunk = CHUNK_MIN;
@@ -235,7 +256,7 @@ lki_index_scan_next(struct luma_ctx *ctx, struct luma_cursor *cursor, struct lum
             LUMA_TRY(entry_judge(ctx, cursor, &source->entry, &places[n], &fits));
             if (fits)
                 cursor->rowids[n++] = source->entry.rowid;
-            LUMA_TRY(source_step(ctx, source));
+            LUMA_TRY(source_step(ctx, scan, source));
             source = source_next(scan);
         }
         scan->chunk = LK_MIN(scan->chunk * 2, (uint32_t)LUMA_BATCH_ROWS);

@@ -49,6 +49,7 @@ work_once(struct lk_store *store)
         lk_log_error("storage", "a checkpoint failed and is tried again: %s", c.error.message);
         return;
     }
+    lk_store_heal(store);
     bool work = true;
     while (work && !atomic_load(&store->stopping)) {
         lk_ctx_init(&c, NULL);

@@ -303,7 +303,16 @@ probe_key(struct probe *p, uint32_t key_index, struct luma_slice key, int64_t af
     if (p->whole) {
         rc = lki_candidates(p->ctx, p->txn, p->h, p->cidx, key, &rows);
     } else {
-        rc = prefix_candidates(p, p->cidx->index, key, &rows);
+        rc = lk_cidx_usable(p->ctx, p->h->coll, p->cidx);
+        if (rc == LUMA_OK)
+            rc = prefix_candidates(p, p->cidx->index, key, &rows);
+        if (rc == LUMA_E_CORRUPT) {
+            lk_cidx_damage(p->h->coll, p->cidx, p->ctx->error->message);
+            luma_error_reset(p->ctx->error);
+            rc = lk_cidx_usable(p->ctx, p->h->coll, p->cidx);
+            if (rc == LUMA_OK) /* what was found before is found again and left out */
+                rc = prefix_candidates(p, p->cidx->index, key, &rows);
+        }
         for (struct lk_private_index *pi = p->txn->privates; rc == LUMA_OK && pi != NULL;
              pi = pi->next)
             if (pi->coll == p->h->coll && pi->index_id == p->cidx->index_def->id)

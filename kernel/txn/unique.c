@@ -57,7 +57,7 @@ lki_candidates(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
                struct lk_cidx *cidx, struct luma_slice key, struct lki_rowids *out)
 {
     out->count = 0;
-    LUMA_TRY(lk_index_find(ctx, cidx->index, &key, 1, emit, out));
+    LUMA_TRY(lk_cidx_find(ctx, h->coll, cidx, &key, 1, emit, out));
     for (struct lk_private_index *p = txn->privates; p != NULL; p = p->next)
         if (p->coll == h->coll && p->index_id == cidx->index_def->id)
             LUMA_TRY(lk_index_find(ctx, p->cidx->index, &key, 1, emit, out));

@@ -25,8 +25,8 @@
 #define SEQ       77
 
 struct crash_phases crash_phases[CRASH_PHASES + 1] = {
-    {"group commit", 0}, {"flush", 0},    {"merge", 0}, {"manifest switch", 0},
-    {"log roll", 0},     {"recovery", 0}, {"", 0},
+    {"group commit", 0}, {"flush", 0},    {"merge", 0},   {"manifest switch", 0},
+    {"log roll", 0},     {"recovery", 0}, {"rebuild", 0}, {"", 0},
 };
 
 struct cell {
@@ -767,9 +767,47 @@ close_store(struct run *run)
     run->store = NULL;
 }
 
+struct pick_run {
+    struct lk_rand *r;
+    uint32_t count;
+    char name[64];
+};
+
+static luma_rc
+run_found(void *arg, const char *name, bool is_dir)
+{
+    struct pick_run *pick = arg;
+    size_t bytes = strlen(name);
+    if (is_dir || bytes < 5 || bytes >= sizeof(pick->name) || strcmp(name + bytes - 4, ".run") != 0)
+        return LUMA_OK;
+    if (lk_rand_below(pick->r, ++pick->count) == 0)
+        memcpy(pick->name, name, bytes + 1);
+    return LUMA_OK;
+}
+
+/* Between two lives a bit of an index run turns over, where opening it tells. */
+static void
+damage_run(struct run *run)
+{
+    struct pick_run pick = {.r = &run->r};
+    struct lk_io_stat stat;
+    char path[128];
+    reset(run);
+    if (lk_io_list(&run->c.ctx, run->io, "/data", run_found, &pick) != LUMA_OK || pick.count == 0)
+        return;
+    snprintf(path, sizeof(path), "/data/%s", pick.name);
+    if (lk_io_stat(&run->c.ctx, run->io, path, &stat) != LUMA_OK || stat.bytes < 100)
+        return;
+    uint64_t at = lk_rand_below(&run->r, 32);
+    lk_io_sim_corrupt(run->io, path, lk_rand_percent(&run->r, 50) ? at : stat.bytes - 1 - at,
+                      (unsigned)lk_rand_below(&run->r, 8));
+}
+
 static void
 one_life(struct run *run, bool cut)
 {
+    if (lk_rand_percent(&run->r, 25))
+        damage_run(run);
     /* The cut may come in recovery, or a good deal later. */
     if (cut)
         lk_io_sim_cut_at(run->io,
@@ -807,7 +845,7 @@ check_folder(struct run *run)
 {
     struct lk_store_conf conf = conf_of(run);
     reset(run);
-    if (lk_store_check(&run->c.ctx, &conf, NULL, NULL) != LUMA_OK)
+    if (lk_store_check(&run->c.ctx, &conf, NULL) != LUMA_OK)
         BROKEN(run, "the check of the folder failed: %s", run->c.error.message);
 }
 

@@ -478,6 +478,42 @@ lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t 
     }
 }
 
+static luma_rc
+quarantine(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kind kind, uint64_t id,
+           const char *dir)
+{
+    char name[NAME_BYTES], *to = NULL;
+    char *from = object_path(objects, kind, id);
+    object_name(kind, id, name);
+    luma_rc rc = from == NULL || asprintf(&to, "%s/%s", dir, name) < 0
+                     ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory")
+                     : lk_io_mkdir(ctx, objects->io, dir);
+    if (rc == LUMA_OK)
+        rc = lk_io_rename(ctx, objects->io, from, to);
+    if (rc == LUMA_OK)
+        lk_log_warn("storage", "%s was moved to %s", from, to);
+    free(from);
+    free(to);
+    return rc;
+}
+
+void
+lk_object_quarantine(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    struct lk_ctx c;
+    char *dir = NULL;
+    lk_ctx_init(&c, NULL);
+    if (asprintf(&dir, "%s/quarantine", objects->dir) < 0)
+        return;
+    luma_rc rc = quarantine(&c.ctx, objects, kind, id, dir);
+    if (rc == LUMA_E_UNDEFINED)
+        lk_log_warn("storage", "object %016llx is missing", (unsigned long long)id);
+    else if (rc != LUMA_OK) /* it stays where it is and goes at the next start */
+        lk_log_warn("storage", "a damaged object could not be put aside: %s", c.error.message);
+    lk_cache_forget(objects->cache, id);
+    free(dir);
+}
+
 struct lk_cache *
 lk_object_cache(struct luma_object_reader *reader)
 {

@@ -60,6 +60,9 @@ struct lk_cache *lk_object_cache(struct luma_object_reader *reader);
 /* What a message calls it: "0000000000000007.segment". */
 const char *lk_object_name(const struct luma_object_reader *reader);
 void lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
+/* Puts a damaged object aside, in the folder "quarantine" of the data folder, for people to look
+ * at. Who has it open reads on. */
+void lk_object_quarantine(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
 /* Every object file there is: start-up garbage collection, backup, check. */
 LUMA_NODISCARD luma_rc lk_objects_each(struct luma_ctx *ctx, struct lk_objects *objects,
                                        void (*fn)(void *arg, enum lk_object_kind kind, uint64_t id,

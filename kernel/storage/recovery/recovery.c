@@ -105,25 +105,24 @@ load_segment(void *arg, const struct lk_manifest_key *key, struct luma_slice val
     }
     struct lk_seg *seg = NULL;
     lk_objects_id_floor(r->store->objects, info.object_id);
-    luma_rc rc = lk_seg_create(r->ctx, r->store, info.object_id, &seg);
-    if (rc == LUMA_E_CORRUPT || rc == LUMA_E_UNDEFINED) {
-        /* Its rows cannot be read; everything else can. */
-        char why[sizeof(r->ctx->error->message)];
-        memcpy(why, r->ctx->error->message, sizeof(why));
-        lk_log_error("storage", "collection %llu: %s", (unsigned long long)info.coll_id, why);
-        luma_error_reset(r->ctx->error);
-        rc = lk_seg_create_broken(r->ctx, r->store, &info, why, &seg);
-    }
-    LUMA_TRY(rc);
+    LUMA_TRY(lk_redo_segment_open(r->ctx, r->store, &info, &seg));
     if (seg->info.commit_min == LK_COMMIT_OWN)
         atomic_store(&seg->begin, info.commit_min);
     seg->info = info;
-    r->segs[r->segs_count++] = seg;
-    return load_deletes(r, seg);
+    luma_rc rc = load_deletes(r, seg);
+    if (rc == LUMA_E_CORRUPT || rc == LUMA_E_UNDEFINED) {
+        /* Which of its rows are deleted is not known: none can be shown. */
+        lk_seg_unref(LUMA_TAKE(seg));
+        rc = lk_redo_segment_broken(r->ctx, r->store, &info, &seg);
+    }
+    if (seg != NULL)
+        r->segs[r->segs_count++] = seg;
+    return rc;
 }
 
 struct run_load {
     struct recovery *r;
+    struct lk_coll *coll;
     struct lk_view *view;
 };
 
@@ -138,7 +137,7 @@ load_run(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     if (rd.failed || info.object_id != key->b || cidx == NULL)
         return damaged(load->r, "index run", key->b);
     lk_objects_id_floor(load->r->store->objects, info.object_id);
-    LUMA_TRY(lk_index_attach(load->r->ctx, cidx->index, &info));
+    LUMA_TRY(lk_redo_attach(load->r->ctx, load->coll, cidx, &info));
     if (lk_cidx_run_add(cidx, &info, 0) != LUMA_OK)
         return LUMA_FAIL(load->r->ctx, LUMA_E_NOMEM, "recovery: out of memory");
     return LUMA_OK;
@@ -166,6 +165,16 @@ load_rows(struct recovery *r, struct lk_coll *coll)
     }
     lk_bytes_fini(&data);
     coll->rows_pack = place.object_id;
+    if ((rc == LUMA_E_CORRUPT || rc == LUMA_E_UNDEFINED) && coll->id >= LK_STORE_SYSTEM_END) {
+        /* This collection cannot be read; everything else can. */
+        coll->rows_broken = strdup(r->ctx->error->message);
+        if (coll->rows_broken == NULL)
+            return LUMA_FAIL(r->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+        lk_log_error("storage", "collection %llu: %s", (unsigned long long)coll->id,
+                     coll->rows_broken);
+        luma_error_reset(r->ctx->error);
+        return LUMA_OK;
+    }
     return rc;
 }
 
@@ -187,7 +196,7 @@ load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     if (rc == LUMA_OK)
         rc = lk_view_define(r->ctx, store, def, NULL, true, &bare);
     if (rc == LUMA_OK) {
-        struct run_load load = {r, bare};
+        struct run_load load = {r, coll, bare};
         atomic_store(&coll->next_rowid, (int64_t)next_rowid);
         coll->covered = store->checkpoint_commit;
         lk_coll_publish(coll, bare);
@@ -313,6 +322,8 @@ garbage_collect(struct recovery *r, bool read_only)
         lk_object_remove(r->store->objects, g.kinds[i], g.ids[i]);
     free(g.ids);
     free(g.kinds);
+    if (read_only)
+        return rc; /* a check looks at the list */
     free(r->store->named);
     r->store->named = NULL;
     r->store->named_count = r->store->named_room = 0;

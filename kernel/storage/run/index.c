@@ -152,7 +152,7 @@ parts_take(struct lk_index *index)
 /* How the next list differs from the present one. */
 struct change {
     struct lki_hot *hot; /* taken: the new hot part; the old one is frozen */
-    bool drop_frozen;
+    bool drop_frozen, drop_all_runs;
     struct lki_run *add;       /* taken */
     const uint64_t *drop_runs; /* object ids */
     uint32_t drop_runs_count;
@@ -161,6 +161,8 @@ struct change {
 static bool
 is_dropped(const struct change *change, const struct lki_run *run)
 {
+    if (change->drop_all_runs)
+        return true;
     for (uint32_t i = 0; i < change->drop_runs_count; i++)
         if (change->drop_runs[i] == run->info.object_id)
             return true;
@@ -599,6 +601,27 @@ lk_index_replace(struct luma_ctx *ctx, struct lk_index *index, const struct lk_r
         ids[i] = merge->inputs[i].object_id;
     LUMA_TRY(run_open(ctx, index, &merge->output, &change.add));
     return change_list(ctx, index, &change);
+}
+
+luma_rc
+lk_index_rebuilt(struct luma_ctx *ctx, struct lk_index *index, const struct lk_run_info *info)
+{
+    struct change change = {.drop_all_runs = true};
+    if (info != NULL)
+        LUMA_TRY(run_open(ctx, index, info, &change.add));
+    return change_list(ctx, index, &change);
+}
+
+bool
+lk_index_run_sound(struct luma_ctx *ctx, struct lk_index *index, uint64_t object_id)
+{
+    struct lki_parts *parts = lki_parts_hold(index);
+    bool sound = false;
+    for (uint32_t i = 0; i < parts->runs_count; i++)
+        if (parts->runs[i]->info.object_id == object_id)
+            sound = index->kind->run_verify(ctx, parts->runs[i]->run) == LUMA_OK;
+    lki_parts_release(index, parts);
+    return sound;
 }
 
 luma_rc

@@ -103,6 +103,11 @@ LUMA_NODISCARD luma_rc lk_index_merge(struct luma_ctx *ctx, struct lk_index *ind
                                       void *arg, struct lk_run_merge *out_merge, bool *out_written);
 LUMA_NODISCARD luma_rc lk_index_replace(struct luma_ctx *ctx, struct lk_index *index,
                                         const struct lk_run_merge *merge);
+/* All runs go, a rebuilt one (NULL: no entries) takes their place. */
+LUMA_NODISCARD luma_rc lk_index_rebuilt(struct luma_ctx *ctx, struct lk_index *index,
+                                        const struct lk_run_info *info);
+/* Is the run open, and can all of it be read? */
+bool lk_index_run_sound(struct luma_ctx *ctx, struct lk_index *index, uint64_t object_id);
 LUMA_NODISCARD luma_rc lk_index_verify(struct luma_ctx *ctx, struct lk_index *index);
 
 #endif

@@ -30,6 +30,7 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_SYNC_BELIEVED] = "failed sync believed",
     [LK_MUTANT_LATE_END_LOST] = "late delete lost",
     [LK_MUTANT_UNDO_HALF] = "half an undo",
+    [LK_MUTANT_REBUILD_UNNAMED] = "rebuilt run unnamed",
 };
 
 /* One seed in a process of its own: a defect may end it. Tells what was noticed, "" for nothing. */

@@ -311,7 +311,7 @@ START_TEST(money_is_neither_made_nor_lost)
         check_total();
         lk_store_close(store);
         lk_ctx_init(&c, arena);
-        ck_assert_msg(lk_store_check(&c.ctx, &conf, NULL, NULL) == LUMA_OK, "%s", c.error.message);
+        ck_assert_msg(lk_store_check(&c.ctx, &conf, NULL) == LUMA_OK, "%s", c.error.message);
         ck_assert_msg(lk_store_open(&c.ctx, &conf, &store) == LUMA_OK, "%s", c.error.message);
         check_total();
     }
