@@ -1,7 +1,7 @@
 """hostile.py - bad input gets a clear error, and the other sessions go on. TAP.
 
 One server takes everything in turn; after each test a session that was there from the start still
-answers, and a new one can be opened. Bit rot and bad configuration have servers of their own.
+answers, and a new one can be opened. Bad configuration has servers of its own; bit rot: bitrot.py.
 """
 import os
 import random
@@ -267,71 +267,6 @@ def second_server_on_the_same_folder():
     unharmed()
 
 
-def data_files(server):
-    data = os.path.join(server.dir, "data")
-    return sorted((os.path.getsize(p), p) for p in
-                  (os.path.join(d, f) for d, _, files in os.walk(data) for f in files))
-
-
-def flipped_bit():
-    """One flipped bit in a segment: an error that says so or the right rows, never wrong ones."""
-    server, said = Server(), []
-    try:
-        server.start()
-        connection = server.connect()
-        connection.autocommit = True
-        cursor = connection.cursor()
-        cursor.execute("CREATE TABLE big (k int PRIMARY KEY, v text)")
-        cursor.execute("CREATE TABLE small (k int PRIMARY KEY)")
-        cursor.execute("INSERT INTO small VALUES (1), (2)")
-        copy = "".join(f"{k}\tvalue {k * 7919 % 100003}\n" for k in range(200000))
-        cursor.copy_expert("COPY big FROM STDIN", __import__("io").StringIO(copy))
-        cursor.execute("CHECKPOINT")
-        cursor.execute("SELECT count(*), sum(k), max(v) FROM big")
-        right = cursor.fetchone()
-        connection.close()
-        assert server.stop() == 0, server.tail()
-        victims = [p for size, p in data_files(server)
-                   if size > 65536 and not re.search(r"/wal|\.log$|/log$", p)]
-        assert victims, f"no large object: {data_files(server)[-5:]}"
-        victim = victims[-1]
-        for _ in range(6):
-            with open(victim, "r+b") as f:
-                at = RNG.randrange(0, os.path.getsize(victim))
-                f.seek(at)
-                byte = f.read(1)[0]
-                f.seek(at)
-                f.write(bytes([byte ^ (1 << RNG.randrange(8))]))
-            assert server.check().returncode != 0, f"check did not see byte {at} of {victim}"
-            server.start()
-            try:
-                connection = server.connect()
-            except RuntimeError:
-                said.append("refused")
-            else:
-                connection.autocommit = True
-                cursor = connection.cursor()
-                try:
-                    cursor.execute("SELECT count(*), sum(k), max(v) FROM big")
-                    assert cursor.fetchone() == right, f"wrong rows after byte {at} of {victim}"
-                    said.append("unharmed")
-                except psycopg2.Error as error:
-                    assert error.pgcode is not None, f"the connection was lost: {error}"
-                    assert error.pgcode in ("XX001", "XX002"), f"{error.pgcode}: {error}"
-                    said.append("error")
-                cursor.execute("SELECT count(*) FROM small")
-                assert cursor.fetchone() == (2,)
-                connection.close()
-            server.stop()
-            with open(victim, "r+b") as f:
-                f.seek(at)
-                f.write(bytes([byte]))
-        assert "error" in said or "refused" in said, said
-    finally:
-        server.close()
-    return ", ".join(said)
-
-
 def main():
     global WITNESS  # pylint: disable=global-statement
     if cannot_serve():
@@ -346,7 +281,7 @@ def main():
         return run_tap([port_scan, random_bytes, half_messages, gigabyte_length, invalid_utf8,
                         nested_parentheses, long_expressions, out_of_order_messages, http_abuse,
                         many_connections, bad_configuration, taken_port,
-                        second_server_on_the_same_folder, flipped_bit])
+                        second_server_on_the_same_folder])
     finally:
         SERVER.close()
 
