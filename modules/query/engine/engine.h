@@ -145,6 +145,9 @@ struct rel {
     bool all;
     uint32_t cte_id;
     uint32_t rowid_var; /* SCAN with row ids, else NO_VAR */
+    /* SCAN: the SORT above that an index may stand in for, and how many rows of it are wanted. */
+    const struct rel *order;
+    double order_rows;
     /* CHANGE: expressions and the variables they speak of */
     uint32_t *new_vars; /* table columns of the new row (DELETE: the old row) */
     uint32_t *old_vars; /* ON CONFLICT: the row in the way */

@@ -267,6 +267,13 @@ say_ex(struct words *w, const struct ex *ex)
         say_list(w, ex->args + 1, ex->args_count - 1, ", ");
         say(w, "))");
         break;
+    case LUMA_EXPR_ANY:
+        say(w, "(");
+        say_ex(w, ex->args[0]);
+        say(w, ex->negated ? " = ALL (" : " = ANY (");
+        say_ex(w, ex->args[1]);
+        say(w, "))");
+        break;
     case LUMA_EXPR_CASE:
         say(w, "CASE ... END");
         break;
@@ -352,6 +359,10 @@ head(struct explain *ex, const struct op *op, const char *arrow, bool in_main)
     const struct luma_plan *plan = op->rel == NULL ? NULL : op->rel->plan;
     say(&w, arrow);
     say(&w, eng_scan_title(op));
+    if (eng_scan_index(op) != NULL) {
+        say(&w, " using ");
+        say(&w, eng_scan_index(op));
+    }
     if (plan != NULL && plan->table_name != NULL &&
         (plan->kind == LUMA_PLAN_SCAN || plan->kind == LUMA_PLAN_VIRTUAL) && op->child[0] == NULL) {
         say(&w, " on ");
@@ -409,6 +420,8 @@ json_tree(struct explain *ex, const struct op *op, bool in_main)
     ex->indent += 2;
     ex->first_prop = true;
     eng_explain_text(ex, "Node Type", eng_scan_title(op));
+    if (eng_scan_index(op) != NULL)
+        eng_explain_text(ex, "Index Name", eng_scan_index(op));
     if (plan != NULL && plan->table_name != NULL && op->child[0] == NULL) {
         eng_explain_text(ex, "Relation Name", plan->table_name);
         eng_explain_text(ex, "Alias", plan->alias == NULL ? plan->table_name : plan->alias);

@@ -17,6 +17,7 @@ void eng_explain_keys(struct explain *ex, const char *key, const struct ex_key *
 
 /* What an operator is called; scans say how they read. (op_scan.c) */
 const char *eng_scan_title(const struct op *op);
+const char *eng_scan_index(const struct op *op); /* the index it reads, NULL: none */
 /* A subprogram as a subtree of the operator. */
 void eng_explain_prog(struct explain *ex, const char *what, const struct prog *prog);
 

@@ -310,7 +310,12 @@ eng_phys_limit(struct phys *ph, struct rel *rel, const struct bits *need)
         below->child[0] = limit;
         return eng_phys(ph, below, need);
     }
-    struct op *child = eng_phys(ph, below, need);
+    return eng_limit_op(ph, rel, eng_phys(ph, below, need));
+}
+
+struct op *
+eng_limit_op(struct phys *ph, struct rel *rel, struct op *child)
+{
     struct op_limit *op =
         eng_op_new(ph, &limit_class, sizeof(*op), rel, child->vars, child->cols_count);
     struct comp c = eng_comp(ph, NULL);

@@ -14,6 +14,7 @@ struct scan_state {
     struct luma_value *row; /* GET */
     int64_t rowid;
     struct luma_batch batch; /* GET */
+    struct scan_keys *keys;  /* KEYS */
     uint32_t parts;
 };
 
@@ -28,39 +29,33 @@ static luma_rc
 fit_values(struct xenv *e, const struct op_scan *op, const struct scan_pred *sp,
            struct luma_pred *out, enum pred_fit *out_fit)
 {
-    struct luma_value *values = LUMA_NEW_ARRAY(e->arena, struct luma_value, sp->values_count + 1);
-    ENG_NEED(e->ctx, values, "a scan");
-    uint32_t n = 0;
     out->col = sp->col;
     out->op = sp->op;
     *out_fit = PRED_FITS;
-    for (uint32_t i = 0; i < sp->values_count; i++) {
-        struct luma_value v;
-        LUMA_TRY(eng_eval_value(e, sp->values[i], &v));
-        enum luma_pred_op op_in = sp->op == LUMA_PRED_IN ? LUMA_PRED_EQ : sp->op;
-        enum luma_pred_op got = op_in;
-        enum pred_fit fit = eng_pred_fit(op->col_types[sp->col], op_in, &v, &got, &values[n]);
-        if (sp->op == LUMA_PRED_IN) {
-            if (fit == PRED_CANNOT) {
-                *out_fit = fit;
-                return LUMA_OK;
-            }
-            n += fit == PRED_FITS ? 1 : 0;
-            continue;
-        }
-        *out_fit = fit;
-        out->op = got;
-        n = 1;
+    if (sp->op == LUMA_PRED_IN) {
+        struct luma_value *values;
+        uint32_t n;
+        bool cannot = false;
+        LUMA_TRY(eng_scan_in_values(e, sp, op->col_types[sp->col], &values, &n, &cannot));
+        *out_fit = cannot ? PRED_CANNOT : n == 0 ? PRED_NEVER : PRED_FITS;
+        out->values = values;
+        out->values_count = n;
+        return LUMA_OK;
     }
-    if (sp->op == LUMA_PRED_IN && n == 0)
-        *out_fit = PRED_NEVER;
+    struct luma_value *value = LUMA_NEW(e->arena, struct luma_value);
+    ENG_NEED(e->ctx, value, "a scan");
+    out->values = value;
+    out->values_count = sp->values_count;
+    if (sp->values_count == 0)
+        return LUMA_OK;
+    struct luma_value v;
+    LUMA_TRY(eng_eval_value(e, sp->values[0], &v));
+    *out_fit = eng_pred_fit(op->col_types[sp->col], sp->op, &v, &out->op, value);
     if (*out_fit == PRED_ALWAYS) {
         out->op = LUMA_PRED_NOT_NULL;
-        n = 0;
+        out->values_count = 0;
         *out_fit = PRED_FITS;
     }
-    out->values = values;
-    out->values_count = n;
     return LUMA_OK;
 }
 
@@ -197,6 +192,15 @@ scan_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
         LUMA_TRY(open_get(&e, op, st, &cannot));
         if (!cannot && (st->empty || op->preds_count == op->eq_count))
             return LUMA_OK; /* the key is all there is to judge */
+    }
+    if (op->access == SCAN_KEYS) {
+        struct scan_keys *keys = LUMA_NEW(x->arena, struct scan_keys);
+        ENG_NEED(ctx, keys, "a scan");
+        LUMA_TRY(eng_scan_keys_open(&e, op, keys, &st->empty, &cannot));
+        if (!cannot) {
+            st->keys = keys;
+            return LUMA_OK;
+        }
     }
     LUMA_TRY(make_preds(&e, op, st));
     if (st->empty || (op->access == SCAN_GET && !cannot))
@@ -379,15 +383,18 @@ scan_next(struct part *p, const struct op *base, struct luma_batch **out)
         return LUMA_OK;
     if (st->row != NULL && st->scan == NULL)
         return next_get(p, op, st, out);
-    if (st->ranged != NULL && p->index > 0)
+    if ((st->ranged != NULL || st->keys != NULL) && p->index > 0)
         return LUMA_OK;
     LUMA_TRY(eng_part_state(p, base, sizeof(*part), &mem));
     part = mem;
-    if (st->ranged == NULL && part->cursor == NULL)
+    if (st->scan != NULL && part->cursor == NULL)
         LUMA_TRY(eng.store->cursor_open(p->ctx, st->scan, &part->cursor));
     for (;;) {
         LUMA_TRY(eng.sched->yield(p->ctx));
-        LUMA_TRY(next_batch(p, op, st, part, out));
+        if (st->keys != NULL)
+            LUMA_TRY(eng_scan_keys_next(p, op, st->coll, st->keys, out));
+        else
+            LUMA_TRY(next_batch(p, op, st, part, out));
         if (*out == NULL)
             return LUMA_OK;
         LUMA_TRY(judge(p, op, st, *out));
@@ -441,9 +448,16 @@ eng_scan_title(const struct op *base)
     const struct op_scan *op = (const struct op_scan *)base;
     if (base->cls != &eng_scan_class)
         return base->cls->name;
-    return op->access == SCAN_GET     ? "Index Lookup"
-           : op->access == SCAN_RANGE ? "Index Scan"
-                                      : "Seq Scan";
+    if (op->access == SCAN_RANGE)
+        return op->reverse ? "Index Scan Backward" : "Index Scan";
+    return op->access == SCAN_SEQ ? "Seq Scan" : "Index Lookup";
+}
+
+const char *
+eng_scan_index(const struct op *base)
+{
+    const struct op_scan *op = (const struct op_scan *)base;
+    return base->cls == &eng_scan_class && op->access != SCAN_SEQ ? op->index_name : NULL;
 }
 
 const struct op_class eng_scan_class = {

@@ -4,6 +4,7 @@
  * turns away what cannot be among them.
  */
 #include "explain.h"
+#include "scan.h"
 #include "sort.h"
 
 #define TOP_SLACK  4096
@@ -185,6 +186,43 @@ static const struct op_class top_class = {
     .explain = sort_explain,
 };
 
+#define ROWS_UNKNOWN 100 /* of a limit that is a parameter */
+
+static double
+rows_wanted(const struct ex *ex, double unknown)
+{
+    if (ex == NULL)
+        return 0;
+    return ex->kind == LUMA_EXPR_CONST && !ex->value.is_null ? (double)ex->value.i64 : unknown;
+}
+
+/* The table's scan is told what order the first few rows are wanted in. */
+static void
+ask_for_order(const struct rel *sort, const struct rel *limit)
+{
+    struct rel *rel = sort->child[0];
+    if (limit == NULL || limit->limit == NULL || limit->with_ties)
+        return;
+    while (rel->kind == REL_FILTER || rel->kind == REL_PROJECT) {
+        rel = rel->child[0];
+        if (rel == NULL)
+            return;
+    }
+    if (rel->kind != REL_SCAN)
+        return;
+    rel->order = sort;
+    rel->order_rows =
+        rows_wanted(limit->limit, ROWS_UNKNOWN) + rows_wanted(limit->offset, ROWS_UNKNOWN);
+}
+
+static bool
+comes_ordered(const struct op *op)
+{
+    while (op->child[0] != NULL)
+        op = op->child[0];
+    return op->cls == &eng_scan_class && ((const struct op_scan *)op)->index_ordered;
+}
+
 struct op *
 eng_phys_sort(struct phys *ph, struct rel *rel, const struct bits *need, struct rel *limit)
 {
@@ -192,7 +230,10 @@ eng_phys_sort(struct phys *ph, struct rel *rel, const struct bits *need, struct 
     struct bits below = eng_bits_copy(pp, need);
     for (uint32_t i = 0; i < rel->sort_count; i++)
         eng_ex_vars(pp, rel->sort[i].expr, &below);
+    ask_for_order(rel, limit);
     struct op *child = eng_phys(ph, rel->child[0], &below);
+    if (limit != NULL && comes_ordered(child))
+        return eng_limit_op(ph, limit, child);
     struct op_sort *op = eng_op_new(ph, limit == NULL ? &sort_class : &top_class, sizeof(*op), rel,
                                     child->vars, child->cols_count);
     struct comp c = eng_comp(ph, child), none = eng_comp(ph, NULL);

@@ -7,6 +7,7 @@
 #define ROWS_UNKNOWN 1000.0
 #define SEL_EQ       0.005
 #define SEL_RANGE    0.33
+#define ANY_ELEMENTS 10 /* of an array that is not looked into */
 #define SEL_OTHER    0.25
 
 /* Beyond this the first batch says little, and segments are near. */
@@ -226,12 +227,15 @@ eng_selectivity(struct prep *pp, const struct ex *cond)
         return 1 - eng_selectivity(pp, cond->args[0]) * 0.99;
     case LUMA_EXPR_IS_NULL:
         return cond->negated ? 0.95 : 0.05;
-    case LUMA_EXPR_IN: {
+    case LUMA_EXPR_IN:
+    case LUMA_EXPR_ANY: {
+        if (cond->kind == LUMA_EXPR_ANY && (cond->negated || cond->func->op != LUMA_OP_EQ))
+            return SEL_OTHER;
         const struct ex *col = strip_casts(cond->args[0]);
         const struct luma_col_stats *stats =
             col->kind == LUMA_EXPR_COL ? eng_var_stats(pp, (uint32_t)col->index) : NULL;
-        double one = stats != NULL && stats->distinct >= 1 ? 1 / stats->distinct : SEL_EQ * 4;
-        sel = one * (cond->args_count - 1);
+        double one = stats != NULL && stats->distinct >= 1 ? 1 / stats->distinct : SEL_EQ;
+        sel = one * (cond->kind == LUMA_EXPR_ANY ? ANY_ELEMENTS : cond->args_count - 1);
         sel = sel > 1 ? 1 : sel;
         return cond->negated ? 1 - sel * 0.99 : sel;
     }

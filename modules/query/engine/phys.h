@@ -37,6 +37,7 @@ struct op *eng_phys_sort(struct phys *ph, struct rel *rel, const struct bits *ne
                          struct rel *limit); /* op_sort.c */
 struct op *eng_phys_limit(struct phys *ph, struct rel *rel,
                           const struct bits *need); /* op_basic.c */
+struct op *eng_limit_op(struct phys *ph, struct rel *rel, struct op *child);
 struct op *eng_phys_project(struct phys *ph, struct rel *rel, const struct bits *need);
 struct op *eng_phys_filter(struct phys *ph, struct rel *rel, const struct bits *need);
 struct op *eng_phys_values(struct phys *ph, struct rel *rel, const struct bits *need);

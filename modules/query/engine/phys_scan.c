@@ -1,14 +1,5 @@
-/* phys_scan.c - how a table is read: predicates for storage, an index where it is selective. */
+/* phys_scan.c - how a table is read: which conditions storage judges, which columns are wanted. */
 #include "scan.h"
-
-struct scan_build {
-    struct phys *ph;
-    struct rel *rel;
-    struct op_scan *scan;
-    struct comp comp;
-    const struct ex **pred_conds; /* by predicate: the condition's expression */
-    struct ex_list residual;
-};
 
 static enum luma_pred_op
 pred_op(enum luma_func_op op, bool swapped)
@@ -103,6 +94,56 @@ like_hints(struct scan_build *b, const struct ex *cond)
     add_pred(b, col, LUMA_PRED_LT, &hi, 1, cond, true);
 }
 
+/* x IN (...), x = a OR x = b, x = ANY (array): values of one column. False: cond is none of them.
+ */
+static bool
+collect_in(struct scan_build *b, struct ex *cond, uint32_t *inout_col, struct ex_list *values)
+{
+    if (cond->kind == LUMA_EXPR_OR) {
+        for (uint32_t i = 0; i < cond->args_count; i++)
+            if (!collect_in(b, cond->args[i], inout_col, values))
+                return false;
+        return true;
+    }
+    bool equal =
+        cond->kind == LUMA_EXPR_CALL && cond->args_count == 2 && cond->func->op == LUMA_OP_EQ;
+    if (!equal && (cond->kind != LUMA_EXPR_IN || cond->negated))
+        return false;
+    uint32_t side = equal && scan_col(b, cond->args[0]) == NO_VAR ? 1 : 0;
+    uint32_t col = scan_col(b, cond->args[side]);
+    if (col == NO_VAR || (*inout_col != NO_VAR && *inout_col != col))
+        return false;
+    *inout_col = col;
+    for (uint32_t i = 0; i < cond->args_count; i++) {
+        if (i == side)
+            continue;
+        if (!is_fixed(b, cond->args[i]))
+            return false;
+        eng_list_add(b->ph->pp, values, cond->args[i]);
+    }
+    return true;
+}
+
+static bool
+take_in(struct scan_build *b, struct ex *cond)
+{
+    struct ex_list values = {NULL, 0, 0};
+    uint32_t col = NO_VAR;
+    if (cond->kind == LUMA_EXPR_ANY) {
+        col = scan_col(b, cond->args[0]);
+        if (cond->negated || cond->func->op != LUMA_OP_EQ || col == NO_VAR ||
+            !is_fixed(b, cond->args[1]))
+            return false;
+        add_pred(b, col, LUMA_PRED_IN, &cond->args[1], 1, cond, false);
+        b->scan->preds[b->scan->preds_count - 1].array = true;
+        return true;
+    }
+    if (!collect_in(b, cond, &col, &values))
+        return false;
+    add_pred(b, col, LUMA_PRED_IN, values.items, values.count, cond, false);
+    return true;
+}
+
 /* True when the condition has become a predicate. */
 static bool
 take_pred(struct scan_build *b, struct ex *cond)
@@ -124,16 +165,8 @@ take_pred(struct scan_build *b, struct ex *cond)
                  false);
         return true;
     }
-    if (cond->kind == LUMA_EXPR_IN && !cond->negated) {
-        uint32_t col = scan_col(b, cond->args[0]);
-        if (col == NO_VAR)
-            return false;
-        for (uint32_t i = 1; i < cond->args_count; i++)
-            if (!is_fixed(b, cond->args[i]))
-                return false;
-        add_pred(b, col, LUMA_PRED_IN, cond->args + 1, cond->args_count - 1, cond, false);
-        return true;
-    }
+    if (cond->kind == LUMA_EXPR_IN || cond->kind == LUMA_EXPR_OR || cond->kind == LUMA_EXPR_ANY)
+        return take_in(b, cond);
     if (cond->kind != LUMA_EXPR_CALL || cond->args_count != 2)
         return false;
     if (cond->func->op == LUMA_OP_LIKE)
@@ -148,96 +181,6 @@ take_pred(struct scan_build *b, struct ex *cond)
         return true;
     }
     return false;
-}
-
-/* --- index choice --- */
-
-static struct scan_pred *
-find_pred(struct op_scan *scan, uint32_t col_id, bool eq, bool lower)
-{
-    for (uint32_t i = 0; i < scan->preds_count; i++) {
-        struct scan_pred *pred = &scan->preds[i];
-        if (scan->col_ids[pred->col] != col_id)
-            continue;
-        if (eq && pred->op == LUMA_PRED_EQ)
-            return pred;
-        if (!eq && lower && (pred->op == LUMA_PRED_GT || pred->op == LUMA_PRED_GE))
-            return pred;
-        if (!eq && !lower && (pred->op == LUMA_PRED_LT || pred->op == LUMA_PRED_LE))
-            return pred;
-    }
-    return NULL;
-}
-
-static struct luma_type
-def_type(const struct luma_store_coll *def, uint32_t col_id)
-{
-    for (uint32_t i = 0; i < def->cols_count; i++)
-        if (def->cols[i].id == col_id)
-            return def->cols[i].type;
-    return luma_type(LUMA_TYPE_NONE);
-}
-
-static double
-pred_share(struct scan_build *b, const struct scan_pred *pred)
-{
-    return pred == NULL ? 1 : eng_selectivity(b->ph->pp, b->pred_conds[pred - b->scan->preds]);
-}
-
-static void
-try_index(struct scan_build *b, const struct luma_store_coll *def,
-          const struct luma_store_index *index, double rows, double *inout_best)
-{
-    struct op_scan *scan = b->scan;
-    struct prep *pp = b->ph->pp;
-    struct scan_pred *eqs = PP_ARRAY(pp, struct scan_pred, index->cols_count);
-    struct luma_type *types = PP_ARRAY(pp, struct luma_type, index->cols_count);
-    uint32_t n = 0;
-    double share = 1;
-    for (; n < index->cols_count; n++) {
-        struct scan_pred *pred = find_pred(scan, index->cols[n].col_id, true, false);
-        if (pred == NULL)
-            break;
-        eqs[n] = *pred;
-        share *= pred_share(b, pred);
-    }
-    for (uint32_t i = 0; i < index->cols_count; i++)
-        types[i] = def_type(def, index->cols[i].col_id);
-    bool get = index->unique && n == index->cols_count;
-    struct scan_pred *lo = NULL, *hi = NULL;
-    if (!get && n < index->cols_count && strcmp(index->kind, "btree") == 0) {
-        lo = find_pred(scan, index->cols[n].col_id, false, true);
-        hi = find_pred(scan, index->cols[n].col_id, false, false);
-        share *= lo != NULL && hi != NULL ? 0.3 * pred_share(b, lo) * pred_share(b, hi)
-                                          : pred_share(b, lo) * pred_share(b, hi);
-    }
-    bool usable =
-        get || ((n > 0 || lo != NULL || hi != NULL) && (strcmp(index->kind, "btree") == 0));
-    double expect = get ? 0.5 : rows * share;
-    if (!usable || expect >= *inout_best)
-        return;
-    *inout_best = expect;
-    scan->access = get ? SCAN_GET : SCAN_RANGE;
-    scan->index_id = index->id;
-    scan->eq_count = n;
-    scan->eqs = eqs;
-    scan->lo = lo;
-    scan->hi = hi;
-    scan->key_types = types;
-}
-
-static void
-choose_index(struct scan_build *b)
-{
-    double rows;
-    struct luma_coll *coll = eng_coll(b->ph->pp, b->scan->coll_id, &rows);
-    if (coll == NULL)
-        return;
-    const struct luma_store_coll *def = eng.store->def(coll);
-    /* A row through an index costs about as much as forty in a scan. */
-    double best = rows / 40 < 20 ? 20 : rows / 40;
-    for (uint32_t i = 0; i < def->indexes_count; i++)
-        try_index(b, def, &def->indexes[i], rows, &best);
 }
 
 struct op *
@@ -286,7 +229,7 @@ eng_phys_scan(struct phys *ph, struct rel *rel, const struct bits *need)
     eng_need_list(pp, &shown, &b.residual);
     for (uint32_t i = 0; i < stored; i++)
         scan->lazy[i] = !eng_bits_has(&shown, order[i]);
-    choose_index(&b);
+    eng_choose_index(&b);
     scan->op.rows_est = eng_rows(pp, rel);
     return &scan->op;
 }

@@ -4,7 +4,12 @@
 
 #include "phys.h"
 
-enum scan_access { SCAN_SEQ, SCAN_GET, SCAN_RANGE };
+enum scan_access {
+    SCAN_SEQ,
+    SCAN_GET,   /* the one row of a unique key */
+    SCAN_RANGE, /* a stretch of an index, in its order */
+    SCAN_KEYS   /* several keys of an index: IN, = ANY, OR of equalities */
+};
 
 /* One condition that storage may judge: column op values, values known when the scan opens. */
 struct scan_pred {
@@ -12,6 +17,7 @@ struct scan_pred {
     enum luma_pred_op op;
     uint32_t values_count;
     struct xp **values;
+    bool array;      /* IN: values[0] is an array, its elements are the values */
     struct xp *cond; /* the condition itself, when a value does not convert */
     bool hint;       /* follows from cond, which is judged anyway (LIKE 'abc%') */
 };
@@ -33,9 +39,11 @@ struct op_scan {
     struct xp *residual;
     enum scan_access access;
     uint64_t index_id;
-    bool index_ordered, reverse;
-    uint32_t eq_count; /* leading index columns with an equality: GET, RANGE */
+    const char *index_name;      /* for EXPLAIN; NULL: not known */
+    bool index_ordered, reverse; /* RANGE: the rows' order is what was asked for */
+    uint32_t eq_count;           /* leading index columns with an equality: GET, RANGE, KEYS */
     struct scan_pred *eqs;
+    uint32_t in_at;            /* KEYS: which of eqs is the list */
     struct scan_pred *lo, *hi; /* RANGE: on the column after them; NULL: open */
     struct luma_type *key_types;
     uint32_t filters_count; /* runtime filters of joins above */
@@ -44,6 +52,39 @@ struct op_scan {
 };
 
 extern const struct op_class eng_scan_class;
+
+/* What planning knows of a scan while it is built. (phys_scan.c) */
+struct scan_build {
+    struct phys *ph;
+    struct rel *rel;
+    struct op_scan *scan;
+    struct comp comp;
+    const struct ex **pred_conds; /* by predicate: the condition's expression */
+    struct ex_list residual;
+};
+
+/* Picks an index when that is cheaper than reading the table. (phys_index.c) */
+void eng_choose_index(struct scan_build *b);
+
+/* --- scan_keys.c: rows of many keys --- */
+struct scan_keys {
+    uint32_t keys_rows;
+    struct luma_vec *keys;
+    uint64_t state;
+    bool ended;
+    struct luma_batch found;
+    struct luma_vec *cols;
+    struct luma_batch batch;
+};
+/* Makes the keys; *out_never: there is none, *out_cannot: a value is not one of the column's. */
+luma_rc eng_scan_keys_open(struct xenv *e, const struct op_scan *op, struct scan_keys *keys,
+                           bool *out_never, bool *out_cannot);
+/* Next rows that have the keys and satisfy the other predicates; *out NULL at the end. */
+luma_rc eng_scan_keys_next(struct part *p, const struct op_scan *op, struct luma_coll *coll,
+                           struct scan_keys *keys, struct luma_batch **out);
+/* The values of an IN predicate in the column's terms: those that a row can have. */
+luma_rc eng_scan_in_values(struct xenv *e, const struct scan_pred *pred, struct luma_type col,
+                           struct luma_value **out_values, uint32_t *out_count, bool *out_cannot);
 
 enum pred_fit {
     PRED_FITS,   /* op and value hold for the column */
