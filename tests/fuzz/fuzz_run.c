@@ -108,7 +108,7 @@ static void
 emit(void *arg, size_t key_index, int64_t rowid)
 {
     (void)key_index;
-    *(int64_t *)arg += rowid;
+    *(uint64_t *)arg += (uint64_t)rowid; /* any bits are an id here: a sum that may wrap */
 }
 
 static void
@@ -117,7 +117,7 @@ use(struct lk_ctx *c, const struct luma_index_kind *kind, void *run)
     struct luma_slice keys[3] = {luma_slice_text("key 000007"),
                                  luma_slice_text("key 000100 and more"), luma_slice_text("no")};
     struct luma_index_entry entry;
-    int64_t sum = 0;
+    uint64_t sum = 0;
     bool more;
     (void)kind->run_find(&c->ctx, run, keys, 3, emit, &sum);
     for (int reverse = 0; reverse < 2; reverse++) {

@@ -13,23 +13,47 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/host.h"
+
 static struct luma_service_info test_services[32];
 static uint32_t test_services_count;
 static void *test_states[32];
 
-/* Loads modules.d/<file>.so and keeps its offers; its configuration is not read: NULL. */
-static inline bool
-test_module_load(const char *file)
+/* A module that configure linked into the program, NULL when it is a file. */
+static inline const struct luma_module *
+test_module_builtin(const char *file)
+{
+    for (size_t i = 0; lk_host_builtin[i] != NULL; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%s-%s", lk_host_builtin[i]->kind, lk_host_builtin[i]->name);
+        if (strcmp(name, file) == 0)
+            return lk_host_builtin[i];
+    }
+    return NULL;
+}
+
+static inline const struct luma_module *
+test_module_file(const char *file)
 {
     const char *build = getenv("LUMA_BUILD_DIR");
     char path[512];
     snprintf(path, sizeof(path), "%s/modules.d/%s.so", build == NULL ? "." : build, file);
     void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     const struct luma_module *module = so == NULL ? NULL : dlsym(so, "luma_module_v1");
-    if (module == NULL) {
+    if (module == NULL)
         fprintf(stderr, "%s: %s\n", path, dlerror());
+    return module;
+}
+
+/* Keeps the offers of a module, linked in or modules.d/<file>.so; its configuration is not read. */
+static inline bool
+test_module_load(const char *file)
+{
+    const struct luma_module *module = test_module_builtin(file);
+    if (module == NULL)
+        module = test_module_file(file);
+    if (module == NULL)
         return false;
-    }
     for (const struct luma_offer *offer = module->offers; offer->service != NULL; offer++) {
         test_services[test_services_count].service = offer->service;
         test_services[test_services_count++].table = offer->table;
