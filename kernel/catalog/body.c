@@ -7,7 +7,7 @@
  */
 #include "catalog/catalog_priv.h"
 
-#define BODY_FORMAT 1
+#define BODY_FORMAT 2 /* 1 had no match, bits and set columns of constraints */
 /* No catalogue object has lists anywhere near this long: a larger count is damage. */
 #define BODY_LIST_MAX 1000000u
 
@@ -116,6 +116,10 @@ put_constraint(struct lk_bytes *out, const struct luma_cat_constraint *con)
         put_ids(out, con->ref_cols, con->cols_count);
     (void)lk_bytes_u8(out, (uint8_t)con->on_delete);
     (void)lk_bytes_u8(out, (uint8_t)con->on_update);
+    (void)lk_bytes_u8(out, (uint8_t)con->match);
+    (void)lk_bytes_u8(out, (uint8_t)(con->deferrable | con->deferred << 1 | con->not_valid << 2));
+    put_u(out, con->set_cols_count);
+    put_ids(out, con->set_cols, con->set_cols_count);
 }
 
 static void
@@ -193,6 +197,7 @@ struct body_reader {
     struct lk_reader r;
     struct luma_arena *arena;
     bool no_memory;
+    uint8_t format;
 };
 
 static uint64_t
@@ -345,6 +350,17 @@ get_constraint(struct body_reader *b, struct luma_cat_constraint *con)
     }
     con->on_delete = (char)lk_reader_u8(&b->r);
     con->on_update = (char)lk_reader_u8(&b->r);
+    if (b->format < 2)
+        return;
+    con->match = (char)lk_reader_u8(&b->r);
+    uint8_t bits = lk_reader_u8(&b->r);
+    con->deferrable = bits & 1;
+    con->deferred = (bits >> 1) & 1;
+    con->not_valid = (bits >> 2) & 1;
+    uint32_t *set = get_list(b, sizeof(*set), &con->set_cols_count);
+    for (uint32_t i = 0; i < con->set_cols_count; i++)
+        set[i] = (uint32_t)get_u(b);
+    con->set_cols = set;
 }
 
 static void
@@ -436,10 +452,11 @@ lki_catalog_body_read(struct luma_ctx *ctx, struct luma_slice body, struct luma_
     struct luma_cat_object o = {0};
 
     uint8_t format = lk_reader_u8(&b.r);
-    if (format != BODY_FORMAT)
+    if (format == 0 || format > BODY_FORMAT)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT,
                          "catalogue object has format %u, this server reads %u", format,
                          BODY_FORMAT);
+    b.format = format;
     get_object(&b, &o);
     if (b.no_memory)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory while reading the catalogue");

@@ -111,6 +111,7 @@ block_over(struct luma_session *s, bool committed)
     s->txn = NULL;
     s->implicit = false;
     s->block = LUMA_BLOCK_IDLE;
+    s->before_commit = NULL;
     savepoints_drop(s, 0);
     lki_settings_end(s, committed);
 }
@@ -125,6 +126,15 @@ roll_back(struct luma_session *s)
 static luma_rc
 commit(struct luma_ctx *ctx, struct luma_session *s)
 {
+    if (s->before_commit != NULL && s->txn != NULL) {
+        luma_rc (*fn)(struct luma_ctx *, struct luma_session *, struct luma_txn *, void *) =
+            LUMA_TAKE(s->before_commit);
+        luma_rc checked = fn(ctx, s, s->txn, s->before_commit_arg);
+        if (checked != LUMA_OK) {
+            roll_back(s);
+            return checked;
+        }
+    }
     struct luma_txn *txn = LUMA_TAKE(s->txn);
     luma_rc rc = txn == NULL ? LUMA_OK : txns()->commit(ctx, txn);
     block_over(s, rc == LUMA_OK);

@@ -471,6 +471,16 @@ session_idle_timeout_ns(const struct luma_session *s)
     return s->block == LUMA_BLOCK_IDLE ? s->idle_ns : s->idle_block_ns;
 }
 
+static void
+session_before_commit(struct luma_session *s,
+                      luma_rc (*fn)(struct luma_ctx *ctx, struct luma_session *session,
+                                    struct luma_txn *txn, void *arg),
+                      void *arg)
+{
+    s->before_commit = fn;
+    s->before_commit_arg = arg;
+}
+
 const struct luma_host_session lk_session_host = {
     .head = {sizeof(struct luma_host_session), 1, 0},
     .open = session_open,
@@ -513,4 +523,5 @@ const struct luma_host_session lk_session_host = {
     .arena = session_arena,
     .budget = session_budget,
     .idle_timeout_ns = session_idle_timeout_ns,
+    .before_commit = session_before_commit,
 };

@@ -127,6 +127,9 @@ struct luma_session {
     struct luma_txn_opts block_opts;
     struct lki_savepoint *savepoints;
     uint32_t savepoints_count, savepoints_room;
+    luma_rc (*before_commit)(struct luma_ctx *ctx, struct luma_session *session,
+                             struct luma_txn *txn, void *arg);
+    void *before_commit_arg;
 
     struct lki_slot *slots;
     uint32_t slots_count;

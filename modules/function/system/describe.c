@@ -186,12 +186,19 @@ foreign_text(struct system_row *row, const struct luma_cat_object *table,
     const struct luma_cat_object *ref = system_object(row, con->ref_table_id);
     if (ref == NULL)
         return NULL;
-    return system_format(row, "FOREIGN KEY (%s) REFERENCES %s(%s)%s%s",
-                         column_list(row, table, con->cols, con->cols_count),
-                         system_relation_name(row, ref),
-                         column_list(row, ref, con->ref_cols, con->cols_count),
-                         action_text(row, "ON UPDATE", con->on_update),
-                         action_text(row, "ON DELETE", con->on_delete));
+    const char *columns =
+        con->set_cols_count == 0
+            ? ""
+            : system_format(row, " (%s)",
+                            column_list(row, table, con->set_cols, con->set_cols_count));
+    return system_format(
+        row, "FOREIGN KEY (%s) REFERENCES %s(%s)%s%s%s%s%s%s%s",
+        column_list(row, table, con->cols, con->cols_count), system_relation_name(row, ref),
+        column_list(row, ref, con->ref_cols, con->cols_count),
+        con->match == 'f' ? " MATCH FULL" : "", action_text(row, "ON UPDATE", con->on_update),
+        action_text(row, "ON DELETE", con->on_delete), columns,
+        con->deferrable ? " DEFERRABLE" : "", con->deferred ? " INITIALLY DEFERRED" : "",
+        con->not_valid ? " NOT VALID" : "");
 }
 
 static luma_rc
@@ -204,7 +211,8 @@ get_constraintdef(struct system_row *row)
         return LUMA_OK;
     switch (con->kind) {
     case LUMA_CONSTRAINT_CHECK:
-        return system_set_text(row, system_format(row, "CHECK ((%s))", con->check_sql));
+        return system_set_text(row, system_format(row, "CHECK ((%s))%s", con->check_sql,
+                                                  con->not_valid ? " NOT VALID" : ""));
     case LUMA_CONSTRAINT_FOREIGN:
         return system_set_text(row, foreign_text(row, find.table, con));
     default:

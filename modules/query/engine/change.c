@@ -30,6 +30,8 @@ eng_change_build(struct phys *ph, struct rel *rel, const uint32_t *extra, uint32
     out->check_cols = PP_ARRAY(pp, bool, cols);
     for (uint32_t i = 0; i < cols; i++)
         out->check_cols[i] = eng_bits_has(&looked, rel->new_vars[i]);
+    for (uint32_t i = 0; i < plan->captured_count; i++)
+        out->check_cols[plan->captured_cols[i]] = true;
 }
 
 static void
@@ -284,6 +286,15 @@ eng_change_return(struct xenv *e, const struct change *ch, struct change_state *
         st->last->next = kept;
     st->last = kept;
     return LUMA_OK;
+}
+
+luma_rc
+eng_change_tell(struct xenv *e, const struct change *ch, const struct luma_batch *before,
+                const struct luma_batch *after)
+{
+    if (LUMA_LIKELY(ch->plan->captured == NULL))
+        return LUMA_OK;
+    return ch->plan->captured(e->ctx, e->x->session, ch->plan->captured_arg, before, after);
 }
 
 luma_rc

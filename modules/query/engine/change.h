@@ -42,6 +42,9 @@ luma_rc eng_change_unique(struct xenv *e, const struct change *ch, struct luma_c
 /* Evaluates RETURNING over row (new row ++ extra) and keeps the result. */
 luma_rc eng_change_return(struct xenv *e, const struct change *ch, struct change_state *st,
                           struct luma_batch *row);
+/* Tells the language which rows were changed, when it asked. */
+luma_rc eng_change_tell(struct xenv *e, const struct change *ch, const struct luma_batch *before,
+                        const struct luma_batch *after);
 luma_rc eng_change_next(struct part *p, const struct op *op, struct luma_batch **out);
 void eng_change_close(struct exec *x, const struct op *op);
 

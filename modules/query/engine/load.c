@@ -102,6 +102,7 @@ static luma_rc
 append_bulk(struct load *load, struct xenv *e, uint32_t part, struct luma_batch *row)
 {
     LUMA_TRY(eng_change_check(e, &load->op.change, row, NULL, load->op.change.cols_count));
+    LUMA_TRY(eng_change_tell(e, &load->op.change, NULL, row));
     return eng.store->bulk_append(e->ctx, load->st.bulk, part, row);
 }
 

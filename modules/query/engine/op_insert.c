@@ -110,6 +110,8 @@ update_conflicts(struct xenv *e, const struct op_insert *op, struct change_state
         eng.store->update(e->ctx, e->x->txn, st->coll, live, made.rows, col_ids + cols, &sets);
     if (rc != LUMA_OK)
         return eng_change_unique(e, ch, st->coll, &made, rc);
+    pair.cols_count = cols;
+    LUMA_TRY(eng_change_tell(e, ch, &pair, &made));
     st->rows += made.rows;
     return eng_change_return(e, ch, st, &made);
 }
@@ -131,12 +133,15 @@ eng_insert_rows(struct xenv *e, const struct op_insert *op, struct change_state 
     if (rc != LUMA_OK)
         return eng_change_unique(e, ch, st->coll, row, rc);
     if (fail) {
+        LUMA_TRY(eng_change_tell(e, ch, NULL, row));
         st->rows += row->sel_rows;
         return eng_change_return(e, ch, st, row);
     }
     struct luma_batch in;
     LUMA_TRY(inserted_only(e, row, rowids, true, &in));
     st->rows += in.sel_rows;
+    if (in.sel_rows > 0)
+        LUMA_TRY(eng_change_tell(e, ch, NULL, &in));
     LUMA_TRY(eng_change_return(e, ch, st, &in));
     return opts.conflict == LUMA_CONFLICT_REPORT ? update_conflicts(e, op, st, row, conflicts)
                                                  : LUMA_OK;
@@ -153,6 +158,7 @@ bulk_sink(struct part *p, void *arg, struct luma_batch *in)
     struct xenv e = eng_env(p, arena);
     LUMA_TRY(eng_insert_shape(&e, op, in, &row));
     LUMA_TRY(eng_change_check(&e, &op->change, &row, NULL, op->change.cols_count));
+    LUMA_TRY(eng_change_tell(&e, &op->change, NULL, &row));
     return eng.store->bulk_append(p->ctx, st->bulk, p->index, &row);
 }
 

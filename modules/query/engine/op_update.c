@@ -90,6 +90,25 @@ new_row(struct xenv *e, const struct op_update *op, const struct luma_batch *in,
     return LUMA_OK;
 }
 
+/* Says what was changed: the rows as they were, beside `row`. */
+static luma_rc
+tell(struct xenv *e, const struct op_update *op, const struct luma_batch *in,
+     const struct luma_batch *row)
+{
+    const struct change *ch = &op->change;
+    if (ch->plan->captured == NULL)
+        return LUMA_OK;
+    if (op->remove)
+        return eng_change_tell(e, ch, row, NULL);
+    struct luma_batch before = *in;
+    before.cols = luma_arena_zalloc(e->arena, sizeof(*before.cols) * (ch->cols_count + 1));
+    ENG_NEED(e->ctx, before.cols, "UPDATE");
+    before.cols_count = ch->cols_count;
+    for (uint32_t i = 0; i < op->target_count; i++)
+        before.cols[op->target_col[i]] = in->cols[op->target_pos[i]];
+    return eng_change_tell(e, ch, &before, row);
+}
+
 /* Changes the batch's rows, all of them locked. */
 static luma_rc
 apply(struct xenv *e, const struct op_update *op, struct change_state *st, struct luma_batch *in)
@@ -129,6 +148,7 @@ apply(struct xenv *e, const struct op_update *op, struct change_state *st, struc
     }
     if (rc != LUMA_OK)
         return eng_change_unique(e, ch, st->coll, &row, rc);
+    LUMA_TRY(tell(e, op, in, &row));
     st->rows += n;
     return eng_change_return(e, ch, st, &row);
 }
@@ -198,7 +218,8 @@ change_batch(struct xenv *e, const struct op_update *op, struct change_state *st
     if (n == 0)
         return LUMA_OK;
     LUMA_TRY(eng.store->lock(e->ctx, e->x->txn, st->coll, ids, n,
-                             op->remove ? LUMA_LOCK_UPDATE : LUMA_LOCK_NO_KEY_UPDATE,
+                             op->remove || op->change.plan->key_update ? LUMA_LOCK_UPDATE
+                                                                       : LUMA_LOCK_NO_KEY_UPDATE,
                              LUMA_LOCK_WAIT, results));
     for (uint32_t i = 0; i < n; i++) {
         if (results[i] == LUMA_ROW_LOCKED)

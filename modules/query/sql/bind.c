@@ -113,4 +113,5 @@ sql_bind_init(struct sql_bind *b, struct luma_ctx *ctx, struct luma_session *ses
     b->arena = arena;
     b->text = text;
     b->text_bytes = text_bytes;
+    b->in_view = b->own->foreign_run != NULL; /* whoever made the constraint had the rights */
 }

@@ -485,6 +485,7 @@ sql_bind_insert(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Ins
     plan->change = change;
     change->bulk = !values;
     bind_on_conflict(b, in.table, alias, stmt->on_conflict_clause, change);
+    sql_foreign_bind(b, in.table, change, LUMA_PLAN_INSERT);
     if (stmt->n_returning_list > 0)
         demand_columns(b, in.table, NULL, 0, LUMA_RIGHT_SELECT);
     bind_returning(b, sql_item_of_row(b, in.table, alias, 0), stmt->returning_list,
@@ -566,6 +567,7 @@ sql_bind_update(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Upd
     change->set_count = set.count;
     change->set_cols = set.cols;
     change->set_exprs = set.exprs;
+    sql_foreign_bind(b, table, change, LUMA_PLAN_UPDATE);
     struct luma_plan *plan = finish_change(b, &scope, LUMA_PLAN_UPDATE, child, change,
                                            stmt->returning_list, stmt->n_returning_list);
     return sql_with_end(b, plan, saved);
@@ -583,6 +585,7 @@ sql_bind_delete(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Del
     demand_columns(b, table, NULL, 0, LUMA_RIGHT_DELETE);
     struct luma_plan *child = change_source(b, &scope, &rel, stmt->relation, stmt->using_clause,
                                             stmt->n_using_clause, stmt->where_clause, change);
+    sql_foreign_bind(b, table, change, LUMA_PLAN_DELETE);
     struct luma_plan *plan = finish_change(b, &scope, LUMA_PLAN_DELETE, child, change,
                                            stmt->returning_list, stmt->n_returning_list);
     return sql_with_end(b, plan, saved);

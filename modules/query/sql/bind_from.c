@@ -5,7 +5,7 @@
  * Every right side of a join is bound below a boundary scope that holds the left side's names: what
  * refers to it (LATERAL) becomes OUTER, and the join is marked lateral when anything did.
  */
-#include "sql.h"
+#include "foreign.h"
 
 static void bind_item(struct sql_bind *b, struct sql_scope *bound, const PgQuery__Node *node,
                       struct sql_from *out, bool *out_escaped);
@@ -273,6 +273,13 @@ bind_range_var(struct sql_bind *b, struct sql_scope *bound, const PgQuery__Range
     struct sql_relation rel;
     if (bind_cte_ref(b, bound, var, out))
         return;
+    if (LUMA_UNLIKELY(b->own->foreign_run != NULL)) {
+        out->plan = sql_foreign_source(b, var->relname);
+        if (out->plan != NULL) {
+            out->items = sql_item_of_plan(b, out->plan, var->relname, var->alias);
+            return;
+        }
+    }
     sql_relation_get(b, var, &rel);
     out->items =
         sql_item_of_table(b, &rel, var->alias, b->want_rowids, LUMA_RIGHT_SELECT, &out->plan);

@@ -179,6 +179,7 @@ bind_change(struct sql_bind *b, void *arg)
     const struct luma_cat_object *table = in->copy->table;
     in->change = sql_change_of(b, table, true);
     in->change->bulk = true;
+    sql_foreign_bind(b, table, in->change, LUMA_PLAN_INSERT);
     in->change->set_exprs = SQL_NEW_ARRAY(b, struct luma_expr *, table->cols_count);
     for (uint32_t i = 0; i < table->cols_count; i++)
         if (in->data_col[i] < 0) {

@@ -330,6 +330,7 @@ bind_load(struct sql_bind *b, void *arg)
     struct luma_expr **row = SQL_NEW_ARRAY(b, struct luma_expr *, n);
     in->change = sql_change_of(b, table, true);
     in->change->bulk = true;
+    sql_foreign_bind(b, table, in->change, LUMA_PLAN_INSERT);
     for (uint32_t i = 0; i < n; i++) {
         const struct luma_cat_column *col = &table->cols[i];
         if (in->data_col[i] >= 0) {

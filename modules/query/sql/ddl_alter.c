@@ -24,8 +24,7 @@ struct alter {
     struct luma_type type_new;
     uint64_t drop_ids[64]; /* owned sequences that go too */
     uint32_t drop_count;
-    const char *foreign_check; /* query that finds rows without a partner */
-    const char *foreign_name;
+    uint32_t foreign_at; /* 1 + position of a foreign key whose rows are to be looked at */
 };
 
 static uint32_t
@@ -209,29 +208,6 @@ alter_type(struct sql_bind *b, struct alter *a)
     }
 }
 
-static const char *
-foreign_query(struct sql_bind *b, const struct alter *a, const struct luma_cat_constraint *con)
-{
-    const struct luma_cat_object *ref = con->ref_table_id == a->table->id
-                                            ? a->table
-                                            : sql_host->catalog->by_id(b->view, con->ref_table_id);
-    const char *match = "", *nulls = "";
-    for (uint32_t i = 0; i < con->cols_count; i++) {
-        const char *own = "", *other = "";
-        for (uint32_t c = 0; c < a->draft->object.cols_count; c++)
-            if (a->draft->cols[c].id == con->cols[i])
-                own = sql_quote(b->arena, a->draft->cols[c].name);
-        for (uint32_t c = 0; c < ref->cols_count; c++)
-            if (ref->cols[c].id == con->ref_cols[i])
-                other = sql_quote(b->arena, ref->cols[c].name);
-        match = sql_format(b, "%s%sp.%s = c.%s", match, i > 0 ? " AND " : "", other, own);
-        nulls = sql_format(b, "%s AND c.%s IS NOT NULL", nulls, own);
-    }
-    return sql_format(b,
-                      "SELECT 1 FROM %s c WHERE NOT EXISTS (SELECT 1 FROM %s p WHERE %s)%s LIMIT 1",
-                      sql_qualified(b, a->table), sql_qualified(b, ref), match, nulls);
-}
-
 static void
 add_constraint(struct sql_bind *b, struct alter *a)
 {
@@ -244,13 +220,8 @@ add_constraint(struct sql_bind *b, struct alter *a)
         a->check_sql = made->check_sql;
         a->check_name = made->name;
     }
-    if (made->kind == LUMA_CONSTRAINT_FOREIGN && !con->skip_validation) {
-        struct luma_cat_constraint copy = *made;
-        if (copy.ref_table_id == UINT64_MAX)
-            copy.ref_table_id = a->table->id;
-        a->foreign_check = foreign_query(b, a, &copy);
-        a->foreign_name = made->name;
-    }
+    if (made->kind == LUMA_CONSTRAINT_FOREIGN && !con->skip_validation)
+        a->foreign_at = a->draft->object.constraints_count;
     if (made->kind == LUMA_CONSTRAINT_PRIMARY)
         for (uint32_t i = 0; i < made->cols_count; i++)
             for (uint32_t c = 0; c < a->table->cols_count; c++)
@@ -310,6 +281,51 @@ drop_constraint(struct sql_bind *b, struct alter *a)
     sql_host->session->notice(b->session, "NOTICE", "42704",
                               "constraint \"%s\" of relation \"%s\" does not exist, skipping",
                               a->cmd->name, d->object.name);
+}
+
+static struct luma_cat_constraint *
+constraint_named(struct sql_bind *b, const struct alter *a, const char *name)
+{
+    for (uint32_t i = 0; i < a->draft->object.constraints_count; i++)
+        if (strcmp(a->draft->constraints[i].name, name) == 0)
+            return &a->draft->constraints[i];
+    SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42704",
+              "constraint \"%s\" of relation \"%s\" does not exist", name, a->draft->object.name);
+}
+
+static void
+validate_constraint(struct sql_bind *b, struct alter *a)
+{
+    struct luma_cat_constraint *con = constraint_named(b, a, a->cmd->name);
+    if (con->kind != LUMA_CONSTRAINT_FOREIGN && con->kind != LUMA_CONSTRAINT_CHECK)
+        SQL_THROW(b, -1, LUMA_E_TYPE, "42809",
+                  "constraint \"%s\" of relation \"%s\" is not a foreign key or check constraint",
+                  con->name, a->draft->object.name);
+    if (!con->not_valid)
+        return;
+    con->not_valid = false;
+    a->changed = true;
+    if (con->kind == LUMA_CONSTRAINT_FOREIGN) {
+        a->foreign_at = (uint32_t)(con - a->draft->constraints) + 1;
+    } else {
+        a->check_sql = con->check_sql;
+        a->check_name = con->name;
+    }
+}
+
+/* ALTER CONSTRAINT: whether and when a foreign key waits for the end of the transaction. */
+static void
+alter_constraint(struct sql_bind *b, struct alter *a)
+{
+    const PgQuery__Constraint *def = a->cmd->def->constraint;
+    struct luma_cat_constraint *con = constraint_named(b, a, def->conname);
+    if (con->kind != LUMA_CONSTRAINT_FOREIGN)
+        SQL_THROW(b, -1, LUMA_E_TYPE, "42809",
+                  "constraint \"%s\" of relation \"%s\" is not a foreign key constraint", con->name,
+                  a->draft->object.name);
+    con->deferrable = def->deferrable;
+    con->deferred = def->initdeferred;
+    a->changed = true;
 }
 
 static void
@@ -399,10 +415,15 @@ apply_command(struct sql_bind *b, void *arg)
                              (int32_t)column_at(b, a, a->cmd->name));
         a->changed = true;
         return;
+    case PG_AT(ValidateConstraint):
+        validate_constraint(b, a);
+        return;
+    case PG_AT(AlterConstraint):
+        alter_constraint(b, a);
+        return;
     case PG_AT(SetStatistics):
     case PG_AT(SetStorage):
     case PG_AT(SetCompression):
-    case PG_AT(ValidateConstraint):
     case PG_AT(ReplicaIdentity):
     case PG_AT(SetLogged):
     case PG_AT(SetUnLogged):
@@ -536,15 +557,9 @@ finish_command(struct sql_utility *u, const char *table, struct alter *a)
         LUMA_TRY(check_not_null(u, table, a));
     if (a->check_sql != NULL)
         LUMA_TRY(check_rows(u, table, a));
-    if (a->foreign_check != NULL) {
-        uint64_t rows = 0;
-        LUMA_TRY(sql_internal(u, &rows, "%s", a->foreign_check));
-        if (rows > 0)
-            return LUMA_FAIL_SQL(u->ctx, LUMA_E_FOREIGN, "23503",
-                                 "insert or update on table \"%s\" violates foreign key constraint "
-                                 "\"%s\"",
-                                 a->draft->object.name, a->foreign_name);
-    }
+    if (a->foreign_at != 0)
+        LUMA_TRY(sql_foreign_validate(u, a->draft->object.id,
+                                      a->draft->constraints[a->foreign_at - 1].id));
     for (uint32_t i = 0; i < a->drop_count; i++)
         LUMA_TRY(sql_host->catalog->remove(u->ctx, u->txn, a->drop_ids[i]));
     return LUMA_OK;

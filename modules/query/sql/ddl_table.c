@@ -95,6 +95,42 @@ check_column_type(struct sql_bind *b, const char *name, struct luma_type type)
                   sql_type_text(b, type));
 }
 
+/* DEFERRABLE and its kin stand behind a column's constraint as nodes of their own. */
+static void
+column_attributes(struct sql_bind *b, const PgQuery__ColumnDef *def, size_t at,
+                  PgQuery__Constraint *con)
+{
+    bool initially_said = false;
+    if (con->contype == PG_CONSTR(ATTR_DEFERRABLE) || con->contype == PG_CONSTR(ATTR_DEFERRED) ||
+        con->contype == PG_CONSTR(ATTR_NOT_DEFERRABLE) ||
+        con->contype == PG_CONSTR(ATTR_IMMEDIATE)) {
+        if (at == 0)
+            SQL_THROW(b, con->location, LUMA_E_SYNTAX, "42601",
+                      "misplaced DEFERRABLE or INITIALLY clause");
+        return;
+    }
+    for (size_t i = at + 1; i < def->n_constraints; i++) {
+        switch (def->constraints[i]->constraint->contype) {
+        case PG_CONSTR(ATTR_DEFERRABLE):
+            con->deferrable = true;
+            continue;
+        case PG_CONSTR(ATTR_DEFERRED):
+            con->initdeferred = initially_said = true;
+            con->deferrable = true;
+            continue;
+        case PG_CONSTR(ATTR_NOT_DEFERRABLE):
+            if (initially_said)
+                SQL_THROW(b, con->location, LUMA_E_SYNTAX, "42601",
+                          "constraint declared INITIALLY DEFERRED must be DEFERRABLE");
+            continue;
+        case PG_CONSTR(ATTR_IMMEDIATE):
+            continue;
+        default:
+            return;
+        }
+    }
+}
+
 void
 sql_draft_column(struct sql_bind *b, struct sql_draft *draft, PgQuery__ColumnDef *def)
 {
@@ -126,8 +162,11 @@ sql_draft_column(struct sql_bind *b, struct sql_draft *draft, PgQuery__ColumnDef
         make_serial(b, draft, at);
     if (def->raw_default != NULL)
         col->default_sql = sql_default_text(b, def->raw_default, col->type, col->name);
-    for (size_t i = 0; i < def->n_constraints; i++)
-        sql_draft_constraint(b, draft, def->constraints[i]->constraint, (int32_t)at);
+    for (size_t i = 0; i < def->n_constraints; i++) {
+        PgQuery__Constraint *con = def->constraints[i]->constraint;
+        column_attributes(b, def, i, con);
+        sql_draft_constraint(b, draft, con, (int32_t)at);
+    }
 }
 
 /* ---- constraints ---- */
@@ -226,7 +265,7 @@ key_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Const
     uint32_t n = 0;
     if (con->deferrable)
         SQL_THROW(b, con->location, LUMA_E_UNSUPPORTED, "0A000",
-                  "deferrable constraints are not supported");
+                  "deferrable unique constraints are not supported");
     for (uint32_t i = 0; primary && i < draft->object.indexes_count; i++)
         if (draft->indexes[i].primary)
             SQL_THROW(b, con->location, LUMA_E_INVALID, "42P16",
@@ -305,9 +344,7 @@ check_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Con
     }
 }
 
-/* ---- foreign keys: refused until changes of both tables check them ---- */
-
-#define SQL_FOREIGN_KEYS 0
+/* ---- foreign keys ---- */
 
 static const struct luma_cat_object *
 referenced_table(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Constraint *con)
@@ -367,28 +404,67 @@ referenced_columns(struct sql_bind *b, const struct luma_cat_object *ref,
     return ids;
 }
 
+/* Types whose values compare with each other in one index. */
+static bool
+same_family(struct luma_type a, struct luma_type b)
+{
+    static const uint8_t families[][3] = {
+        {LUMA_TYPE_INT2, LUMA_TYPE_INT4, LUMA_TYPE_INT8},
+        {LUMA_TYPE_FLOAT4, LUMA_TYPE_FLOAT8, LUMA_TYPE_FLOAT8},
+        {LUMA_TYPE_DATE, LUMA_TYPE_TIMESTAMP, LUMA_TYPE_TIMESTAMPTZ},
+    };
+    for (size_t i = 0; i < LUMA_COUNTOF(families); i++) {
+        bool has_a = false, has_b = false;
+        for (size_t k = 0; k < 3; k++) {
+            has_a |= families[i][k] == a.id;
+            has_b |= families[i][k] == b.id;
+        }
+        if (has_a && has_b)
+            return true;
+    }
+    return false;
+}
+
+/* ON DELETE SET NULL (a, b) */
+static const uint32_t *
+set_columns(struct sql_bind *b, const struct sql_draft *draft, const PgQuery__Constraint *con,
+            const struct luma_cat_constraint *made, uint32_t *out_count)
+{
+    uint32_t *ids = SQL_NEW_ARRAY(b, uint32_t, con->n_fk_del_set_cols);
+    for (size_t i = 0; i < con->n_fk_del_set_cols; i++) {
+        const char *name = sql_string(con->fk_del_set_cols[i]);
+        int32_t at = sql_draft_find(draft, name);
+        if (at < 0)
+            SQL_THROW(b, con->location, LUMA_E_UNDEFINED, "42703",
+                      "column \"%s\" referenced in foreign key constraint does not exist", name);
+        bool member = false;
+        for (uint32_t k = 0; k < made->cols_count; k++)
+            member |= made->cols[k] == draft->cols[at].id;
+        if (!member)
+            SQL_THROW(
+                b, con->location, LUMA_E_INVALID, "42P10",
+                "column \"%s\" referenced in ON DELETE SET action must be part of foreign key",
+                name);
+        ids[i] = draft->cols[at].id;
+    }
+    *out_count = (uint32_t)con->n_fk_del_set_cols;
+    return ids;
+}
+
 static void
 foreign_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Constraint *con,
                    int32_t col)
 {
     uint32_t n = 0, ref_count = 0;
-    if (!SQL_FOREIGN_KEYS) {
-        luma_rc rc =
-            LUMA_FAIL_SQL(b->ctx, LUMA_E_UNSUPPORTED, "0A000", "foreign keys are not supported");
-        sql_hint(b, "Leave REFERENCES out; the server does not pretend to enforce it.");
-        sql_throw(b, con->location, rc);
-    }
     uint32_t *ids = key_columns(b, draft, con->fk_attrs, con->n_fk_attrs, col, &n);
     const struct luma_cat_object *ref = referenced_table(b, draft, con);
     uint32_t *ref_ids = referenced_columns(b, ref, con, &ref_count);
     if (n != ref_count)
         SQL_THROW(b, con->location, LUMA_E_INVALID, "42830",
                   "number of referencing and referenced columns for foreign key disagree");
-    if (con->deferrable || con->initdeferred)
+    if (con->fk_matchtype[0] == 'p')
         SQL_THROW(b, con->location, LUMA_E_UNSUPPORTED, "0A000",
-                  "deferrable constraints are not supported");
-    if (con->fk_matchtype[0] == 'f' && n > 1)
-        SQL_THROW(b, con->location, LUMA_E_UNSUPPORTED, "0A000", "MATCH FULL is not supported");
+                  "MATCH PARTIAL not yet implemented");
     if (unique_over(ref, ref_ids, n) == NULL)
         SQL_THROW(b, con->location, LUMA_E_INVALID, "42830",
                   "there is no unique constraint matching given keys for referenced table \"%s\"",
@@ -398,8 +474,7 @@ foreign_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__C
         for (uint32_t c = 0; c < ref->cols_count; c++)
             if (ref->cols[c].id == ref_ids[i])
                 other = ref->cols[c].type;
-        if (!sql_can_coerce(own, other, SQL_CAST_IMPLICIT) &&
-            !sql_can_coerce(other, own, SQL_CAST_IMPLICIT))
+        if (!sql_can_coerce(own, other, SQL_CAST_IMPLICIT) && !same_family(own, other))
             SQL_THROW(b, con->location, LUMA_E_TYPE, "42804",
                       "foreign key constraint cannot be implemented: key columns are of "
                       "incompatible types: %s and %s",
@@ -416,6 +491,11 @@ foreign_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__C
     made->ref_cols = ref_ids;
     made->on_delete = con->fk_del_action[0] != '\0' ? con->fk_del_action[0] : 'a';
     made->on_update = con->fk_upd_action[0] != '\0' ? con->fk_upd_action[0] : 'a';
+    made->match = con->fk_matchtype[0] == 'f' ? 'f' : 's';
+    made->deferrable = con->deferrable;
+    made->deferred = con->initdeferred;
+    made->not_valid = con->skip_validation;
+    made->set_cols = set_columns(b, draft, con, made, &made->set_cols_count);
 }
 
 static void
@@ -470,12 +550,12 @@ sql_draft_constraint(struct sql_bind *b, struct sql_draft *draft, PgQuery__Const
         return;
     case PG_CONSTR(ATTR_NOT_DEFERRABLE):
     case PG_CONSTR(ATTR_IMMEDIATE):
-        return;
+    case PG_CONSTR(ATTR_DEFERRABLE):
+    case PG_CONSTR(ATTR_DEFERRED):
+        return; /* the constraint before it knows */
     default:
         SQL_THROW(b, con->location, LUMA_E_UNSUPPORTED, "0A000",
-                  con->contype == PG_CONSTR(EXCLUSION)
-                      ? "exclusion constraints are not supported"
-                      : "deferrable constraints are not supported");
+                  "exclusion constraints are not supported");
     }
 }
 

@@ -229,10 +229,11 @@ constraint_table(void *arg, const struct luma_cat_object *o)
                      "otocbbbooooo"
                      "cccbib"
                      "SSnnnnnt",
-                     (uint32_t)con->id, con->name, (uint32_t)o->schema_id, (int)con->kind, 0, 0, 1,
-                     (uint32_t)o->id, 0u, (uint32_t)index, 0u,
-                     foreign ? (uint32_t)con->ref_table_id : 0u, foreign ? con->on_update : ' ',
-                     foreign ? con->on_delete : ' ', foreign ? 's' : ' ', 1, 0,
+                     (uint32_t)con->id, con->name, (uint32_t)o->schema_id, (int)con->kind,
+                     con->deferrable, con->deferred, !con->not_valid, (uint32_t)o->id, 0u,
+                     (uint32_t)index, 0u, foreign ? (uint32_t)con->ref_table_id : 0u,
+                     foreign ? con->on_update : ' ', foreign ? con->on_delete : ' ',
+                     foreign ? (con->match == 'f' ? 'f' : 's') : ' ', 1, 0,
                      con->kind != LUMA_CONSTRAINT_CHECK, n > 0 ? keys : NULL, n,
                      foreign ? refs : NULL, n, con->check_sql);
     }

@@ -21,11 +21,19 @@ struct sql_result {
 };
 
 static luma_rc
+foreign_end(struct luma_ctx *ctx, const struct sql_result *r)
+{
+    return sql_foreign_end(ctx, r->session, sql_host->session->txn(r->session));
+}
+
+static luma_rc
 result_next(struct luma_ctx *ctx, struct luma_result *base, struct luma_batch **out_batch)
 {
     struct sql_result *r = (struct sql_result *)base;
     if (r->inner != NULL) {
         r->rc = r->inner->next(ctx, r->inner, out_batch);
+        if (r->rc == LUMA_OK && (*out_batch)->sel_rows == 0)
+            r->rc = foreign_end(ctx, r); /* changes of a WITH are done by now */
         if (r->rc != LUMA_OK)
             return r->rc;
         base->rows_done =

@@ -27,6 +27,7 @@
 #include <lumadb/unstable/plan.h>
 
 #include <setjmp.h>
+#include <stdatomic.h>
 
 #include "tree.h"
 
@@ -105,6 +106,16 @@ struct luma_stmt {
     uint64_t cache_used;
 };
 
+/* Foreign keys: foreign.h. */
+struct sql_keys;
+struct sql_foreign_ref {
+    uint64_t parent_id, child_id;
+};
+struct sql_foreign_mode {
+    uint64_t constraint_id; /* 0: all */
+    bool deferred;
+};
+
 struct sql_cursor;
 struct sql_named;
 struct sql_result;
@@ -127,12 +138,26 @@ struct sql_session {
     uint64_t *path;
     uint32_t path_count;
     uint32_t path_create; /* index of the schema new objects go to; path_count: none */
+    atomic_flag foreign_lock;
+    struct sql_keys *foreign_now;       /* of the statement that runs */
+    const struct sql_keys *foreign_run; /* whose check or action runs; NULL: none */
+    struct sql_keys *foreign_deferred;  /* of transaction foreign_txn */
+    uint64_t foreign_txn;
+    struct sql_foreign_mode *foreign_modes; /* SET CONSTRAINTS of that transaction, in order */
+    uint32_t foreign_modes_count;
+    struct sql_foreign_ref *foreign_refs; /* who refers to whom, as of catalogue version .. */
+    uint32_t foreign_refs_count, foreign_refs_room;
+    uint64_t foreign_refs_version;
 };
 
 struct sql_session *sql_session_of(struct luma_session *session);
 luma_rc sql_stmt_prepare(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
                          const struct luma_type *types, uint32_t types_count,
                          struct luma_stmt **out_stmt);
+/* From the session's cache, or made and put there. */
+luma_rc sql_stmt_cached(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
+                        const uint32_t *type_oids, uint32_t types_count,
+                        struct luma_stmt **out_stmt);
 void sql_stmt_release(struct luma_stmt *stmt);
 void sql_stmt_ref(struct luma_stmt *stmt);
 /* Makes stmt->bound current. txn is the statement's. */
@@ -545,8 +570,17 @@ struct luma_expr *sql_bind_text(struct sql_bind *b, const char *text, struct sql
                                 enum sql_place place);
 /* Parses text below a binding (views, defaults, checks). */
 PgQuery__Node *sql_parse_nested(struct sql_bind *b, const char *text);
-void sql_foreign_checks(struct sql_bind *b, const struct luma_cat_object *table,
-                        struct luma_plan_change *change, bool with_refs);
+
+/* ---- foreign_bind.c, foreign.c: foreign keys ---- */
+
+/* Makes a change tell which keys it touches; kind: INSERT, UPDATE or DELETE. After set_cols. */
+void sql_foreign_bind(struct sql_bind *b, const struct luma_cat_object *table,
+                      struct luma_plan_change *change, enum luma_plan_kind kind);
+/* The statement's changes are done: actions and checks that are due now. */
+luma_rc sql_foreign_end(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *txn);
+/* The statement failed. */
+void sql_foreign_forget(struct sql_session *own);
+void sql_foreign_fini(struct sql_session *own);
 
 /* ---- utility.c and the statements it sends on ---- */
 
@@ -604,6 +638,7 @@ luma_rc sql_drop_role(struct sql_utility *u);
 luma_rc sql_grant(struct sql_utility *u);
 luma_rc sql_grant_role(struct sql_utility *u);
 luma_rc sql_vacuum(struct sql_utility *u);
+luma_rc sql_set_constraints(struct sql_utility *u);
 luma_rc sql_copy(struct sql_utility *u);
 luma_rc sql_create_database(struct sql_utility *u);
 luma_rc sql_drop_database(struct sql_utility *u);

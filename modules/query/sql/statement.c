@@ -21,6 +21,7 @@ session_fini(void *content)
         return;
     sql_cursors_close(own, true);
     sql_named_fini(own);
+    sql_foreign_fini(own);
     for (uint32_t i = 0; own->cache != NULL && i < CACHE_SLOTS; i++)
         while (own->cache[i] != NULL) {
             struct luma_stmt *stmt = own->cache[i];
@@ -423,9 +424,9 @@ sql_bound_compile(struct luma_ctx *ctx, struct luma_session *session, struct lum
 
 /* ---- the language's table ---- */
 
-static luma_rc
-prepare(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
-        const uint32_t *type_oids, uint32_t types_count, struct luma_stmt **out_stmt)
+luma_rc
+sql_stmt_cached(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
+                const uint32_t *type_oids, uint32_t types_count, struct luma_stmt **out_stmt)
 {
     struct sql_session *own = sql_session_of(session);
     uint64_t hash = text_hash(text, type_oids, types_count);
@@ -440,6 +441,16 @@ prepare(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice te
         LUMA_TRY(sql_stmt_prepare(ctx, session, text, types, types_count, &stmt));
         cache_put(own, stmt, hash);
     }
+    *out_stmt = stmt;
+    return LUMA_OK;
+}
+
+static luma_rc
+prepare(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
+        const uint32_t *type_oids, uint32_t types_count, struct luma_stmt **out_stmt)
+{
+    struct luma_stmt *stmt = NULL;
+    LUMA_TRY(sql_stmt_cached(ctx, session, text, type_oids, types_count, &stmt));
     luma_rc rc = LUMA_OK;
     if (stmt->node != NULL && sql_stmt_is_plan(stmt->node)) {
         struct luma_txn *txn = NULL;
@@ -499,7 +510,17 @@ sql_run_stmt(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn
                              params_count, bound->params_count);
     LUMA_TRY(sql_bound_compile(ctx, session, txn, bound));
     struct luma_result *inner = NULL;
-    LUMA_TRY(sql_engine->open(ctx, session, txn, bound->query, params, params_count, &inner));
+    bool changes = bound->plan->kind == LUMA_PLAN_INSERT || bound->plan->kind == LUMA_PLAN_UPDATE ||
+                   bound->plan->kind == LUMA_PLAN_DELETE;
+    luma_rc rc = sql_engine->open(ctx, session, txn, bound->query, params, params_count, &inner);
+    if (rc == LUMA_OK && changes)
+        rc = sql_foreign_end(ctx, session, txn);
+    if (rc != LUMA_OK) {
+        sql_foreign_forget(sql_session_of(session));
+        if (inner != NULL)
+            inner->close(inner);
+        return rc;
+    }
     return sql_result_wrap(ctx, session, bound, inner, ends_statement, out_result);
 }
 

@@ -54,12 +54,6 @@ lock_table(struct sql_utility *u)
     return sql_done(u, "LOCK TABLE");
 }
 
-static luma_rc
-set_constraints(struct sql_utility *u)
-{
-    return sql_done(u, "SET CONSTRAINTS");
-}
-
 static const struct utility utilities[] = {
     {PGN(TRANSACTION_STMT), true, sql_transaction},
     {PGN(VARIABLE_SET_STMT), true, sql_set},
@@ -100,7 +94,7 @@ static const struct utility utilities[] = {
     {PGN(CHECK_POINT_STMT), true, checkpoint},
     {PGN(REINDEX_STMT), true, reindex},
     {PGN(LOCK_STMT), false, lock_table},
-    {PGN(CONSTRAINTS_SET_STMT), true, set_constraints},
+    {PGN(CONSTRAINTS_SET_STMT), false, sql_set_constraints},
 };
 
 static const struct {
@@ -170,6 +164,13 @@ sql_utility(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt
         return found->fn(&u);
     LUMA_TRY(sql_host->session->statement_begin(ctx, session, &u.txn));
     luma_rc rc = found != NULL ? found->fn(&u) : refuse(&u);
+    if (rc == LUMA_OK) {
+        rc = sql_foreign_end(ctx, session, u.txn);
+        if (rc != LUMA_OK)
+            (*out_result)->close(*out_result);
+    } else {
+        sql_foreign_forget(u.own);
+    }
     sql_host->session->statement_end(session, rc);
     return rc;
 }

@@ -66,6 +66,11 @@ struct luma_cat_constraint {
     const uint32_t *ref_cols;
     char on_delete,
         on_update; /* 'a' no action, 'r' restrict, 'c' cascade, 'n' set null, 'd' set default */
+    char match;    /* FOREIGN: 'f' full, else simple */
+    bool deferrable, deferred; /* deferred: INITIALLY DEFERRED */
+    bool not_valid;            /* FOREIGN, CHECK: rows older than it were not looked at */
+    uint32_t set_cols_count;   /* ON DELETE SET NULL (columns); 0: all of cols */
+    const uint32_t *set_cols;
 };
 
 struct luma_cat_index {

@@ -142,6 +142,13 @@ struct luma_host_session {
     /* Longest silence now: idle_in_transaction_session_timeout inside a block, else
      * idle_session_timeout; 0: no limit. */
     uint64_t (*idle_timeout_ns)(const struct luma_session *session);
+    /* fn is called once, when the current transaction is about to commit (never when it rolls
+     * back); an error rolls it back. For checks that wait until then. One at a time: a further call
+     * replaces, NULL forgets. */
+    void (*before_commit)(struct luma_session *session,
+                          luma_rc (*fn)(struct luma_ctx *ctx, struct luma_session *session,
+                                        struct luma_txn *txn, void *arg),
+                          void *arg);
 };
 
 #endif

@@ -201,6 +201,16 @@ struct luma_plan_change {
     const char *const *index_names;
     bool bulk; /* large source (INSERT ... SELECT, COPY): the engine may use host->store bulk calls
                 */
+    bool key_update; /* UPDATE: sets a column of a unique index, so locks of keys are in its way */
+    /* Told of each batch of changed rows, after checks and change; NULL: nobody asks. Rows are in
+     * the table's columns, of which at least captured_cols (positions) are filled; the i-th
+     * selected row of before and after are the same row. INSERT: before NULL; DELETE: after NULL.
+     * Parts of a bulk load call it side by side. */
+    luma_rc (*captured)(struct luma_ctx *ctx, struct luma_session *session, const void *arg,
+                        const struct luma_batch *before, const struct luma_batch *after);
+    const void *captured_arg;
+    uint32_t captured_count;
+    const uint32_t *captured_cols;
 };
 
 struct luma_plan_lock {
