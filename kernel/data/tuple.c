@@ -1,29 +1,9 @@
 /* data/tuple.c - row-wise tuples: see tuple.h for the format. */
 #include "data/tuple.h"
 
+#include "base/bits.h"
+
 enum slot_class { SLOT_NULL = 0, SLOT_4 = 1, SLOT_8 = 2, SLOT_VAR = 3 };
-
-static inline uint16_t
-load16(const uint8_t *p)
-{
-    uint16_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static inline uint32_t
-load32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static inline void
-store32(uint8_t *p, uint32_t v)
-{
-    memcpy(p, &v, sizeof(v));
-}
 
 static enum slot_class
 class_of_phys(enum luma_phys phys)
@@ -152,7 +132,7 @@ lk_tuple_write(const struct lk_tuple_column *cols, uint32_t count, uint32_t ids_
             if (n > 0)
                 memcpy(var, src, n);
             var += n;
-            store32(slot, (uint32_t)(var - var_start));
+            lk_store_u32(slot, (uint32_t)(var - var_start));
             slot += 4;
             break;
         }
@@ -160,7 +140,7 @@ lk_tuple_write(const struct lk_tuple_column *cols, uint32_t count, uint32_t ids_
             break;
         }
     }
-    store32(out, (uint32_t)(var - out));
+    lk_store_u32(out, (uint32_t)(var - out));
     out[4] = (uint8_t)ids_known;
     out[5] = (uint8_t)(ids_known >> 8);
     return (size_t)(var - out);
@@ -254,10 +234,10 @@ value_from_slot(struct luma_value *out, const uint8_t *at, size_t bytes)
 {
     switch (out->phys) {
     case LUMA_PHYS_BOOL:
-        out->b = load32(at) != 0;
+        out->b = lk_load_u32(at) != 0;
         break;
     case LUMA_PHYS_I16:
-        out->i16 = (int16_t)load32(at);
+        out->i16 = (int16_t)lk_load_u32(at);
         break;
     case LUMA_PHYS_I32:
     case LUMA_PHYS_F32:
@@ -280,7 +260,7 @@ value_from_slot(struct luma_value *out, const uint8_t *at, size_t bytes)
 enum lk_tuple_found
 lk_tuple_get(const uint8_t *tuple, uint32_t id, struct luma_type type, struct luma_value *out)
 {
-    uint32_t ids = load16(tuple + 4);
+    uint32_t ids = lk_load_u16(tuple + 4);
     size_t plane_bytes = ((size_t)ids + 7) / 8;
     const uint8_t *low = tuple + LK_TUPLE_HEADER_BYTES, *high = low + plane_bytes;
     const uint8_t *slots = high + plane_bytes, *at;
@@ -294,8 +274,8 @@ lk_tuple_get(const uint8_t *tuple, uint32_t id, struct luma_type type, struct lu
         return LK_TUPLE_NULL;
     at = slots + place.offset;
     if (place.class == SLOT_VAR) {
-        uint32_t start = place.prev_offset < 0 ? 0 : load32(slots + place.prev_offset);
-        bytes = load32(at) - start;
+        uint32_t start = place.prev_offset < 0 ? 0 : lk_load_u32(slots + place.prev_offset);
+        bytes = lk_load_u32(at) - start;
         at = slots + slots_total(low, high, plane_bytes) + start;
     }
     memset(out, 0, offsetof(struct luma_value, b));
@@ -320,7 +300,7 @@ struct decode_plan {
 static bool
 plan_fits(const struct decode_plan *plan, const uint8_t *tuple)
 {
-    return plan->like != NULL && load16(tuple + 4) == plan->ids &&
+    return plan->like != NULL && lk_load_u16(tuple + 4) == plan->ids &&
            memcmp(plan->like + LK_TUPLE_HEADER_BYTES, tuple + LK_TUPLE_HEADER_BYTES,
                   2 * plan->plane_bytes) == 0;
 }
@@ -332,7 +312,7 @@ plan_make(struct decode_plan *plan, const uint8_t *tuple, const struct lk_tuple_
     const uint8_t *low = tuple + LK_TUPLE_HEADER_BYTES, *high;
 
     plan->like = tuple;
-    plan->ids = load16(tuple + 4);
+    plan->ids = lk_load_u16(tuple + 4);
     plan->plane_bytes = ((size_t)plan->ids + 7) / 8;
     high = low + plan->plane_bytes;
     plan->var_start = slots_total(low, high, plan->plane_bytes);
@@ -387,10 +367,10 @@ put_slot(struct luma_arena *arena, struct luma_vec *vec, uint32_t row, const uin
 
     switch (vec->phys) {
     case LUMA_PHYS_BOOL:
-        ((uint8_t *)vec->data)[row] = load32(at) != 0;
+        ((uint8_t *)vec->data)[row] = lk_load_u32(at) != 0;
         return LUMA_OK;
     case LUMA_PHYS_I16:
-        ((int16_t *)vec->data)[row] = (int16_t)load32(at);
+        ((int16_t *)vec->data)[row] = (int16_t)lk_load_u32(at);
         return LUMA_OK;
     case LUMA_PHYS_I32:
     case LUMA_PHYS_F32:
@@ -403,10 +383,10 @@ put_slot(struct luma_arena *arena, struct luma_vec *vec, uint32_t row, const uin
     default:
         break;
     }
-    start = place->prev_offset < 0 ? 0 : load32(slots + place->prev_offset);
+    start = place->prev_offset < 0 ? 0 : lk_load_u32(slots + place->prev_offset);
     if (vec->phys == LUMA_PHYS_STR)
-        return put_str(arena, vec, row, (const char *)slots + var_start + start, load32(at) - start,
-                       deep);
+        return put_str(arena, vec, row, (const char *)slots + var_start + start,
+                       lk_load_u32(at) - start, deep);
     memcpy((uint8_t *)vec->data + (size_t)row * 16, slots + var_start + start, 16);
     return LUMA_OK;
 }
@@ -452,7 +432,7 @@ check_var_ends(const uint8_t *low, const uint8_t *high, size_t ids, const uint8_
     for (size_t bit = 0; bit < ids; bit++) {
         bool l = low[bit >> 3] >> (bit & 7) & 1, h = high[bit >> 3] >> (bit & 7) & 1;
         if (l && h) {
-            uint32_t end = load32(slots + offset);
+            uint32_t end = lk_load_u32(slots + offset);
             if (end < end_before || end > var_bytes)
                 return LUMA_E_CORRUPT;
             end_before = end;
@@ -465,7 +445,7 @@ check_var_ends(const uint8_t *low, const uint8_t *high, size_t ids, const uint8_
 static luma_rc
 check_column(const uint8_t *tuple, const struct lk_tuple_column *col)
 {
-    uint32_t ids = load16(tuple + 4);
+    uint32_t ids = lk_load_u16(tuple + 4);
     size_t plane_bytes = ((size_t)ids + 7) / 8;
     const uint8_t *low = tuple + LK_TUPLE_HEADER_BYTES, *high = low + plane_bytes;
     const uint8_t *slots = high + plane_bytes;
@@ -480,8 +460,8 @@ check_column(const uint8_t *tuple, const struct lk_tuple_column *col)
     if (place.class != class_of_phys(phys))
         return LUMA_E_CORRUPT;
     if (place.class == SLOT_VAR && phys != LUMA_PHYS_STR) {
-        uint32_t start = place.prev_offset < 0 ? 0 : load32(slots + place.prev_offset);
-        if (load32(slots + place.offset) - start != 16)
+        uint32_t start = place.prev_offset < 0 ? 0 : lk_load_u32(slots + place.prev_offset);
+        if (lk_load_u32(slots + place.offset) - start != 16)
             return LUMA_E_CORRUPT;
     }
     return LUMA_OK;
@@ -494,9 +474,9 @@ lk_tuple_check(struct luma_slice bytes, const struct lk_tuple_column *cols, uint
     size_t ids, plane_bytes, slots_bytes_all;
 
     if (bytes.bytes < LK_TUPLE_HEADER_BYTES || bytes.bytes > LK_TUPLE_BYTES_MAX ||
-        lk_tuple_bytes(bytes.data) != bytes.bytes || load16(bytes.data + 6) != 0)
+        lk_tuple_bytes(bytes.data) != bytes.bytes || lk_load_u16(bytes.data + 6) != 0)
         return LUMA_E_CORRUPT;
-    ids = load16(bytes.data + 4);
+    ids = lk_load_u16(bytes.data + 4);
     plane_bytes = (ids + 7) / 8;
     if (bytes.bytes < LK_TUPLE_HEADER_BYTES + 2 * plane_bytes)
         return LUMA_E_CORRUPT;

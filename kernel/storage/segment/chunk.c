@@ -36,7 +36,7 @@ count_nulls(const struct luma_vec *vec, uint32_t rows)
 {
     if (vec->valid == NULL)
         return 0;
-    return rows - (uint32_t)lki_segment_simd_fallback.bits_count(vec->valid, rows);
+    return rows - (uint32_t)lki_segment_simd_fallback->bits_count(vec->valid, rows);
 }
 
 /* A null gets the value before it (the first ones the first there is): it costs an encoding nothing

@@ -72,7 +72,7 @@ lk_formats_load(struct luma_ctx *ctx, const struct luma_host_services *services,
     if (formats == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for the table of formats");
     lk_mutex_init(&formats->lock, LK_LOCK_FORMATS);
-    formats->simd = &lki_segment_simd_fallback;
+    formats->simd = lki_segment_simd_fallback;
     formats->encodings[formats->encodings_count] = &lki_segment_plain;
     formats->encoding_names[formats->encodings_count++] = "plain";
     if (services != NULL) {

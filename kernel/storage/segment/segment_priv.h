@@ -140,7 +140,7 @@ struct lk_formats {
 };
 
 extern const struct luma_encoding lki_segment_plain;
-extern const struct luma_simd lki_segment_simd_fallback;
+extern const struct luma_simd *const lki_segment_simd_fallback;
 
 /* NULL: absent. */
 const struct luma_encoding *lki_formats_encoding(const struct lk_formats *formats,

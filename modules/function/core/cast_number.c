@@ -3,13 +3,8 @@
 
 #include "core.h"
 
-#define EVAL(name_)                                                                      \
-    static luma_rc name_(const struct luma_func_call *call, const struct luma_vec *args, \
-                         uint32_t args_count, const uint16_t *sel, uint32_t rows,        \
-                         struct luma_vec *out)
-
 #define WIDEN(name_, TX, TR)                              \
-    EVAL(name_)                                           \
+    CORE_EVAL(name_)                                      \
     {                                                     \
         (void)call;                                       \
         (void)args_count;                                 \
@@ -23,7 +18,7 @@ WIDEN(int2_int8, int16_t, int64_t)
 WIDEN(int4_int8, int32_t, int64_t)
 
 #define TO_FLOAT(name_, TX, TR)                           \
-    EVAL(name_)                                           \
+    CORE_EVAL(name_)                                      \
     {                                                     \
         (void)call;                                       \
         (void)args_count;                                 \
@@ -40,7 +35,7 @@ TO_FLOAT(int8_float8, int64_t, double)
 TO_FLOAT(float4_float8, float, double)
 
 #define SHORTEN(name_, TX, TR, MIN, MAX, TEXT)                                             \
-    EVAL(name_)                                                                            \
+    CORE_EVAL(name_)                                                                       \
     {                                                                                      \
         int bad = 0;                                                                       \
         (void)args_count;                                                                  \
@@ -55,7 +50,7 @@ SHORTEN(int8_oid, int64_t, uint32_t, 0, UINT32_MAX, "OID")
 
 /* Half to even, as rint does; the limits are exact powers of two. */
 #define ROUND(name_, TX, TR, LOW, HIGH, TEXT)         \
-    EVAL(name_)                                       \
+    CORE_EVAL(name_)                                  \
     {                                                 \
         const TX *px = args[0].data;                  \
         size_t sx = luma_vec_stride(&args[0]);        \
@@ -78,7 +73,7 @@ ROUND(float8_int4, double, int32_t, -2147483648.0, 2147483648.0, "integer")
 ROUND(float4_int8, float, int64_t, -9223372036854775808.0, 9223372036854775808.0, "bigint")
 ROUND(float8_int8, double, int64_t, -9223372036854775808.0, 9223372036854775808.0, "bigint")
 
-EVAL(float8_float4)
+CORE_EVAL(float8_float4)
 {
     int bad = 0;
 
@@ -95,7 +90,7 @@ EVAL(float8_float4)
     return LUMA_OK;
 }
 
-EVAL(bool_int4)
+CORE_EVAL(bool_int4)
 {
     (void)call;
     (void)args_count;
@@ -103,7 +98,7 @@ EVAL(bool_int4)
     return LUMA_OK;
 }
 
-EVAL(int4_bool)
+CORE_EVAL(int4_bool)
 {
     (void)call;
     (void)args_count;
@@ -112,7 +107,7 @@ EVAL(int4_bool)
 }
 
 /* oid, regclass and int4 have the same bits. */
-EVAL(same_32)
+CORE_EVAL(same_32)
 {
     (void)call;
     (void)args_count;
@@ -120,7 +115,7 @@ EVAL(same_32)
     return LUMA_OK;
 }
 
-EVAL(oid_int8)
+CORE_EVAL(oid_int8)
 {
     (void)call;
     (void)args_count;
@@ -128,7 +123,7 @@ EVAL(oid_int8)
     return LUMA_OK;
 }
 
-EVAL(int2_oid)
+CORE_EVAL(int2_oid)
 {
     (void)call;
     (void)args_count;
@@ -191,7 +186,7 @@ int_numeric(const struct luma_func_call *call, const struct luma_vec *args, cons
     return LUMA_OK;
 }
 
-EVAL(any_int_numeric)
+CORE_EVAL(any_int_numeric)
 {
     (void)args_count;
     return int_numeric(call, args, sel, rows, out);
@@ -228,7 +223,7 @@ numeric_integer(const struct luma_func_call *call, const struct luma_vec *vec, u
 }
 
 #define NUMERIC_INT(name_, TR, MIN, MAX, TEXT)                                \
-    EVAL(name_)                                                               \
+    CORE_EVAL(name_)                                                          \
     {                                                                         \
         TR *r = out->data;                                                    \
         (void)args_count;                                                     \
@@ -264,7 +259,7 @@ numeric_double(const struct luma_func_call *call, const struct luma_vec *vec, ui
     return core_host->data->numeric_to_f64(&str);
 }
 
-EVAL(numeric_float8)
+CORE_EVAL(numeric_float8)
 {
     double *r = out->data;
 
@@ -280,7 +275,7 @@ EVAL(numeric_float8)
     return LUMA_OK;
 }
 
-EVAL(numeric_float4)
+CORE_EVAL(numeric_float4)
 {
     float *r = out->data;
 
@@ -333,14 +328,14 @@ float_numeric(const struct luma_func_call *call, const struct luma_vec *args, co
     return LUMA_OK;
 }
 
-EVAL(any_float_numeric)
+CORE_EVAL(any_float_numeric)
 {
     (void)args_count;
     return float_numeric(call, args, sel, rows, out);
 }
 
 /* numeric to numeric(p, s) */
-EVAL(numeric_numeric)
+CORE_EVAL(numeric_numeric)
 {
     uint64_t *valid = out->valid;
 

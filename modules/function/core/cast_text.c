@@ -1,11 +1,6 @@
 /* function/core/cast_text.c - casts to and from strings, lengths of strings, json. */
 #include "core.h"
 
-#define EVAL(name_)                                                                      \
-    static luma_rc name_(const struct luma_func_call *call, const struct luma_vec *args, \
-                         uint32_t args_count, const uint16_t *sel, uint32_t rows,        \
-                         struct luma_vec *out)
-
 /* The text of a value; booleans are spelled out when cast. */
 static luma_rc
 value_to_text(const struct luma_func_call *call, const struct luma_vec *vec, uint32_t row,
@@ -75,7 +70,7 @@ fit(const struct luma_func_call *call, struct luma_type type, bool cut, struct l
     return LUMA_OK;
 }
 
-EVAL(any_text)
+CORE_EVAL(any_text)
 {
     struct luma_str *r = out->data;
 
@@ -88,7 +83,7 @@ EVAL(any_text)
     return LUMA_OK;
 }
 
-EVAL(text_any)
+CORE_EVAL(text_any)
 {
     struct luma_value v;
 
@@ -104,7 +99,7 @@ EVAL(text_any)
 }
 
 /* Among text, varchar and name: the bytes stay where they are. */
-EVAL(text_text)
+CORE_EVAL(text_text)
 {
     struct luma_str *r = out->data;
 
@@ -121,7 +116,7 @@ EVAL(text_text)
 }
 
 /* character(n) loses its padding when it becomes text. */
-EVAL(bpchar_text)
+CORE_EVAL(bpchar_text)
 {
     struct luma_str *r = out->data;
 
@@ -139,7 +134,7 @@ EVAL(bpchar_text)
 }
 
 /* varchar(value, n, explicit): the length coercion as a function. */
-EVAL(fit_length)
+CORE_EVAL(fit_length)
 {
     struct luma_str *r = out->data;
 
@@ -154,7 +149,7 @@ EVAL(fit_length)
     return LUMA_OK;
 }
 
-EVAL(json_jsonb)
+CORE_EVAL(json_jsonb)
 {
     struct luma_str *r = out->data;
 
@@ -191,7 +186,7 @@ jsonb_scalar(const struct luma_func_call *call, const struct luma_str *doc, stru
                          found, data->type_info(call->func->result)->sql_name);
 }
 
-EVAL(jsonb_any)
+CORE_EVAL(jsonb_any)
 {
     const struct luma_host_data *data = core_host->data;
 

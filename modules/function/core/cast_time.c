@@ -1,11 +1,6 @@
 /* function/core/cast_time.c - casts among dates, times, timestamps and intervals. */
 #include "core.h"
 
-#define EVAL(name_)                                                                      \
-    static luma_rc name_(const struct luma_func_call *call, const struct luma_vec *args, \
-                         uint32_t args_count, const uint16_t *sel, uint32_t rows,        \
-                         struct luma_vec *out)
-
 #define DAY_US INT64_C(86400000000)
 
 static inline bool
@@ -85,7 +80,7 @@ us_to_date(int64_t us)
     return (int32_t)floor_day(us);
 }
 
-EVAL(date_timestamp)
+CORE_EVAL(date_timestamp)
 {
     int64_t *r = out->data;
 
@@ -97,7 +92,7 @@ EVAL(date_timestamp)
     return LUMA_OK;
 }
 
-EVAL(date_timestamptz)
+CORE_EVAL(date_timestamptz)
 {
     int64_t *r = out->data;
 
@@ -111,7 +106,7 @@ EVAL(date_timestamptz)
     return LUMA_OK;
 }
 
-EVAL(timestamp_date)
+CORE_EVAL(timestamp_date)
 {
     int32_t *r = out->data;
 
@@ -124,7 +119,7 @@ EVAL(timestamp_date)
     return LUMA_OK;
 }
 
-EVAL(timestamptz_date)
+CORE_EVAL(timestamptz_date)
 {
     int32_t *r = out->data;
 
@@ -136,7 +131,7 @@ EVAL(timestamptz_date)
     return LUMA_OK;
 }
 
-EVAL(timestamp_timestamptz)
+CORE_EVAL(timestamp_timestamptz)
 {
     int64_t *r = out->data;
 
@@ -150,7 +145,7 @@ EVAL(timestamp_timestamptz)
     return LUMA_OK;
 }
 
-EVAL(timestamptz_timestamp)
+CORE_EVAL(timestamptz_timestamp)
 {
     int64_t *r = out->data;
 
@@ -182,19 +177,19 @@ time_of_day(const struct luma_func_call *call, const struct luma_vec *args, cons
     return LUMA_OK;
 }
 
-EVAL(timestamp_time)
+CORE_EVAL(timestamp_time)
 {
     (void)args_count;
     return time_of_day(call, args, sel, rows, out, false);
 }
 
-EVAL(timestamptz_time)
+CORE_EVAL(timestamptz_time)
 {
     (void)args_count;
     return time_of_day(call, args, sel, rows, out, true);
 }
 
-EVAL(time_interval)
+CORE_EVAL(time_interval)
 {
     struct luma_interval *r = out->data;
 
@@ -207,7 +202,7 @@ EVAL(time_interval)
     return LUMA_OK;
 }
 
-EVAL(interval_time)
+CORE_EVAL(interval_time)
 {
     const struct luma_interval *px = args[0].data;
     size_t sx = luma_vec_stride(&args[0]);
@@ -223,7 +218,7 @@ EVAL(interval_time)
 }
 
 /* time(p), timestamp(p) */
-EVAL(round_usecs)
+CORE_EVAL(round_usecs)
 {
     int64_t *r = out->data;
 
@@ -235,7 +230,7 @@ EVAL(round_usecs)
     return LUMA_OK;
 }
 
-EVAL(round_interval)
+CORE_EVAL(round_interval)
 {
     const struct luma_interval *px = args[0].data;
     size_t sx = luma_vec_stride(&args[0]);

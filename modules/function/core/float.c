@@ -3,11 +3,6 @@
 
 #include "core.h"
 
-#define EVAL(name_)                                                                      \
-    static luma_rc name_(const struct luma_func_call *call, const struct luma_vec *args, \
-                         uint32_t args_count, const uint16_t *sel, uint32_t rows,        \
-                         struct luma_vec *out)
-
 enum { OVERFLOWED = 1, UNDERFLOWED = 2 };
 
 static luma_rc
@@ -22,7 +17,7 @@ float_verdict(const struct luma_func_call *call, int bad)
 
 /* Infinite without an infinite operand; zero without a zero one (UNDER says which ones count). */
 #define ARITH(name_, TX, TY, TR, EXPR, UNDER)                                              \
-    EVAL(name_)                                                                            \
+    CORE_EVAL(name_)                                                                       \
     {                                                                                      \
         int bad = 0;                                                                       \
         (void)args_count;                                                                  \
@@ -36,7 +31,7 @@ float_verdict(const struct luma_func_call *call, int bad)
     }
 
 #define DIVIDE(name_, TX, TY, TR)                                              \
-    EVAL(name_)                                                                \
+    CORE_EVAL(name_)                                                           \
     {                                                                          \
         const TX *px = args[0].data;                                           \
         const TY *py = args[1].data;                                           \
@@ -70,28 +65,10 @@ FOUR(48, float, double, double)
 FOUR(84, double, float, double)
 FOUR(88, double, double, double)
 
-#define SIGNS(suffix_, T)                                                                      \
-    EVAL(neg_##suffix_)                                                                        \
-    {                                                                                          \
-        (void)call;                                                                            \
-        (void)args_count;                                                                      \
-        LUMA_UNARY_LOOP(T, T, args, sel, rows, out, -x);                                       \
-        return LUMA_OK;                                                                        \
-    }                                                                                          \
-    EVAL(plus_##suffix_)                                                                       \
-    {                                                                                          \
-        (void)call;                                                                            \
-        (void)args_count;                                                                      \
-        LUMA_UNARY_LOOP(T, T, args, sel, rows, out, x);                                        \
-        return LUMA_OK;                                                                        \
-    }                                                                                          \
-    EVAL(abs_##suffix_)                                                                        \
-    {                                                                                          \
-        (void)call;                                                                            \
-        (void)args_count;                                                                      \
-        LUMA_UNARY_LOOP(T, T, args, sel, rows, out, x < 0 || (x == 0 && signbit(x)) ? -x : x); \
-        return LUMA_OK;                                                                        \
-    }
+#define SIGNS(suffix_, T)                 \
+    SIMPLE_UNARY(neg_##suffix_, T, T, -x) \
+    SIMPLE_UNARY(plus_##suffix_, T, T, x) \
+    SIMPLE_UNARY(abs_##suffix_, T, T, x < 0 || (x == 0 && signbit(x)) ? -x : x)
 
 SIGNS(4, float)
 SIGNS(8, double)

@@ -6,11 +6,6 @@
  */
 #include "core.h"
 
-#define EVAL(name_)                                                                      \
-    static luma_rc name_(const struct luma_func_call *call, const struct luma_vec *args, \
-                         uint32_t args_count, const uint16_t *sel, uint32_t rows,        \
-                         struct luma_vec *out)
-
 static const char *
 result_name(const struct luma_func_call *call)
 {
@@ -21,7 +16,7 @@ result_name(const struct luma_func_call *call)
 
 /* Narrow results: computed in 64 bits, the highest excess decides. */
 #define NARROW(name_, TX, TY, TR, MIN, MAX, OP)                            \
-    EVAL(name_)                                                            \
+    CORE_EVAL(name_)                                                       \
     {                                                                      \
         int64_t bad = 0;                                                   \
         (void)args_count;                                                  \
@@ -70,7 +65,7 @@ product_bound(const struct luma_vec *args)
 }
 
 #define WIDE(name_, TX, TY, BOUND, OP, BUILTIN)                                                \
-    EVAL(name_)                                                                                \
+    CORE_EVAL(name_)                                                                           \
     {                                                                                          \
         uint64_t bound = BOUND(args);                                                          \
         int64_t bad = 0;                                                                       \
@@ -101,7 +96,7 @@ WIDE3(82, int64_t, int16_t)
 
 /* Division looks at each row: zero, and the one quotient that does not fit. */
 #define DIVIDE(suffix_, TX, TY, TR, LEAST)                                     \
-    EVAL(div_##suffix_)                                                        \
+    CORE_EVAL(div_##suffix_)                                                   \
     {                                                                          \
         const TX *px = args[0].data;                                           \
         const TY *py = args[1].data;                                           \
@@ -122,7 +117,7 @@ WIDE3(82, int64_t, int16_t)
     }
 
 #define MODULO(suffix_, T)                                                     \
-    EVAL(mod_##suffix_)                                                        \
+    CORE_EVAL(mod_##suffix_)                                                   \
     {                                                                          \
         const T *px = args[0].data;                                            \
         const T *py = args[1].data;                                            \
@@ -155,14 +150,14 @@ DIVIDE(82, int64_t, int16_t, int64_t, x == INT64_MIN && y == -1)
 DIVIDE(88, int64_t, int64_t, int64_t, x == INT64_MIN && y == -1)
 
 #define SIGNS(suffix_, T, MIN)                                                             \
-    EVAL(neg_##suffix_)                                                                    \
+    CORE_EVAL(neg_##suffix_)                                                               \
     {                                                                                      \
         int bad = 0;                                                                       \
         (void)args_count;                                                                  \
         LUMA_UNARY_LOOP(T, T, args, sel, rows, out, (bad |= x == (MIN), 0 - (uint64_t)x)); \
         return bad ? core_out_of_range(call, result_name(call)) : LUMA_OK;                 \
     }                                                                                      \
-    EVAL(abs_##suffix_)                                                                    \
+    CORE_EVAL(abs_##suffix_)                                                               \
     {                                                                                      \
         int bad = 0;                                                                       \
         (void)args_count;                                                                  \
@@ -170,61 +165,19 @@ DIVIDE(88, int64_t, int64_t, int64_t, x == INT64_MIN && y == -1)
                         (bad |= x == (MIN), x < 0 ? 0 - (uint64_t)x : (uint64_t)x));       \
         return bad ? core_out_of_range(call, result_name(call)) : LUMA_OK;                 \
     }                                                                                      \
-    EVAL(plus_##suffix_)                                                                   \
-    {                                                                                      \
-        (void)call;                                                                        \
-        (void)args_count;                                                                  \
-        LUMA_UNARY_LOOP(T, T, args, sel, rows, out, x);                                    \
-        return LUMA_OK;                                                                    \
-    }                                                                                      \
-    EVAL(not_##suffix_)                                                                    \
-    {                                                                                      \
-        (void)call;                                                                        \
-        (void)args_count;                                                                  \
-        LUMA_UNARY_LOOP(T, T, args, sel, rows, out, ~x);                                   \
-        return LUMA_OK;                                                                    \
-    }
+    SIMPLE_UNARY(plus_##suffix_, T, T, x)                                                  \
+    SIMPLE_UNARY(not_##suffix_, T, T, ~x)
 
 SIGNS(2, int16_t, INT16_MIN)
 SIGNS(4, int32_t, INT32_MIN)
 SIGNS(8, int64_t, INT64_MIN)
 
-#define BITS(suffix_, T, UT, MASK)                                                    \
-    EVAL(and_##suffix_)                                                               \
-    {                                                                                 \
-        (void)call;                                                                   \
-        (void)args_count;                                                             \
-        LUMA_BINARY_LOOP(T, T, T, args, sel, rows, out, x &y);                        \
-        return LUMA_OK;                                                               \
-    }                                                                                 \
-    EVAL(or_##suffix_)                                                                \
-    {                                                                                 \
-        (void)call;                                                                   \
-        (void)args_count;                                                             \
-        LUMA_BINARY_LOOP(T, T, T, args, sel, rows, out, x | y);                       \
-        return LUMA_OK;                                                               \
-    }                                                                                 \
-    EVAL(xor_##suffix_)                                                               \
-    {                                                                                 \
-        (void)call;                                                                   \
-        (void)args_count;                                                             \
-        LUMA_BINARY_LOOP(T, T, T, args, sel, rows, out, x ^ y);                       \
-        return LUMA_OK;                                                               \
-    }                                                                                 \
-    EVAL(shl_##suffix_)                                                               \
-    {                                                                                 \
-        (void)call;                                                                   \
-        (void)args_count;                                                             \
-        LUMA_BINARY_LOOP(T, int32_t, T, args, sel, rows, out, (UT)x << (y & (MASK))); \
-        return LUMA_OK;                                                               \
-    }                                                                                 \
-    EVAL(shr_##suffix_)                                                               \
-    {                                                                                 \
-        (void)call;                                                                   \
-        (void)args_count;                                                             \
-        LUMA_BINARY_LOOP(T, int32_t, T, args, sel, rows, out, x >> (y & (MASK)));     \
-        return LUMA_OK;                                                               \
-    }
+#define BITS(suffix_, T, UT, MASK)                                     \
+    SIMPLE_BINARY(and_##suffix_, T, T, T, x &y)                        \
+    SIMPLE_BINARY(or_##suffix_, T, T, T, x | y)                        \
+    SIMPLE_BINARY(xor_##suffix_, T, T, T, x ^ y)                       \
+    SIMPLE_BINARY(shl_##suffix_, T, int32_t, T, (UT)x << (y & (MASK))) \
+    SIMPLE_BINARY(shr_##suffix_, T, int32_t, T, x >> (y & (MASK)))
 
 BITS(2, int16_t, uint32_t, 31)
 BITS(4, int32_t, uint32_t, 31)

@@ -57,6 +57,6 @@ bits_to_sel(const uint64_t *bits, size_t n, uint16_t *out)
     return total;
 }
 
-#include "simd_body.h"
+#include <lumadb/kind/simd_body.def>
 
 SIMD_MODULE("avx2", "32-byte vectors of AVX2");

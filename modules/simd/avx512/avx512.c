@@ -140,6 +140,6 @@ bits_to_sel(const uint64_t *bits, size_t n, uint16_t *out)
     return count;
 }
 
-#include "simd_body.h"
+#include <lumadb/kind/simd_body.def>
 
 SIMD_MODULE("avx512", "64-byte vectors of AVX-512");

@@ -68,6 +68,6 @@ mask_64(bytes_16 v)
     return (uint32_t)((lanes[0] & 1) | (lanes[1] & 2));
 }
 
-#include "simd_body.h"
+#include <lumadb/kind/simd_body.def>
 
 SIMD_MODULE("neon", "16-byte vectors of NEON");

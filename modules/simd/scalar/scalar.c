@@ -3,6 +3,6 @@
 #define SIMD_RANK   0
 #define SIMD_USABLE true
 
-#include "simd_body.h"
+#include <lumadb/kind/simd_body.def>
 
 SIMD_MODULE("scalar", "inner loops in plain C");

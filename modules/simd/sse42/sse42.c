@@ -16,6 +16,6 @@
 #define mask_32(v) ((uint32_t)_mm_movemask_ps((__m128)(v)))
 #define mask_64(v) ((uint32_t)_mm_movemask_pd((__m128d)(v)))
 
-#include "simd_body.h"
+#include <lumadb/kind/simd_body.def>
 
 SIMD_MODULE("sse42", "16-byte vectors of SSE4.2");
