@@ -38,6 +38,7 @@ default_opts(struct luma_session *s)
     struct luma_txn_opts opts = {
         .isolation = level_of(lki_setting_at(s, LKI_SET_DEFAULT_TRANSACTION_ISOLATION)),
         .read_only = strcmp(lki_setting_at(s, LKI_SET_DEFAULT_TRANSACTION_READ_ONLY), "on") == 0,
+        .deferrable = strcmp(lki_setting_at(s, LKI_SET_DEFAULT_TRANSACTION_DEFERRABLE), "on") == 0,
         .lock_timeout_ns = s->lock_timeout_ns,
     };
     return opts;
@@ -61,6 +62,14 @@ lki_block_read_only(struct luma_session *s)
     if (s->block == LUMA_BLOCK_OPEN)
         return s->block_opts.read_only;
     return strcmp(lki_setting_at(s, LKI_SET_DEFAULT_TRANSACTION_READ_ONLY), "on") == 0;
+}
+
+bool
+lki_block_deferrable(struct luma_session *s)
+{
+    if (s->block == LUMA_BLOCK_OPEN)
+        return s->block_opts.deferrable;
+    return strcmp(lki_setting_at(s, LKI_SET_DEFAULT_TRANSACTION_DEFERRABLE), "on") == 0;
 }
 
 luma_rc
@@ -92,6 +101,19 @@ lki_block_set_read_only(struct luma_ctx *ctx, struct luma_session *s, bool read_
                            "SET TRANSACTION can only be used in transaction blocks");
     }
     s->block_opts.read_only = read_only;
+    return LUMA_OK;
+}
+
+luma_rc
+lki_block_set_deferrable(struct luma_ctx *ctx, struct luma_session *s, bool deferrable)
+{
+    if (s->block != LUMA_BLOCK_OPEN)
+        lki_session_notice(s, "WARNING", "25P01",
+                           "SET TRANSACTION can only be used in transaction blocks");
+    else if (s->txn != NULL)
+        return LUMA_FAIL_SQL(ctx, LUMA_E_TXNSTATE, "25001",
+                             "SET TRANSACTION [NOT] DEFERRABLE must be called before any query");
+    s->block_opts.deferrable = deferrable;
     return LUMA_OK;
 }
 

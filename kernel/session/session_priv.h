@@ -199,8 +199,10 @@ void lki_block_drop(struct luma_session *s);
 /* SHOW transaction_isolation and its kin: of the transaction, if there is one. */
 const char *lki_block_isolation_text(struct luma_session *s);
 bool lki_block_read_only(struct luma_session *s);
+bool lki_block_deferrable(struct luma_session *s);
 luma_rc lki_block_set_isolation(struct luma_ctx *ctx, struct luma_session *s, const char *text);
 luma_rc lki_block_set_read_only(struct luma_ctx *ctx, struct luma_session *s, bool read_only);
+luma_rc lki_block_set_deferrable(struct luma_ctx *ctx, struct luma_session *s, bool deferrable);
 
 /* --- identity --- */
 

@@ -122,6 +122,8 @@ lki_setting_get(struct luma_session *s, const char *name)
         return lki_block_isolation_text(s);
     if (index == LKI_SET_TRANSACTION_READ_ONLY)
         return lki_block_read_only(s) ? "on" : "off";
+    if (index == LKI_SET_TRANSACTION_DEFERRABLE)
+        return lki_block_deferrable(s) ? "on" : "off";
     if (index < 0)
         index = custom_find(s, name);
     return index < 0 ? NULL : value_of(s, (uint32_t)index);
@@ -266,12 +268,15 @@ set_transaction(struct luma_ctx *ctx, struct luma_session *s, int index, const c
 {
     const char *text = NULL;
     if (value == NULL)
-        value = lki_setting_at(s, index == LKI_SET_TRANSACTION_ISOLATION
-                                      ? LKI_SET_DEFAULT_TRANSACTION_ISOLATION
-                                      : LKI_SET_DEFAULT_TRANSACTION_READ_ONLY);
+        value = lki_setting_at(
+            s, index == LKI_SET_TRANSACTION_ISOLATION   ? LKI_SET_DEFAULT_TRANSACTION_ISOLATION
+               : index == LKI_SET_TRANSACTION_READ_ONLY ? LKI_SET_DEFAULT_TRANSACTION_READ_ONLY
+                                                        : LKI_SET_DEFAULT_TRANSACTION_DEFERRABLE);
     LUMA_TRY(lki_setting_canonical(ctx, &lki_setting_defs[index], value, &text));
     if (index == LKI_SET_TRANSACTION_ISOLATION)
         return lki_block_set_isolation(ctx, s, text);
+    if (index == LKI_SET_TRANSACTION_DEFERRABLE)
+        return lki_block_set_deferrable(ctx, s, strcmp(text, "on") == 0);
     return lki_block_set_read_only(ctx, s, strcmp(text, "on") == 0);
 }
 
@@ -290,7 +295,8 @@ lki_setting_set(struct luma_ctx *ctx, struct luma_session *s, const char *name, 
         return LUMA_FAIL_SQL(ctx, LUMA_E_INVALID, "55P02", "parameter \"%s\" cannot be changed",
                              def->name);
     }
-    if (index == LKI_SET_TRANSACTION_ISOLATION || index == LKI_SET_TRANSACTION_READ_ONLY)
+    if (index == LKI_SET_TRANSACTION_ISOLATION || index == LKI_SET_TRANSACTION_READ_ONLY ||
+        index == LKI_SET_TRANSACTION_DEFERRABLE)
         return set_transaction(ctx, s, index, value);
     if (local && s->block == LUMA_BLOCK_IDLE && s->txn == NULL) {
         lki_session_notice(s, "WARNING", "25P01",

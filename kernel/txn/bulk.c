@@ -7,6 +7,7 @@
 
 #include "storage/checkpoint.h"
 #include "txn/load.h"
+#include "txn/serial.h"
 
 #define BULK_SMALL_ROWS 4096u
 
@@ -395,6 +396,8 @@ rows_insert(struct luma_ctx *ctx, struct luma_bulk *bulk)
 static luma_rc
 bulk_publish(struct luma_ctx *ctx, struct luma_bulk *bulk)
 {
+    if (bulk->txn->serial != NULL)
+        LUMA_TRY(lki_serial_write_all(ctx, bulk->txn, bulk->h));
     for (uint32_t i = 0; i < bulk->parts_count; i++) {
         LUMA_TRY(kept_write(ctx, bulk, i));
         LUMA_TRY(segment_end(ctx, &bulk->parts[i]));

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/mutant.h"
-#include "txn/coll.h"
+#include "txn/serial.h"
 
 luma_rc
 lki_row_current(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64_t rowid,
@@ -137,6 +137,8 @@ lki_remove(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, cons
 {
     LUMA_TRY(lk_core_throttle(ctx, txn->store));
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        LUMA_TRY(lki_serial_remove(ctx, txn, h, rowids, count));
     for (uint32_t i = 0; i < count; i++) {
         bool found = false;
         LUMA_TRY(lki_row_end(ctx, txn, h, rowids[i], &found));
@@ -308,6 +310,8 @@ lki_update(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, cons
     struct update u = {.ctx = ctx, .txn = txn, .h = h, .batch = batch};
     LUMA_TRY(lk_core_throttle(ctx, txn->store));
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        LUMA_TRY(lki_serial_remove(ctx, txn, h, rowids, count));
     u.arena = lk_arena_create(txn->store->budget, 0);
     if (u.arena == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "update: out of memory");
@@ -345,6 +349,8 @@ lki_truncate(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h)
 {
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
     LUMA_TRY(lk_lock_take(ctx, txn, lk_lock_coll(h->coll->id), LUMA_LOCK_UPDATE, LUMA_LOCK_WAIT));
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        LUMA_TRY(lki_serial_write_all(ctx, txn, h));
     struct lk_view *old = lki_coll_view(h), *view = NULL;
     if (old == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu was dropped",

@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 #include "storage/mutant.h"
-#include "txn/txn_priv.h"
+#include "txn/serial.h"
 
 /* The same change at a row of a segment and wherever merges have carried it since. The latch of
  * the collection is held, so no merge moves it now. */
@@ -248,6 +248,8 @@ commit_placed(void *arg, uint64_t commit)
     for (uint32_t i = 0; i < txn->colls_count; i++)
         atomic_store_explicit(&txn->colls[i]->touched, commit, memory_order_release);
     views_publish(txn);
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        lki_serial_placed(txn, commit);
     /* Pairs with lk_stamp_resolve: who takes a snapshot of this commit finds its number here. */
     atomic_store_explicit(&txn->slot->commit, commit, memory_order_release);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "txn/scan.h"
+#include "txn/serial.h"
 
 #define CHUNK_MIN 64u /* rows of the first batch: LIMIT 1 should not read 2048 */
 
@@ -179,6 +180,8 @@ lki_index_scan(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, 
     luma_rc rc = scan->arena == NULL || cursor->arena == NULL ? no_memory(ctx) : LUMA_OK;
     if (rc == LUMA_OK && range_make(cidx, range, &scan->lo, &scan->hi, &bytes) != LUMA_OK)
         rc = no_memory(ctx);
+    if (rc == LUMA_OK && txn->serial != NULL)
+        rc = lki_serial_read(ctx, txn, h, cidx, &bytes, spec);
     if (rc == LUMA_OK)
         rc = sources_open(ctx, txn, h, scan, &bytes);
     if (rc != LUMA_OK) {

@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "txn/coll.h"
+#include "txn/serial.h"
 
 void
 lki_coll_init(struct luma_coll *h, struct lk_coll *coll, struct luma_txn *txn)
@@ -144,6 +144,8 @@ lki_row_add(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int
     struct luma_slice tuple = {NULL, 0};
     size_t mark = txn->redo.bytes;
     luma_rc rc = redo_tuple(ctx, txn, h, rowid, cols, row, fresh, &tuple);
+    if (rc == LUMA_OK && txn->serial != NULL)
+        rc = lki_serial_write(ctx, txn, h, tuple);
     if (rc == LUMA_OK) {
         lk_rwlock_rdlock(&h->coll->latch);
         rc = version_add(ctx, txn, h, rowid, tuple, fresh);

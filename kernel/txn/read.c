@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "txn/coll.h"
+#include "txn/serial.h"
 
 static luma_rc
 no_memory(struct luma_ctx *ctx)
@@ -127,6 +127,8 @@ lki_fetch(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, const
     struct lk_view *view = lki_coll_view(h);
     if (view == NULL)
         return dropped(ctx, h);
+    if (LUMA_UNLIKELY(txn->serial != NULL) && !newest)
+        LUMA_TRY(lki_serial_read(ctx, txn, h, NULL, NULL, NULL));
     struct lk_place *places = LUMA_NEW_ARRAY(arena, struct lk_place, count + 1);
     int64_t *ids = LUMA_NEW_ARRAY(arena, int64_t, count + 1);
     if (places == NULL || ids == NULL)
@@ -151,6 +153,15 @@ lki_fetch(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, const
 }
 
 /* --- get --- */
+
+/* A serializable transaction remembers that it has looked at a key. */
+static luma_rc
+key_read(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, struct lk_cidx *cidx,
+         struct luma_slice key)
+{
+    struct luma_index_range range = {.lo = key, .hi = key};
+    return lki_serial_read(ctx, txn, h, cidx, &range, NULL);
+}
 
 /* Does the row have these values in the index's first columns? */
 static luma_rc
@@ -229,6 +240,8 @@ lki_get(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, uint64_
     lki_rowids_init(&rows);
     *out_rowid = -1;
     luma_rc rc = lk_key_values(kb, cidx, key, key_count, NULL);
+    if (rc == LUMA_OK && txn->serial != NULL)
+        rc = key_read(ctx, txn, h, cidx, lk_bytes_view(kb));
     if (rc == LUMA_OK)
         rc = lki_candidates(ctx, txn, h, cidx, lk_bytes_view(kb), &rows);
     for (uint32_t i = 0; rc == LUMA_OK && *out_rowid < 0 && i < rows.count; i++) {
@@ -299,10 +312,10 @@ probe_key(struct probe *p, uint32_t key_index, struct luma_slice key, int64_t af
 {
     struct lki_rowids rows;
     lki_rowids_init(&rows);
-    luma_rc rc;
-    if (p->whole) {
+    luma_rc rc = p->txn->serial == NULL ? LUMA_OK : key_read(p->ctx, p->txn, p->h, p->cidx, key);
+    if (rc == LUMA_OK && p->whole) {
         rc = lki_candidates(p->ctx, p->txn, p->h, p->cidx, key, &rows);
-    } else {
+    } else if (rc == LUMA_OK) {
         rc = lk_cidx_usable(p->ctx, p->h->coll, p->cidx);
         if (rc == LUMA_OK)
             rc = prefix_candidates(p, p->cidx->index, key, &rows);

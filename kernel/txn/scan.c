@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "txn/serial.h"
+
 #define SCAN_WHOLE_HOT                                                        \
     16384u /* versions up to which a hot table is one morsel, in row id order \
             */
@@ -60,6 +62,8 @@ lki_scan_open(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
     if (view == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu was dropped",
                          (unsigned long long)h->coll->id);
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        LUMA_TRY(lki_serial_read(ctx, txn, h, NULL, NULL, spec));
     struct luma_scan *scan = calloc(1, sizeof(*scan));
     if (scan == NULL)
         return no_memory(ctx);

@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "txn/txn_priv.h"
+#include "txn/serial.h"
 
 #define REDO_KEEP_BYTES (256u << 10) /* room a transaction keeps for the next one in its slot */
 
@@ -140,6 +140,7 @@ lk_txns_create(struct luma_ctx *ctx, struct lk_store *store)
     atomic_init(&txns->next_id, store->commit + 1);
     for (uint32_t i = 0; i < LKI_POOLS; i++)
         lk_mutex_init(&txns->pools[i].lock, LK_LOCK_TXN_POOL);
+    lk_mutex_init(&txns->serial_lock, LK_LOCK_TXN_SERIAL);
     store->txns = txns;
     current_store = store;
     return lk_locks_create(ctx, txns);
@@ -160,6 +161,7 @@ lk_txns_destroy(struct lk_store *store)
         lk_mutex_fini(&txns->pools[i].lock);
     }
     lki_locks_destroy(txns);
+    lki_serial_destroy(txns);
     free(txns);
     store->txns = NULL;
     if (current_store == store)
@@ -174,14 +176,13 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     struct lk_store *store = current_store;
     if (store == NULL)
         return LUMA_FAIL(ctx, LUMA_E_SHUTDOWN, "the store is closed");
-    if (opts != NULL && opts->isolation == LUMA_SERIALIZABLE)
-        return LUMA_FAIL(ctx, LUMA_E_UNSUPPORTED,
-                         "isolation level SERIALIZABLE is not supported: use REPEATABLE READ");
     struct luma_txn *txn = txn_get(store);
     if (txn == NULL)
         return LUMA_FAIL(ctx, LUMA_E_BUSY, "too many transactions are open");
     txn->isolation = opts == NULL ? LUMA_READ_COMMITTED : opts->isolation;
     txn->read_only = opts != NULL && opts->read_only;
+    txn->deferrable = opts != NULL && opts->deferrable;
+    txn->serial = NULL;
     txn->lock_timeout_ns = opts == NULL ? 0 : opts->lock_timeout_ns;
     txn->id = atomic_fetch_add_explicit(&((struct lk_txns *)store->txns)->next_id, 1,
                                         memory_order_relaxed);
@@ -192,6 +193,13 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     txn->slot_content = NULL;
     txn->undo_count = 0;
     txn->savepoint_serial = 0;
+    if (txn->isolation == LUMA_SERIALIZABLE) {
+        luma_rc rc = lki_serial_begin(ctx, txn, false);
+        if (rc != LUMA_OK) {
+            txn_put(txn);
+            return rc;
+        }
+    }
     *out_txn = txn;
     return LUMA_OK;
 }
@@ -199,10 +207,14 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
 static luma_rc
 txn_statement_begin(struct luma_ctx *ctx, struct luma_txn *txn)
 {
-    (void)ctx;
     txn->snap.command++;
     /* Until its first statement a REPEATABLE READ transaction has seen nothing either. */
-    if (txn->isolation == LUMA_READ_COMMITTED || txn->snap.command == 2)
+    bool first = txn->snap.command == 2;
+    if (txn->isolation == LUMA_SERIALIZABLE && first)
+        return lki_serial_begin(ctx, txn, true);
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        return lki_serial_check(ctx, txn);
+    if (txn->isolation == LUMA_READ_COMMITTED || first)
         txn->snap.commit = lk_slots_snapshot(&txn->store->slots, txn->slot);
     return LUMA_OK;
 }
@@ -349,6 +361,8 @@ txn_release(struct luma_txn *txn, uint64_t savepoint)
 static void
 txn_end(struct luma_txn *txn, bool committed, uint64_t commit)
 {
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        lki_serial_end(txn, committed);
     lki_privates_free(txn, 0, committed);
     lk_lock_release(txn, NULL);
     for (uint32_t i = 0; i < txn->hots_count; i++)
@@ -391,6 +405,13 @@ txn_commit(struct luma_ctx *ctx, struct luma_txn *txn)
 {
     struct lk_store *store = txn->store;
     uint64_t commit = 0;
+    if (LUMA_UNLIKELY(txn->serial != NULL)) {
+        luma_rc rc = lki_serial_prepare(ctx, txn);
+        if (rc != LUMA_OK) {
+            txn_rollback(txn);
+            return rc;
+        }
+    }
     if (txn->redo.bytes > 0 || txn->writes_count > 0 || txn->redo.failed) {
         luma_rc rc = txn->redo.failed ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "transaction: out of memory")
                                       : lki_commit_place(ctx, txn, &commit);

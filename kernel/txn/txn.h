@@ -12,6 +12,7 @@
 #include "txn/slot.h"
 
 struct lk_hold;
+struct lki_serial;
 struct lk_lock_waiter;
 
 enum lk_write_kind {
@@ -65,7 +66,8 @@ struct luma_txn {
     struct luma_txn *next_free;
 
     enum luma_isolation isolation;
-    bool read_only;
+    bool read_only, deferrable;
+    struct lki_serial *serial; /* NULL: another level, or nothing can harm it */
     uint64_t lock_timeout_ns, id, stamp;
     int64_t start_us;
     struct lk_snapshot snap;

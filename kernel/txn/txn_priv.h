@@ -22,13 +22,20 @@ struct lki_pool {
     struct luma_txn *free;
 } LK_ALIGNED_LINE;
 
+struct lki_serial_list {
+    struct lki_serial *first, *last;
+};
+
 struct lk_txns {
     struct lk_mutex waits_lock; /* TXN_WAITS */
     uint64_t visits;
     _Atomic uint64_t next_id;
     _Atomic uint64_t dead; /* versions that ended up to here may go */
     _Atomic uint32_t dead_passes;
-    _Atomic uint64_t wal_mark; /* log bytes at the last checkpoint */
+    _Atomic uint64_t wal_mark;   /* log bytes at the last checkpoint */
+    struct lk_mutex serial_lock; /* TXN_SERIAL */
+    uint64_t serial_next;
+    struct lki_serial_list serial_active, serial_finished;
     struct lki_pool pools[LKI_POOLS];
     struct lki_lock_shard shards[LKI_LOCK_SHARDS];
 };

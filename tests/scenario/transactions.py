@@ -1,7 +1,4 @@
-"""transactions.py - what two sessions see of each other. TAP.
-
-PGHOST_PEER and PGPORT_PEER run the same scenarios against a PostgreSQL: that is how they were written.
-"""
+"""transactions.py - what two sessions see of each other. TAP. tests/lib/sessions.py tells of PGPORT_PEER."""
 import os
 import sys
 import threading
@@ -10,72 +7,15 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
+import sessions  # noqa: E402
+from lumaserver import cannot_serve, run_tap  # noqa: E402
 
 
-class Peer:
-    """A PostgreSQL that runs already, in the place of our server."""
-
-    def connect(self):
-        return psycopg2.connect(host=os.environ["PGHOST_PEER"], port=os.environ["PGPORT_PEER"],
-                                user="lumadb", dbname="default")
-
-    def start(self):
-        return self
-
-    def close(self):
-        pass
+SERVER = sessions.server()
 
 
-PEER = "PGPORT_PEER" in os.environ
-SERVER = Peer() if PEER else Server()
-
-
-class Session:
-    """A connection that runs statements as they are, BEGIN and COMMIT among them."""
-
-    def __init__(self):
-        self.connection = SERVER.connect()
-        self.connection.autocommit = True
-        self.thread = self.failed = self.result = None
-
-    def run(self, text):
-        cursor = self.connection.cursor()
-        cursor.execute(text)
-        return cursor.fetchall() if cursor.description else cursor.rowcount
-
-    def fails(self, text, sqlstate):
-        try:
-            got = self.run(text)
-        except psycopg2.Error as error:
-            assert error.pgcode == sqlstate, f"{text}: {error.pgcode} {error}"
-        else:
-            raise AssertionError(f"{text}: answered {got}, wanted error {sqlstate}")
-
-    def begin_run(self, text):
-        """Starts a statement that is expected to wait."""
-        self.failed = self.result = None
-
-        def work():
-            try:
-                self.result = self.run(text)
-            except psycopg2.Error as error:
-                self.failed = error
-
-        self.thread = threading.Thread(target=work)
-        self.thread.start()
-        self.thread.join(0.3)
-        return self.thread.is_alive()
-
-    def end_run(self):
-        self.thread.join(20)
-        assert not self.thread.is_alive(), "still waiting"
-        if self.failed:
-            raise self.failed
-        return self.result
-
-    def close(self):
-        self.connection.close()
+def Session():  # pylint: disable=invalid-name
+    return sessions.Session(SERVER)
 
 
 def table(name, *rows):
@@ -397,33 +337,8 @@ def many_wait_for_one_row():
         w.close()
 
 
-def serializable():
-    """True serializability or a refusal; write skew must not happen."""
-    table("ser", (1, 1), (2, 1))
-    a, b = Session(), Session()
-    try:
-        a.run("BEGIN ISOLATION LEVEL SERIALIZABLE")
-        a.run("SELECT 1")
-    except psycopg2.Error as error:
-        assert error.pgcode == "0A000", error.pgcode
-        return "refused"
-    b.run("BEGIN ISOLATION LEVEL SERIALIZABLE")
-    codes = []
-    for s, k in ((a, 1), (b, 2)):
-        assert s.run("SELECT sum(v) FROM ser") == [(2,)]
-        s.run(f"UPDATE ser SET v = 0 WHERE k = {k}")
-    for s in (a, b):
-        try:
-            s.run("COMMIT")
-            codes.append(None)
-        except psycopg2.Error as error:
-            codes.append(error.pgcode)
-    assert "40001" in codes, codes
-    return "serializable"
-
-
 def main():
-    if not PEER and cannot_serve():
+    if not sessions.PEER and cannot_serve():
         print(cannot_serve())
         return 77
     try:
@@ -434,7 +349,7 @@ def main():
                         savepoints, failed_block_commits_nothing, unique_waits_for_the_other,
                         on_conflict, select_for_update, deadlock_is_found, timeouts,
                         cancel_request, fruitless_join_is_cancelled, ddl_in_a_transaction, lost_connection_rolls_back,
-                        many_wait_for_one_row, serializable])
+                        many_wait_for_one_row])
     finally:
         SERVER.close()
 

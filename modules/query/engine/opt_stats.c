@@ -57,7 +57,7 @@ static luma_rc
 sample_column(struct prep *pp, struct luma_coll *coll, uint32_t col_id, double rows,
               struct luma_col_stats *out)
 {
-    struct luma_scan_spec spec = {.cols = &col_id, .cols_count = 1};
+    struct luma_scan_spec spec = {.cols = &col_id, .cols_count = 1, .sample = true};
     struct luma_scan *scan = NULL;
     struct luma_cursor *cursor = NULL;
     struct luma_batch *batch = NULL;

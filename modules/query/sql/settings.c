@@ -122,8 +122,6 @@ set_multi(struct sql_utility *u, const PgQuery__VariableSetStmt *stmt)
                         ? "on"
                         : "off";
         snprintf(name, sizeof(name), "%s%s", session ? "default_" : "", def->defname);
-        if (strcmp(def->defname, "transaction_deferrable") == 0)
-            continue;
         LUMA_TRY(set_one(u, name, value, !session));
     }
     return sql_done(u, "SET");

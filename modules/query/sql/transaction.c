@@ -44,15 +44,20 @@ begin(struct sql_utility *u, const PgQuery__TransactionStmt *stmt)
 {
     const char *isolation = sql_host->session->setting(u->session, "default_transaction_isolation");
     const char *read_only = sql_host->session->setting(u->session, "default_transaction_read_only");
+    const char *deferrable =
+        sql_host->session->setting(u->session, "default_transaction_deferrable");
     struct luma_txn_opts opts = {.isolation = isolation != NULL ? isolation_of(isolation)
                                                                 : LUMA_READ_COMMITTED,
-                                 .read_only = read_only != NULL && strcmp(read_only, "on") == 0};
+                                 .read_only = read_only != NULL && strcmp(read_only, "on") == 0,
+                                 .deferrable = deferrable != NULL && strcmp(deferrable, "on") == 0};
     for (size_t i = 0; i < stmt->n_options; i++) {
         const PgQuery__DefElem *def = stmt->options[i]->def_elem;
         if (strcmp(def->defname, "transaction_isolation") == 0)
             opts.isolation = isolation_of(def_text(def));
         else if (strcmp(def->defname, "transaction_read_only") == 0)
             opts.read_only = def_bool(def);
+        else if (strcmp(def->defname, "transaction_deferrable") == 0)
+            opts.deferrable = def_bool(def);
     }
     LUMA_TRY(
         sql_host->session->block_begin(u->ctx, u->session, stmt->n_options > 0 ? &opts : NULL));

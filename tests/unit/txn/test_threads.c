@@ -188,7 +188,7 @@ worker_step(struct lk_ctx *c, struct lk_rand *r)
     struct luma_txn *txn = NULL;
     struct luma_txn_opts opts = {.isolation = LUMA_READ_COMMITTED};
     if (lk_rand_percent(r, 30))
-        opts.isolation = LUMA_REPEATABLE_READ;
+        opts.isolation = lk_rand_percent(r, 50) ? LUMA_REPEATABLE_READ : LUMA_SERIALIZABLE;
     if (lk_txn_host.begin(&c->ctx, &opts, &txn) != LUMA_OK)
         fatal("begin", c);
     luma_rc rc;
@@ -207,9 +207,10 @@ worker_step(struct lk_ctx *c, struct lk_rand *r)
         rc = transfer(&c->ctx, r, txn);
     }
     if (rc == LUMA_OK && lk_rand_percent(r, 90)) {
-        if (lk_txn_host.commit(&c->ctx, txn) != LUMA_OK)
+        rc = lk_txn_host.commit(&c->ctx, txn);
+        if (rc != LUMA_OK && rc != LUMA_E_CONFLICT)
             fatal("commit", c);
-        atomic_fetch_add(&commits, 1);
+        atomic_fetch_add(rc == LUMA_OK ? &commits : &conflicts, 1);
         return;
     }
     lk_txn_host.rollback(txn);

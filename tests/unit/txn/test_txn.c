@@ -243,10 +243,6 @@ START_TEST(waits_end_by_timeout_nowait_or_skip)
     lk_ctx_init(&c, arena);
     ck_assert_int_eq(lock(&c.ctx, b, rowid, LUMA_LOCK_NOWAIT, &result), LUMA_OK);
     lk_txn_host.rollback(b);
-    struct luma_txn_opts opts = {.isolation = LUMA_SERIALIZABLE};
-    lk_ctx_init(&c, arena);
-    ck_assert_int_eq(lk_txn_host.begin(&c.ctx, &opts, &a), LUMA_E_UNSUPPORTED);
-    ck_assert_str_eq(c.error.sqlstate, "0A000");
 }
 END_TEST
 

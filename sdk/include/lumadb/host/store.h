@@ -101,6 +101,7 @@ struct luma_scan_spec {
     const struct luma_pred *preds;
     uint32_t preds_count;
     bool rowids;      /* fill batch->rowids */
+    bool sample;      /* for estimates: does not count as read (SERIALIZABLE) */
     const bool *lazy; /* per column: not decoded until `load`; NULL: none */
 };
 

@@ -18,6 +18,7 @@ enum luma_isolation {
 struct luma_txn_opts {
     enum luma_isolation isolation;
     bool read_only;
+    bool deferrable; /* SERIALIZABLE, read only: waits for a snapshot that needs no watching */
     uint64_t lock_timeout_ns; /* 0: wait for ever */
 };
 
