@@ -1,6 +1,8 @@
 /* data/data.c - the table of functions that modules get as host->data. */
 #include "data/data.h"
 
+#include "data/shred.h"
+
 const struct luma_format lk_data_format_default = {.extra_float_digits = 1};
 
 const struct luma_host_data lk_data_host = {
@@ -69,4 +71,5 @@ const struct luma_host_data lk_data_host = {
     .doc_make_value = lk_data_doc_make_value,
     .json_from_value = lk_data_json_from_value,
     .doc_valid = lk_data_doc_valid,
+    .doc_path = lk_data_path_of,
 };

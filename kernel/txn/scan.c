@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "data/shred.h"
 #include "txn/serial.h"
 
 #define SCAN_WHOLE_HOT                                                        \
@@ -245,6 +246,12 @@ lki_cursor_fill(struct luma_ctx *ctx, struct luma_cursor *cursor, const struct l
     LUMA_TRY(lki_places_batch(ctx, cursor->view, places, n, cursor->spec.cols,
                               cursor->spec.cols_count, cursor->arena, batch));
     batch->rowids = cursor->spec.rowids ? cursor->rowids : NULL;
+    for (uint32_t i = 0; cursor->spec.paths != NULL && i < cursor->spec.cols_count; i++) {
+        struct luma_vec docs = batch->cols[i];
+        if (cursor->spec.paths[i].steps_count > 0)
+            LUMA_TRY(lk_data_path_of(ctx, cursor->arena, &docs, &cursor->spec.paths[i], NULL, n, n,
+                                     &batch->cols[i]));
+    }
     if (cursor->spec.preds_count > 0) {
         batch->sel_rows = lki_preds_apply(&cursor->spec, batch, cursor->sel);
         if (batch->sel_rows < n)

@@ -6,44 +6,7 @@
  * is left, lazy ones not before they are asked for. Chunks stay pinned until the cursor moves to
  * another group, so strings and dictionaries of a batch need no copy.
  */
-#include "storage/segment/segment_priv.h"
-
-#define WINDOW       LUMA_BATCH_ROWS
-#define WINDOW_WORDS (WINDOW / 64)
-
-struct column {
-    const struct luma_store_col *def;
-    int32_t at;                    /* in the segment, -1: it lacks the column */
-    const struct lki_chunk *chunk; /* NULL: missing */
-    struct lk_cache_block *block;  /* pinned, once met */
-    const struct lki_loaded *loaded;
-    uint8_t *buffer;       /* WINDOW values */
-    struct luma_vec fixed; /* of a constant chunk or a missing column */
-    struct luma_value value;
-    uint64_t value_valid;
-    bool is_fixed;
-    bool decoded; /* all rows of this window, in the batch's vector */
-};
-
-struct lk_segment_cursor {
-    const struct luma_store_coll *def;
-    const struct luma_scan_spec *spec;
-    const struct luma_simd *simd;
-    struct lk_segment *segment;
-    uint32_t group, group_rows, first; /* first: next window's, within the group */
-    uint32_t window_first;             /* this window's, within the group */
-    bool dead;                         /* a predicate refuses the whole group */
-    struct column *columns;            /* spec's, then the specials */
-    uint32_t columns_count;
-    struct lki_pred *preds;
-    struct luma_batch batch;
-    struct luma_vec *vecs;
-    uint16_t sel[WINDOW];
-    int64_t *rowids;
-    uint64_t *begins, *ends;
-    uint8_t *memory; /* buffers of all columns */
-    size_t memory_bytes;
-};
+#include "storage/segment/cursor.h"
 
 static const struct luma_store_col rowid_def = {
     .id = UINT32_MAX,
@@ -85,6 +48,8 @@ cursor_init(struct luma_ctx *ctx, struct lk_segment_cursor *cursor)
         cursor->columns[i].buffer = buffer;
         cursor->columns[i].def =
             i < spec->cols_count ? def_of(cursor->def, spec->cols[i]) : &rowid_def;
+        if (spec->paths != NULL && i < spec->cols_count && spec->paths[i].steps_count > 0)
+            cursor->columns[i].path = &spec->paths[i];
         if (cursor->columns[i].def == NULL)
             return LUMA_FAIL(ctx, LUMA_E_INTERNAL, "a scan asks for column %u, which is not there",
                              spec->cols[i]);
@@ -117,17 +82,26 @@ lk_segment_cursor_open(struct luma_ctx *ctx, const struct luma_store_coll *def,
     return LUMA_OK;
 }
 
+void
+lki_cursor_col_leave(struct lk_segment_cursor *cursor, struct lki_cursor_col *column)
+{
+    if (column->block != NULL)
+        lk_cache_unpin(lk_object_cache(cursor->segment->reader), column->block);
+    column->block = NULL;
+    column->loaded = NULL;
+}
+
 static void
 leave_group(struct lk_segment_cursor *cursor)
 {
     if (cursor->segment == NULL)
         return;
-    struct lk_cache *cache = lk_object_cache(cursor->segment->reader);
     for (uint32_t i = 0; i < cursor->columns_count; i++) {
-        if (cursor->columns[i].block != NULL)
-            lk_cache_unpin(cache, cursor->columns[i].block);
-        cursor->columns[i].block = NULL;
-        cursor->columns[i].loaded = NULL;
+        struct lki_cursor_col *column = &cursor->columns[i];
+        lki_cursor_col_leave(cursor, column);
+        for (uint32_t k = 0; k < column->leaves_count; k++)
+            lki_cursor_col_leave(cursor, &column->leaves[k]);
+        column->leaves_count = 0;
     }
     /* A dictionary's address may come again with the next chunk. */
     for (uint32_t i = 0; i < cursor->spec->preds_count; i++)
@@ -145,6 +119,10 @@ lk_segment_cursor_close(struct lk_segment_cursor *cursor)
     if (cursor->preds != NULL)
         for (uint32_t i = 0; i < cursor->spec->preds_count; i++)
             lki_pred_fini(&cursor->preds[i]);
+    for (uint32_t i = 0; cursor->columns != NULL && i < cursor->columns_count; i++)
+        lki_cursor_doc_fini(&cursor->columns[i]);
+    lk_arena_destroy(cursor->arena);
+    lk_arena_destroy(cursor->arena_paths);
     lk_free(NULL, cursor->columns, cursor->columns_count * sizeof(*cursor->columns));
     lk_free(NULL, cursor->preds, (cursor->spec->preds_count + 1) * sizeof(*cursor->preds));
     lk_free(NULL, cursor->vecs, (cursor->spec->cols_count + 1) * sizeof(*cursor->vecs));
@@ -155,23 +133,23 @@ lk_segment_cursor_close(struct lk_segment_cursor *cursor)
 /* --- a new group --- */
 
 static void
-fix_column(struct column *column, const struct luma_value *value)
+fix_column(struct lki_cursor_col *column, const struct luma_value *value)
 {
     column->value = *value;
     column->value_valid = value->is_null ? 0 : 1;
-    column->fixed = (struct luma_vec){.type = column->def->type,
-                                      .phys = (uint8_t)luma_type_phys(column->def->type),
+    column->fixed = (struct luma_vec){.type = column->type,
+                                      .phys = (uint8_t)luma_type_phys(column->type),
                                       .form = LUMA_VEC_CONST,
                                       .data = &column->value.uuid,
                                       .valid = value->is_null ? &column->value_valid : NULL};
-    if (column->def->type.id == LUMA_TYPE_NUMERIC)
-        column->fixed.scale = column->def->type.scale;
+    if (column->type.id == LUMA_TYPE_NUMERIC)
+        column->fixed.scale = column->type.scale;
     column->is_fixed = true;
 }
 
-static luma_rc
-enter_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *column,
-             int32_t at)
+luma_rc
+lki_cursor_enter(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                 struct lki_cursor_col *column, int32_t at)
 {
     const struct lk_segment *segment = cursor->segment;
     struct luma_value value;
@@ -184,14 +162,14 @@ enter_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct colu
         return LUMA_OK;
     }
     column->chunk = lki_segment_chunk(segment, cursor->group, (uint32_t)at);
-    if (column->chunk->phys != luma_type_phys(column->def->type))
+    if (column->chunk->phys != luma_type_phys(column->type))
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "segment %s: column %u has another type",
                          lk_object_name(segment->reader), column->def->id);
     memset(&value, 0, sizeof(value));
-    value.type = column->def->type;
+    value.type = column->type;
     value.is_null = (column->chunk->flags & LKI_CHUNK_NULL) != 0;
     if ((column->chunk->flags & LKI_CHUNK_CONST) != 0)
-        (void)lki_chunk_min(segment, column->chunk, column->def->type, &value);
+        (void)lki_chunk_min(segment, column->chunk, column->type, &value);
     if ((column->chunk->flags & (LKI_CHUNK_CONST | LKI_CHUNK_NULL)) != 0) {
         fix_column(column, &value);
         column->fixed.bound = lki_chunk_bound(column->chunk);
@@ -199,16 +177,26 @@ enter_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct colu
     return LUMA_OK;
 }
 
+/* A predicate that a column of documents with holes, or of fields, can be asked as it lies. */
+static bool
+asks_nulls(const struct lki_cursor_col *column, const struct luma_pred *pred)
+{
+    return column->path == NULL &&
+           (pred->op == LUMA_PRED_IS_NULL || pred->op == LUMA_PRED_NOT_NULL);
+}
+
 static void
 judge_preds(struct lk_segment_cursor *cursor)
 {
     for (uint32_t i = 0; i < cursor->spec->preds_count; i++) {
         struct lki_pred *p = &cursor->preds[i];
-        const struct column *column = &cursor->columns[p->pred->col];
+        const struct lki_cursor_col *column = &cursor->columns[p->pred->col];
         if (column->chunk == NULL) {
             struct luma_value value = column->def->missing;
             value.type = column->def->type;
             p->verdict = lki_pred_test(p->pred, &value) ? LKI_ALWAYS : LKI_NEVER;
+        } else if (column->way != LKI_WAY_CHUNK && !asks_nulls(column, p->pred)) {
+            p->verdict = LKI_SOME;
         } else {
             p->verdict = lki_pred_judge(cursor->segment, column->chunk, column->def->type, p->pred);
         }
@@ -231,12 +219,15 @@ lk_segment_cursor_seek(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
     cursor->first = cursor->window_first = 0;
     cursor->dead = false;
     for (uint32_t i = 0; i < cursor->columns_count; i++) {
-        struct column *column = &cursor->columns[i];
+        struct lki_cursor_col *column = &cursor->columns[i];
         int32_t at = i >= cursor->spec->cols_count
                          ? (int32_t)(segment->cols + i - cursor->spec->cols_count)
-                     : same ? column->at
-                            : lki_segment_col(segment, column->def->id);
-        LUMA_TRY(enter_column(ctx, cursor, column, at));
+                     : same && column->def->type.id != LUMA_TYPE_JSONB
+                         ? column->at
+                         : lki_segment_col(segment, column->def->id);
+        column->type = column->def->type;
+        LUMA_TRY(lki_cursor_doc_enter(ctx, cursor, column, &at));
+        LUMA_TRY(lki_cursor_enter(ctx, cursor, column, at));
     }
     judge_preds(cursor);
     return LUMA_OK;
@@ -245,7 +236,7 @@ lk_segment_cursor_seek(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
 /* --- decoding --- */
 
 static luma_rc
-load_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *column)
+load_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_cursor_col *column)
 {
     if (column->block != NULL)
         return LUMA_OK;
@@ -268,10 +259,10 @@ spread(struct luma_vec *vec, uint8_t *buffer, uint32_t n)
     vec->form = LUMA_VEC_FLAT;
 }
 
-/* The window's rows (those of sel, NULL: all) into vec. */
-static luma_rc
-decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *column, uint32_t n,
-       const uint16_t *sel, uint32_t sel_rows, struct luma_vec *vec)
+luma_rc
+lki_cursor_decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                  struct lki_cursor_col *column, uint32_t n, const uint16_t *sel, uint32_t sel_rows,
+                  struct luma_vec *vec)
 {
     if (column->is_fixed) {
         *vec = column->fixed;
@@ -281,11 +272,11 @@ decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *co
     const struct lki_loaded *loaded = column->loaded;
     const struct luma_encoding *encoding = loaded->encoding;
     uint32_t first = cursor->window_first;
-    *vec = (struct luma_vec){
-        .type = column->def->type,
-        .phys = loaded->view.phys,
-        .scale = column->def->type.id == LUMA_TYPE_NUMERIC ? column->def->type.scale : (int16_t)0,
-        .data = column->buffer};
+    *vec = (struct luma_vec){.type = column->type,
+                             .phys = loaded->view.phys,
+                             .scale = column->type.id == LUMA_TYPE_NUMERIC ? column->type.scale
+                                                                           : (int16_t)0,
+                             .data = column->buffer};
     if (sel != NULL && encoding->decode_sel != NULL)
         LUMA_TRY(encoding->decode_sel(&loaded->view, first, n, sel, sel_rows, ctx->arena, vec));
     else
@@ -300,17 +291,28 @@ decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct column *co
 }
 
 static luma_rc
+decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_cursor_col *column,
+       uint32_t n, const uint16_t *sel, uint32_t sel_rows, struct luma_vec *vec)
+{
+    if (column->way == LKI_WAY_CHUNK)
+        return lki_cursor_decode(ctx, cursor, column, n, sel, sel_rows, vec);
+    return lki_cursor_doc_decode(ctx, cursor, column, n, sel, sel_rows, vec);
+}
+
+static luma_rc
 apply_pred(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_pred *p, uint32_t n,
            uint64_t *bits)
 {
-    struct column *column = &cursor->columns[p->pred->col];
+    struct lki_cursor_col *column = &cursor->columns[p->pred->col];
     struct luma_vec *vec = &cursor->vecs[p->pred->col];
     uint64_t tmp[WINDOW_WORDS];
 
     if (!column->decoded) {
-        LUMA_TRY(load_column(ctx, cursor, column));
-        if (lki_pred_encoded(p, column->loaded, cursor->window_first, n, tmp, bits))
-            return LUMA_OK;
+        if (column->way == LKI_WAY_CHUNK || asks_nulls(column, p->pred)) {
+            LUMA_TRY(load_column(ctx, cursor, column));
+            if (lki_pred_encoded(p, column->loaded, cursor->window_first, n, tmp, bits))
+                return LUMA_OK;
+        }
         LUMA_TRY(decode(ctx, cursor, column, n, NULL, 0, vec));
         column->decoded = true;
     }
@@ -344,7 +346,7 @@ static luma_rc
 special_window(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, uint32_t which,
                uint32_t first, uint32_t n, int64_t **out)
 {
-    struct column *column = &cursor->columns[cursor->spec->cols_count + which];
+    struct lki_cursor_col *column = &cursor->columns[cursor->spec->cols_count + which];
     const struct lki_chunk *chunk = column->chunk;
     int64_t *values = (int64_t *)(void *)column->buffer;
 
@@ -379,7 +381,7 @@ fill_batch(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, uint32_t n, c
         batch->sel = cursor->sel;
     }
     for (uint32_t i = 0; i < spec->cols_count; i++) {
-        struct column *column = &cursor->columns[i];
+        struct lki_cursor_col *column = &cursor->columns[i];
         if (column->decoded || (spec->lazy != NULL && spec->lazy[i]))
             continue;
         LUMA_TRY(decode(ctx, cursor, column, n, batch->sel, batch->sel_rows, &cursor->vecs[i]));
@@ -403,6 +405,8 @@ lk_segment_cursor_next(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
         cursor->first += n;
         for (uint32_t i = 0; i < cursor->columns_count; i++)
             cursor->columns[i].decoded = false;
+        if (cursor->arena != NULL)
+            cursor->arena->reset(cursor->arena);
         luma_bits_all(bits, n, true);
         if (live != NULL)
             LUMA_TRY(live(arg, lk_segment_cursor_first_row(cursor), n, bits));
@@ -424,7 +428,7 @@ luma_rc
 lk_segment_cursor_load(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
                        struct luma_batch *batch, uint32_t col)
 {
-    struct column *column = &cursor->columns[col];
+    struct lki_cursor_col *column = &cursor->columns[col];
     if (column->decoded)
         return LUMA_OK;
     return decode(ctx, cursor, column, batch->rows, batch->sel, batch->sel_rows,

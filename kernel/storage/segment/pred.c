@@ -209,6 +209,10 @@ lk_segment_group_may(const struct lk_segment *segment, uint32_t group,
 {
     for (uint32_t i = 0; i < spec->preds_count; i++) {
         int32_t at = lki_segment_col(segment, spec->cols[spec->preds[i].col]);
+        /* The bounds of documents with holes say nothing of the whole ones. */
+        if (at >= 0 && segment->col[at].role == LKI_SHREDDED &&
+            spec->preds[i].op != LUMA_PRED_IS_NULL && spec->preds[i].op != LUMA_PRED_NOT_NULL)
+            continue;
         if (at >= 0 &&
             lki_pred_judge(segment, lki_segment_chunk(segment, group, (uint32_t)at),
                            lki_segment_col_type(&segment->col[at]), &spec->preds[i]) == LKI_NEVER)

@@ -50,6 +50,28 @@ check_chunk(struct luma_ctx *ctx, const struct lk_segment *segment, const struct
     return LUMA_OK;
 }
 
+/* Leaves come behind the table's columns, those of one column together. */
+static luma_rc
+check_role(struct luma_ctx *ctx, const struct lk_segment *segment, uint32_t i)
+{
+    const struct lki_segment_col *col = &segment->col[i];
+    bool after_leaf = i > 0 && segment->col[i - 1].role == LKI_LEAF;
+    bool sound = col->role <= LKI_LEAF;
+
+    if (col->role == LKI_SHREDDED)
+        sound = col->type_id == LUMA_TYPE_JSONB;
+    if (col->role == LKI_LEAF) {
+        int32_t parent = lki_segment_col(segment, col->id);
+        sound = i < segment->cols && parent >= 0 && segment->col[parent].role == LKI_SHREDDED &&
+                lk_data_path_valid(lki_leaf_path(segment, i)) &&
+                (col->phys != LUMA_PHYS_STR || col->type_id == LUMA_TYPE_TEXT ||
+                 col->type_id == LUMA_TYPE_JSONB);
+    } else if (after_leaf && i < segment->cols) {
+        sound = false;
+    }
+    return sound ? LUMA_OK : corrupt(ctx, segment, "the parts of a document column do not fit");
+}
+
 static luma_rc
 check_columns(struct luma_ctx *ctx, const struct lk_segment *segment)
 {
@@ -58,8 +80,11 @@ check_columns(struct luma_ctx *ctx, const struct lk_segment *segment)
         if (col->type_id == LUMA_TYPE_NONE || col->type_id >= LUMA_TYPE_COUNT_ ||
             col->phys != luma_type_phys(lki_segment_col_type(col)) ||
             col->sketch_at > segment->heap_bytes ||
-            col->sketch_bytes > segment->heap_bytes - col->sketch_at)
+            col->sketch_bytes > segment->heap_bytes - col->sketch_at ||
+            col->path_at > segment->heap_bytes ||
+            col->path_bytes > segment->heap_bytes - col->path_at)
             return corrupt(ctx, segment, "a column's description is damaged");
+        LUMA_TRY(check_role(ctx, segment, i));
     }
     for (uint32_t i = 0; i < LKI_SPECIALS; i++)
         if (segment->col[segment->cols + i].phys != LUMA_PHYS_I64)
@@ -94,9 +119,23 @@ check_groups(struct luma_ctx *ctx, struct lk_segment *segment, uint64_t end)
     return LUMA_OK;
 }
 
+/* Descriptions grew: those of version 1 are filled up. */
 static luma_rc
-parse_footer(struct luma_ctx *ctx, struct lk_segment *segment, uint64_t end)
+take_columns(struct luma_ctx *ctx, struct lk_segment *segment, const uint8_t *from,
+             size_t col_bytes)
 {
+    segment->col = lk_zalloc(NULL, segment->cols_all * sizeof(*segment->col));
+    if (segment->col == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open a segment");
+    for (uint32_t i = 0; i < segment->cols_all; i++)
+        memcpy(&segment->col[i], from + i * col_bytes, col_bytes);
+    return LUMA_OK;
+}
+
+static luma_rc
+parse_footer(struct luma_ctx *ctx, struct lk_segment *segment, uint64_t end, uint32_t version)
+{
+    size_t col_bytes = version == 1 ? LKI_COL_BYTES_V1 : sizeof(struct lki_segment_col);
     struct lki_segment_footer head;
     if (segment->footer_bytes < sizeof(head))
         return corrupt(ctx, segment, "the footer is too short");
@@ -108,13 +147,13 @@ parse_footer(struct luma_ctx *ctx, struct lk_segment *segment, uint64_t end)
     segment->groups = head.groups;
     segment->heap_bytes = head.heap_bytes;
     size_t col_at = sizeof(head);
-    size_t rows_at = col_at + segment->cols_all * sizeof(struct lki_segment_col);
+    size_t rows_at = col_at + segment->cols_all * col_bytes;
     size_t chunks_at = rows_at + lk_align_up((size_t)head.groups * 4, 8);
     size_t heap_at = chunks_at + (size_t)head.groups * segment->cols_all * sizeof(struct lki_chunk);
     if (heap_at + head.heap_bytes != segment->footer_bytes)
         return corrupt(ctx, segment, "the footer's parts do not add up");
     const uint8_t *footer = segment->footer;
-    segment->col = (const struct lki_segment_col *)(const void *)(footer + col_at);
+    LUMA_TRY(take_columns(ctx, segment, footer + col_at, col_bytes));
     segment->group_rows = (const uint32_t *)(const void *)(footer + rows_at);
     segment->chunks = (const struct lki_chunk *)(const void *)(footer + chunks_at);
     segment->heap = footer + heap_at;
@@ -149,9 +188,10 @@ read_footer(struct luma_ctx *ctx, struct lk_segment *segment)
         header.crc != lk_crc32c(0, &header, offsetof(struct lki_segment_header, crc)) ||
         tail.crc != lk_crc32c(0, &tail, offsetof(struct lki_segment_tail, crc)))
         return corrupt(ctx, segment, "it does not begin and end as a segment does");
-    if (header.version != LKI_SEGMENT_VERSION || tail.version != LKI_SEGMENT_VERSION)
+    if (header.version == 0 || header.version > LKI_SEGMENT_VERSION ||
+        tail.version != header.version)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT,
-                         "segment %s has format version %u, this program reads %u",
+                         "segment %s has format version %u, this program reads up to %u",
                          lk_object_name(reader), header.version, LKI_SEGMENT_VERSION);
     if (tail.footer_bytes > FOOTER_BYTES_MAX || tail.footer_offset < sizeof(header) ||
         tail.footer_offset != reader->bytes - sizeof(tail) - tail.footer_bytes)
@@ -163,7 +203,7 @@ read_footer(struct luma_ctx *ctx, struct lk_segment *segment)
     LUMA_TRY(lk_object_read(ctx, reader, segment->footer, tail.footer_bytes, tail.footer_offset));
     if (lk_crc32c(0, segment->footer, tail.footer_bytes) != tail.footer_crc)
         return corrupt(ctx, segment, "the footer's checksum is wrong");
-    return parse_footer(ctx, segment, tail.footer_offset);
+    return parse_footer(ctx, segment, tail.footer_offset, header.version);
 }
 
 static void
@@ -171,6 +211,8 @@ segment_free(struct lk_segment *segment)
 {
     if (segment->group_first != NULL)
         lk_free(NULL, segment->group_first, ((size_t)segment->groups + 1) * sizeof(uint32_t));
+    if (segment->col != NULL)
+        lk_free(NULL, segment->col, segment->cols_all * sizeof(*segment->col));
     lk_free(NULL, segment->footer, segment->footer_bytes);
     lk_object_close(segment->reader);
     lk_free(NULL, segment, sizeof(*segment));
@@ -255,9 +297,23 @@ int32_t
 lki_segment_col(const struct lk_segment *segment, uint32_t col_id)
 {
     for (uint32_t i = 0; i < segment->cols; i++)
-        if (segment->col[i].id == col_id)
+        if (segment->col[i].id == col_id && segment->col[i].role != LKI_LEAF)
             return (int32_t)i;
     return -1;
+}
+
+uint32_t
+lki_segment_leaves(const struct lk_segment *segment, uint32_t at, uint32_t *out_first)
+{
+    uint32_t first = at + 1, count = 0;
+    while (first < segment->cols &&
+           (segment->col[first].role != LKI_LEAF || segment->col[first].id != segment->col[at].id))
+        first++;
+    while (first + count < segment->cols && segment->col[first + count].role == LKI_LEAF &&
+           segment->col[first + count].id == segment->col[at].id)
+        count++;
+    *out_first = first;
+    return count;
 }
 
 struct luma_type
@@ -560,6 +616,73 @@ get_loaded(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group, uin
     return rc;
 }
 
+/* Value of a column at a place of the segment; bytes in arena. */
+static luma_rc
+get_at(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group, uint32_t at, uint32_t row,
+       struct luma_type type, struct luma_arena *arena, struct luma_value *out)
+{
+    const struct lki_chunk *chunk = lki_segment_chunk(segment, group, at);
+    struct luma_value value;
+
+    memset(&value, 0, sizeof(value));
+    value.type = type;
+    value.phys = chunk->phys;
+    value.scale = type.id == LUMA_TYPE_NUMERIC ? type.scale : (int16_t)0;
+    if ((chunk->flags & LKI_CHUNK_NULL) != 0) {
+        value.is_null = true;
+    } else if ((chunk->flags & LKI_CHUNK_CONST) != 0) {
+        (void)lki_chunk_min(segment, chunk, type, &value);
+        LUMA_TRY(keep_value(ctx, arena, &value));
+    } else {
+        LUMA_TRY(get_loaded(ctx, segment, group, at, row, arena, &value));
+    }
+    *out = value;
+    return LUMA_OK;
+}
+
+/* A document of its holes' leaves. */
+static luma_rc
+get_joined(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group, uint32_t at,
+           uint32_t row, struct luma_arena *arena, struct luma_value *inout)
+{
+    uint64_t holes[LUMA_BIT_WORDS(256)] = {0};
+    struct luma_value values[LK_SHRED_COLS_MAX];
+    struct luma_vec vecs[LK_SHRED_COLS_MAX];
+    struct luma_slice whole;
+    uint32_t first, count = lki_segment_leaves(segment, at, &first);
+
+    if (count > LK_SHRED_COLS_MAX)
+        return corrupt(ctx, segment, "a document column has too many parts");
+    lk_data_doc_holes(luma_str_slice(&inout->str), holes);
+    memset(vecs, 0, count * sizeof(vecs[0]));
+    for (uint32_t i = 0; i < count; i++) {
+        struct luma_type type = lki_segment_col_type(&segment->col[first + i]);
+        if (!luma_bit_get(holes, i))
+            continue;
+        LUMA_TRY(get_at(ctx, segment, group, first + i, row, type, arena, &values[i]));
+        if (!values[i].is_null)
+            vecs[i] = (struct luma_vec){.type = type,
+                                        .phys = values[i].phys,
+                                        .form = LUMA_VEC_CONST,
+                                        .scale = values[i].scale,
+                                        .data = &values[i].uuid};
+    }
+    struct lk_join join;
+    lk_data_join_init(&join);
+    join.cols = vecs;
+    join.cols_count = count;
+    luma_rc rc = lk_data_join(&join, luma_str_slice(&inout->str), 0, &whole);
+    if (rc == LUMA_OK) {
+        inout->str = luma_str_make((const char *)whole.data, (uint32_t)whole.bytes);
+        rc = keep_value(ctx, arena, inout);
+    } else {
+        rc = rc == LUMA_E_CORRUPT ? corrupt(ctx, segment, "a document lacks one of its values")
+                                  : LUMA_FAIL(ctx, rc, "no memory to put a document together");
+    }
+    lk_data_join_fini(&join);
+    return rc;
+}
+
 luma_rc
 lk_segment_get(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t row,
                const struct luma_store_col *col, struct luma_arena *arena, struct luma_value *out)
@@ -575,20 +698,10 @@ lk_segment_get(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t row,
         return LUMA_OK;
     }
     uint32_t group = lki_segment_group_of(segment, row);
-    const struct lki_chunk *chunk = lki_segment_chunk(segment, group, (uint32_t)at);
-    memset(&value, 0, sizeof(value));
-    value.type = col->type;
-    value.phys = chunk->phys;
-    value.scale = col->type.id == LUMA_TYPE_NUMERIC ? col->type.scale : (int16_t)0;
-    if ((chunk->flags & LKI_CHUNK_NULL) != 0) {
-        value.is_null = true;
-    } else if ((chunk->flags & LKI_CHUNK_CONST) != 0) {
-        (void)lki_chunk_min(segment, chunk, col->type, &value);
-        LUMA_TRY(keep_value(ctx, arena, &value));
-    } else {
-        LUMA_TRY(get_loaded(ctx, segment, group, (uint32_t)at, row - segment->group_first[group],
-                            arena, &value));
-    }
+    row -= segment->group_first[group];
+    LUMA_TRY(get_at(ctx, segment, group, (uint32_t)at, row, col->type, arena, &value));
+    if (segment->col[at].role == LKI_SHREDDED && !value.is_null)
+        LUMA_TRY(get_joined(ctx, segment, group, (uint32_t)at, row, arena, &value));
     *out = value;
     return LUMA_OK;
 }

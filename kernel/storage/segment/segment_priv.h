@@ -11,13 +11,14 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "data/shred.h"
 #include "storage/cache/cache.h"
 #include "storage/segment/segment.h"
 
 #define LKI_SEGMENT_MAGIC     0x31474553414d554cULL /* "LUMASEG1" */
 #define LKI_SEGMENT_MAGIC_END 0x45474553414d554cULL /* "LUMASEGE" */
-#define LKI_SEGMENT_VERSION   1
-#define LKI_ENCODING_PLAIN    0x706c6e20u /* "pln " */
+#define LKI_SEGMENT_VERSION   2                     /* 1 had no leaves: columns without a path */
+#define LKI_ENCODING_PLAIN    0x706c6e20u           /* "pln " */
 #define LKI_CODEC_NONE        0
 #define LKI_ALIGN             64
 #define LKI_TAIL_BYTES        32
@@ -74,13 +75,29 @@ struct lki_segment_col {
     int16_t type_scale;
     int32_t type_mod;
     uint8_t phys;
-    uint8_t zero[3];
+    uint8_t role; /* enum lki_role */
+    uint8_t zero[2];
     uint64_t nulls;
     uint64_t text_bytes;
     uint32_t sketch_at; /* in the heap */
     uint32_t sketch_bytes;
+    uint32_t path_at; /* LEAF: in the heap; version 1 ends before it */
+    uint32_t path_bytes;
 };
-LUMA_STATIC_ASSERT(sizeof(struct lki_segment_col) == 40, "as on disk");
+LUMA_STATIC_ASSERT(sizeof(struct lki_segment_col) == 48, "as on disk");
+#define LKI_COL_BYTES_V1 40
+
+enum lki_role {
+    LKI_PLAIN = 0,
+    LKI_SHREDDED = 1, /* documents with holes: the leaves have the rest */
+    LKI_LEAF = 2      /* a field of the shredded column with the same id; leaves follow each other
+                         in the order of their numbers in holes */
+};
+
+enum lki_chunk_marks {
+    LKI_MARK_EXACT = 1,   /* LEAF: no row has anything else at the path, JSON's null aside */
+    LKI_MARK_NO_NULLS = 2 /* LEAF: nor JSON's null */
+};
 
 /* A bound: the value itself, or where a string lies in the heap. */
 union lki_bound {
@@ -109,7 +126,7 @@ struct lki_chunk {
     uint32_t nulls;
     uint32_t distinct; /* estimate */
     uint8_t flags, phys;
-    uint16_t zero;
+    uint16_t marks; /* enum lki_chunk_marks */
     union lki_bound min, max;
 };
 LUMA_STATIC_ASSERT(sizeof(struct lki_chunk) == 80, "as on disk");
@@ -197,6 +214,43 @@ luma_rc lki_chunk_make(struct luma_ctx *ctx, const struct lk_formats *formats,
                        struct lki_chunk_out *out);
 void lki_chunk_out_fini(struct luma_budget *budget, struct lki_chunk_out *out);
 
+/* --- a group under way (writer.c, shred.c) --- */
+
+/* One column of the group that fills. */
+struct lki_write_col {
+    struct luma_type type;
+    uint32_t id;
+    uint8_t phys, role;
+    uint16_t marks;
+    uint32_t size;
+    uint32_t room;
+    uint8_t *data;   /* room values */
+    uint64_t *valid; /* LK_GROUP_ROWS bits */
+    bool has_nulls;
+    size_t text_bytes; /* of this group */
+    uint64_t nulls_all, text_bytes_all;
+    struct luma_slice path; /* LEAF; the shape's memory */
+    uint8_t sketch[LKI_SKETCH_REGISTERS];
+    struct lki_chunk_out out;
+};
+
+/* A jsonb column on its way apart. */
+struct lki_shredder {
+    struct lk_shape *shape; /* NULL: not shredded */
+    struct lki_write_col *leaves;
+    uint32_t leaves_count;
+};
+
+void lki_write_col_fini(struct luma_budget *budget, struct lki_write_col *column);
+/* Looks at documents of the first group and makes the leaves. */
+luma_rc lki_shredder_learn(struct luma_ctx *ctx, struct luma_budget *budget,
+                           struct lki_write_col *column, uint32_t rows, struct lki_shredder *out);
+/* Puts documents with holes (in texts) in place of the column's, and fills the leaves. */
+luma_rc lki_shredder_split(struct luma_ctx *ctx, struct luma_budget *budget,
+                           struct luma_arena *texts, struct lki_write_col *column, uint32_t rows,
+                           struct lki_shredder *shredder);
+void lki_shredder_fini(struct luma_budget *budget, struct lki_shredder *shredder);
+
 /* --- reading (reader.c, load.c) --- */
 
 struct lk_segment {
@@ -207,7 +261,7 @@ struct lk_segment {
     uint8_t *footer; /* everything below points into it */
     size_t footer_bytes;
     uint32_t groups, cols, cols_all; /* cols_all: with the specials */
-    const struct lki_segment_col *col;
+    struct lki_segment_col *col;     /* cols_all; its own memory */
     const uint32_t *group_rows;
     const struct lki_chunk *chunks; /* groups x cols_all */
     const uint8_t *heap;
@@ -235,6 +289,13 @@ lki_chunk_has_bytes(const struct lki_chunk *chunk)
     return (chunk->flags & (LKI_CHUNK_CONST | LKI_CHUNK_NULL | LKI_CHUNK_AFFINE)) == 0;
 }
 
+/* Leaves of the shredded column at `at`: *out_first and how many. */
+uint32_t lki_segment_leaves(const struct lk_segment *segment, uint32_t at, uint32_t *out_first);
+static inline struct luma_slice
+lki_leaf_path(const struct lk_segment *segment, uint32_t leaf)
+{
+    return luma_slice(segment->heap + segment->col[leaf].path_at, segment->col[leaf].path_bytes);
+}
 /* Position of a column id, or -1. */
 int32_t lki_segment_col(const struct lk_segment *segment, uint32_t col_id);
 /* Pins a chunk that has bytes, opened for reading. */

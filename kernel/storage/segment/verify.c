@@ -135,6 +135,33 @@ check_rowids(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group,
     return LUMA_OK;
 }
 
+/* Every document can be put together and is one. */
+static luma_rc
+check_documents(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t col)
+{
+    uint32_t id = segment->col[col].id;
+    const struct luma_store_col column = {.id = id, .type = luma_type(LUMA_TYPE_JSONB)};
+    const struct luma_store_coll def = {.cols_count = 1, .cols = &column};
+    const struct luma_scan_spec spec = {.cols = &id, .cols_count = 1};
+    struct lk_segment_cursor *cursor = NULL;
+    luma_rc rc = lk_segment_cursor_open(ctx, &def, &spec, &cursor);
+
+    for (uint32_t g = 0; g < segment->groups && rc == LUMA_OK; g++) {
+        bool more = true;
+        rc = lk_segment_cursor_seek(ctx, cursor, segment, g);
+        while (rc == LUMA_OK && more) {
+            struct luma_batch *batch;
+            rc = lk_segment_cursor_next(ctx, cursor, NULL, NULL, &batch, &more);
+            for (uint32_t i = 0; rc == LUMA_OK && more && i < batch->rows; i++)
+                if (!luma_vec_is_null(&batch->cols[0], i) &&
+                    !lk_data_doc_valid(luma_str_slice(luma_vec_at(&batch->cols[0], i))))
+                    rc = bad(ctx, segment, g, col, "a document is damaged");
+        }
+    }
+    lk_segment_cursor_close(cursor);
+    return rc;
+}
+
 luma_rc
 lk_segment_verify(struct luma_ctx *ctx, struct lk_segment *segment,
                   void (*progress)(void *arg, uint64_t done, uint64_t all), void *arg)
@@ -156,6 +183,9 @@ lk_segment_verify(struct luma_ctx *ctx, struct lk_segment *segment,
         if (progress != NULL)
             progress(arg, g + 1, segment->groups);
     }
+    for (uint32_t i = 0; i < segment->cols && rc == LUMA_OK; i++)
+        if (segment->col[i].role == LKI_SHREDDED)
+            rc = check_documents(ctx, segment, i);
     lk_free(NULL, check.buffer, (size_t)WINDOW * 16);
     return rc;
 }
@@ -183,7 +213,11 @@ col_name(const struct lk_segment *segment, uint32_t i, char *out, size_t room)
     static const char *const specials[LKI_SPECIALS] = {"row id", "begin", "end"};
     if (i >= segment->cols)
         return specials[i - segment->cols];
-    snprintf(out, room, "column %u", segment->col[i].id);
+    int n = snprintf(out, room, "column %u", segment->col[i].id);
+    if (segment->col[i].role == LKI_LEAF && (size_t)n + 1 < room) {
+        out[n++] = ' ';
+        lk_data_path_text(lki_leaf_path(segment, i), out + n, room - (size_t)n);
+    }
     return out;
 }
 
@@ -192,10 +226,10 @@ describe_chunk(struct lk_segment *segment, uint32_t group, uint32_t i,
                void (*line)(void *arg, const char *text), void *arg)
 {
     const struct lki_chunk *chunk = lki_segment_chunk(segment, group, i);
-    char text[256], name[32], encoding[5] = "", codec[5] = "-";
+    char text[512], name[128], encoding[5] = "", codec[5] = "-";
     const char *form = form_of(chunk, encoding, codec);
     snprintf(text, sizeof(text),
-             "  %-12s %-12s codec %-4s %9u bytes of %9u at %llu, nulls %u, distinct ~%u",
+             "  %-28s %-12s codec %-4s %9u bytes of %9u at %llu, nulls %u, distinct ~%u",
              col_name(segment, i, name, sizeof(name)), form, codec, chunk->stored_bytes,
              chunk->raw_bytes, (unsigned long long)chunk->offset, chunk->nulls, chunk->distinct);
     line(arg, text);

@@ -9,31 +9,17 @@
 
 #define WRITER_ROOM_MIN 1024 /* rows */
 
-/* One column of the group that fills. */
-struct column {
-    struct luma_type type;
-    uint32_t id;
-    uint8_t phys;
-    uint32_t size;
-    uint32_t room;
-    uint8_t *data;   /* LK_GROUP_ROWS values */
-    uint64_t *valid; /* LK_GROUP_ROWS bits */
-    bool has_nulls;
-    size_t text_bytes; /* of this group */
-    uint64_t nulls_all, text_bytes_all;
-    uint8_t sketch[LKI_SKETCH_REGISTERS];
-    struct lki_chunk_out out;
-};
-
 struct lk_segment_writer {
     struct lk_object_writer *object;
     const struct lk_formats *formats;
     struct luma_budget *budget;
-    struct luma_arena *texts; /* bytes of long strings of the group that fills */
-    struct column *columns;   /* cols, then the specials */
+    struct luma_arena *texts;      /* bytes of long strings of the group that fills */
+    struct lki_write_col *columns; /* cols, then the specials */
     uint32_t cols, cols_all;
-    uint32_t rows; /* in the group that fills */
-    uint32_t room; /* of the columns: small segments take little memory */
+    struct lki_shredder *shredders; /* per column; those of jsonb columns are at work */
+    uint32_t leaves;                /* of all of them */
+    uint32_t rows;                  /* in the group that fills */
+    uint32_t room;                  /* of the columns: small segments take little memory */
     struct lk_segment_info info;
     struct lk_bytes group_rows; /* uint32_t each */
     struct lk_bytes chunks;     /* struct lki_chunk each */
@@ -48,7 +34,7 @@ no_memory(struct luma_ctx *ctx)
 }
 
 static luma_rc
-column_init(struct luma_ctx *ctx, struct lk_segment_writer *writer, struct column *column,
+column_init(struct luma_ctx *ctx, struct lk_segment_writer *writer, struct lki_write_col *column,
             uint32_t id, struct luma_type type)
 {
     column->id = id;
@@ -71,7 +57,7 @@ grow_columns(struct luma_ctx *ctx, struct lk_segment_writer *writer)
 {
     uint32_t room = LK_MIN(writer->room * 4, (uint32_t)LK_GROUP_ROWS);
     for (uint32_t i = 0; i < writer->cols_all; i++) {
-        struct column *column = &writer->columns[i];
+        struct lki_write_col *column = &writer->columns[i];
         size_t old_bytes = (size_t)column->room * column->size;
         if (column->room == room)
             continue; /* grown before memory ran out */
@@ -99,7 +85,8 @@ writer_init(struct luma_ctx *ctx, struct lk_segment_writer *writer,
     lk_bytes_init(&writer->heap, writer->budget);
     writer->texts = lk_arena_create(writer->budget, (size_t)1 << 16);
     writer->columns = lk_zalloc(writer->budget, writer->cols_all * sizeof(*writer->columns));
-    if (writer->texts == NULL || writer->columns == NULL)
+    writer->shredders = lk_zalloc(writer->budget, writer->cols_all * sizeof(*writer->shredders));
+    if (writer->texts == NULL || writer->columns == NULL || writer->shredders == NULL)
         return no_memory(ctx);
     for (uint32_t i = 0; i < writer->cols; i++)
         LUMA_TRY(column_init(ctx, writer, &writer->columns[i], def->cols[i].id, def->cols[i].type));
@@ -117,12 +104,11 @@ static void
 writer_free(struct lk_segment_writer *writer)
 {
     struct luma_budget *budget = writer->budget;
-    for (uint32_t i = 0; writer->columns != NULL && i < writer->cols_all; i++) {
-        struct column *column = &writer->columns[i];
-        lk_free(budget, column->data, (size_t)column->room * column->size);
-        lk_free(budget, column->valid, LK_GROUP_ROWS / 8);
-        lki_chunk_out_fini(budget, &column->out);
-    }
+    for (uint32_t i = 0; writer->shredders != NULL && i < writer->cols; i++)
+        lki_shredder_fini(budget, &writer->shredders[i]);
+    lk_free(budget, writer->shredders, writer->cols_all * sizeof(*writer->shredders));
+    for (uint32_t i = 0; writer->columns != NULL && i < writer->cols_all; i++)
+        lki_write_col_fini(budget, &writer->columns[i]);
     lk_free(budget, writer->columns, writer->cols_all * sizeof(*writer->columns));
     lk_bytes_fini(&writer->group_rows);
     lk_bytes_fini(&writer->chunks);
@@ -193,7 +179,7 @@ lk_segment_write_level(struct lk_segment_writer *writer, uint32_t level)
 
 /* Row ids that follow each other need no bytes. */
 static bool
-make_affine(struct column *column, uint32_t rows)
+make_affine(struct lki_write_col *column, uint32_t rows)
 {
     const int64_t *ids = (const int64_t *)(const void *)column->data;
     if (ids[rows - 1] - ids[0] != (int64_t)rows - 1)
@@ -210,10 +196,32 @@ make_affine(struct column *column, uint32_t rows)
     return true;
 }
 
+/* Columns in the order of the footer: the table's, the leaves of those that are shredded, the
+ * specials. */
+static struct lki_write_col *
+column_at(struct lk_segment_writer *writer, uint32_t i)
+{
+    if (i < writer->cols)
+        return &writer->columns[i];
+    i -= writer->cols;
+    if (i >= writer->leaves)
+        return &writer->columns[writer->cols + i - writer->leaves];
+    uint32_t k = 0;
+    while (i >= writer->shredders[k].leaves_count)
+        i -= writer->shredders[k++].leaves_count;
+    return &writer->shredders[k].leaves[i];
+}
+
+static uint32_t
+columns_count(const struct lk_segment_writer *writer)
+{
+    return writer->cols_all + writer->leaves;
+}
+
 static luma_rc
 encode_column(struct luma_ctx *ctx, struct lk_segment_writer *writer, uint32_t i)
 {
-    struct column *column = &writer->columns[i];
+    struct lki_write_col *column = column_at(writer, i);
     struct luma_vec vec = {.type = column->type,
                            .phys = column->phys,
                            .form = LUMA_VEC_FLAT,
@@ -221,9 +229,12 @@ encode_column(struct luma_ctx *ctx, struct lk_segment_writer *writer, uint32_t i
                                                                          : (int16_t)0,
                            .data = column->data,
                            .valid = column->has_nulls ? column->valid : NULL};
-    if (i == writer->cols + LKI_ROWID && make_affine(column, writer->rows))
+    if (column == &writer->columns[writer->cols + LKI_ROWID] && make_affine(column, writer->rows))
         return LUMA_OK;
-    return lki_chunk_make(ctx, writer->formats, writer->budget, &vec, writer->rows, &column->out);
+    LUMA_TRY(
+        lki_chunk_make(ctx, writer->formats, writer->budget, &vec, writer->rows, &column->out));
+    column->out.chunk.marks = column->marks;
+    return LUMA_OK;
 }
 
 static luma_rc
@@ -236,8 +247,8 @@ static luma_rc
 encode_group(struct luma_ctx *ctx, struct lk_segment_writer *writer)
 {
     if (writer->rows >= LK_GROUP_ROWS / 4 && lk_sched_host.in_task() && lk_sched_host.workers() > 1)
-        return lk_sched_host.parallel(ctx, writer->cols_all, encode_part, writer);
-    for (uint32_t i = 0; i < writer->cols_all; i++)
+        return lk_sched_host.parallel(ctx, columns_count(writer), encode_part, writer);
+    for (uint32_t i = 0; i < columns_count(writer); i++)
         LUMA_TRY(encode_column(ctx, writer, i));
     return LUMA_OK;
 }
@@ -253,7 +264,7 @@ heap_text(struct lk_segment_writer *writer, const struct luma_str *s, union lki_
 }
 
 static luma_rc
-append_chunk(struct luma_ctx *ctx, struct lk_segment_writer *writer, struct column *column)
+append_chunk(struct luma_ctx *ctx, struct lk_segment_writer *writer, struct lki_write_col *column)
 {
     static const uint8_t zeros[LKI_ALIGN];
     struct luma_object_writer *object = &writer->object->base;
@@ -280,18 +291,40 @@ append_chunk(struct luma_ctx *ctx, struct lk_segment_writer *writer, struct colu
     return lk_bytes_append(&writer->chunks, chunk, sizeof(*chunk)) ? LUMA_OK : no_memory(ctx);
 }
 
+/* Documents of the group are taken apart; the first group decides which fields get columns. */
+static luma_rc
+shred_group(struct luma_ctx *ctx, struct lk_segment_writer *writer)
+{
+    bool first = writer->group_rows.bytes == 0;
+    for (uint32_t i = 0; i < writer->cols; i++) {
+        struct lki_write_col *column = &writer->columns[i];
+        if (column->type.id != LUMA_TYPE_JSONB)
+            continue;
+        struct lki_shredder *shredder = &writer->shredders[i];
+        if (first) {
+            LUMA_TRY(lki_shredder_learn(ctx, writer->budget, column, writer->rows, shredder));
+            writer->leaves += shredder->leaves_count;
+        }
+        if (shredder->leaves_count > 0)
+            LUMA_TRY(lki_shredder_split(ctx, writer->budget, writer->texts, column, writer->rows,
+                                        shredder));
+    }
+    return LUMA_OK;
+}
+
 static luma_rc
 flush_group(struct luma_ctx *ctx, struct lk_segment_writer *writer)
 {
     if (writer->rows == 0)
         return LUMA_OK;
+    LUMA_TRY(shred_group(ctx, writer));
     LUMA_TRY(encode_group(ctx, writer));
-    for (uint32_t i = 0; i < writer->cols_all; i++)
-        LUMA_TRY(append_chunk(ctx, writer, &writer->columns[i]));
+    for (uint32_t i = 0; i < columns_count(writer); i++)
+        LUMA_TRY(append_chunk(ctx, writer, column_at(writer, i)));
     if (!lk_bytes_u32(&writer->group_rows, writer->rows))
         return no_memory(ctx);
     for (uint32_t i = 0; i < writer->cols_all; i++) {
-        struct column *column = &writer->columns[i];
+        struct lki_write_col *column = &writer->columns[i];
         if (column->has_nulls)
             memset(column->valid, 0xff, LK_GROUP_ROWS / 8);
         column->has_nulls = false;
@@ -320,8 +353,8 @@ keep_string(struct lk_segment_writer *writer, const struct luma_str *s, struct l
 }
 
 static bool
-take_strings(struct lk_segment_writer *writer, struct column *column, const struct luma_vec *vec,
-             const struct luma_batch *batch, uint32_t from, uint32_t n)
+take_strings(struct lk_segment_writer *writer, struct lki_write_col *column,
+             const struct luma_vec *vec, const struct luma_batch *batch, uint32_t from, uint32_t n)
 {
     struct luma_str *out = (struct luma_str *)(void *)column->data + writer->rows;
     for (uint32_t k = 0; k < n; k++) {
@@ -339,8 +372,8 @@ take_strings(struct lk_segment_writer *writer, struct column *column, const stru
 }
 
 static void
-take_fixed(struct lk_segment_writer *writer, struct column *column, const struct luma_vec *vec,
-           const struct luma_batch *batch, uint32_t from, uint32_t n)
+take_fixed(struct lk_segment_writer *writer, struct lki_write_col *column,
+           const struct luma_vec *vec, const struct luma_batch *batch, uint32_t from, uint32_t n)
 {
     uint32_t size = column->size;
     uint8_t *out = column->data + (size_t)writer->rows * size;
@@ -353,8 +386,8 @@ take_fixed(struct lk_segment_writer *writer, struct column *column, const struct
 }
 
 static void
-take_nulls(struct lk_segment_writer *writer, struct column *column, const struct luma_vec *vec,
-           const struct luma_batch *batch, uint32_t from, uint32_t n)
+take_nulls(struct lk_segment_writer *writer, struct lki_write_col *column,
+           const struct luma_vec *vec, const struct luma_batch *batch, uint32_t from, uint32_t n)
 {
     if (vec->valid == NULL)
         return;
@@ -371,7 +404,7 @@ take_columns(struct luma_ctx *ctx, struct lk_segment_writer *writer, const struc
              uint32_t from, uint32_t n)
 {
     for (uint32_t i = 0; i < writer->cols; i++) {
-        struct column *column = &writer->columns[i];
+        struct lki_write_col *column = &writer->columns[i];
         const struct luma_vec *vec = &batch->cols[i];
         if (vec->phys != column->phys)
             return LUMA_FAIL(ctx, LUMA_E_INTERNAL,
@@ -398,7 +431,7 @@ static luma_rc
 take_numbers(struct luma_ctx *ctx, struct lk_segment_writer *writer, const struct numbers *nums,
              uint32_t from, uint32_t n)
 {
-    struct column *special = &writer->columns[writer->cols];
+    struct lki_write_col *special = &writer->columns[writer->cols];
     int64_t *ids = (int64_t *)(void *)special[LKI_ROWID].data + writer->rows;
     uint64_t *begins = (uint64_t *)(void *)special[LKI_BEGIN].data + writer->rows;
     uint64_t *ends = (uint64_t *)(void *)special[LKI_END].data + writer->rows;
@@ -478,9 +511,10 @@ heap_sketch(struct lk_segment_writer *writer, const uint8_t *registers, struct l
 static bool
 footer_columns(struct lk_segment_writer *writer, struct lk_bytes *footer)
 {
-    for (uint32_t i = 0; i < writer->cols_all; i++) {
-        const struct column *column = &writer->columns[i];
+    for (uint32_t i = 0; i < columns_count(writer); i++) {
+        const struct lki_write_col *column = column_at(writer, i);
         struct lki_segment_col col = {.id = column->id,
+                                      .role = column->role,
                                       .type_id = column->type.id,
                                       .type_elem = column->type.elem,
                                       .type_scale = column->type.scale,
@@ -488,7 +522,11 @@ footer_columns(struct lk_segment_writer *writer, struct lk_bytes *footer)
                                       .phys = column->phys,
                                       .nulls = column->nulls_all,
                                       .text_bytes = column->text_bytes_all};
-        if (i < writer->cols && !heap_sketch(writer, column->sketch, &col))
+        if (i < writer->cols + writer->leaves && !heap_sketch(writer, column->sketch, &col))
+            return false;
+        col.path_at = (uint32_t)writer->heap.bytes;
+        col.path_bytes = (uint32_t)column->path.bytes;
+        if (!lk_bytes_slice(&writer->heap, column->path))
             return false;
         if (!lk_bytes_append(footer, &col, sizeof(col)))
             return false;
@@ -508,7 +546,7 @@ footer_make(struct lk_segment_writer *writer, struct lk_bytes *footer)
                                       .commit_max = info->commit_max,
                                       .level = info->level,
                                       .groups = (uint32_t)(writer->group_rows.bytes / 4),
-                                      .cols = writer->cols};
+                                      .cols = writer->cols + writer->leaves};
     if (!lk_bytes_append(footer, &head, sizeof(head)) || !footer_columns(writer, footer) ||
         !lk_bytes_slice(footer, lk_bytes_view(&writer->group_rows)))
         return false;

@@ -80,6 +80,7 @@ plan_query(struct prep *pp, const struct luma_plan *plan)
     uint32_t *outs = rel->outs, outs_count = rel->outs_count;
     rel = eng_unnest(pp, rel);
     rel = eng_push(pp, rel, &none);
+    eng_paths(pp, rel);
     rel->outs = outs; /* the order of the result's columns */
     rel->outs_count = outs_count;
     pp->query->plan = plan;

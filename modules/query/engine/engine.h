@@ -148,6 +148,8 @@ struct rel {
     /* SCAN: the SORT above that an index may stand in for, and how many rows of it are wanted. */
     const struct rel *order;
     double order_rows;
+    uint32_t path_vars_count; /* SCAN: fields of documents, see opt_path.c */
+    uint32_t *path_vars;
     /* CHANGE: expressions and the variables they speak of */
     uint32_t *new_vars; /* table columns of the new row (DELETE: the old row) */
     uint32_t *old_vars; /* ON CONFLICT: the row in the way */
@@ -168,6 +170,8 @@ struct var {
     const char *name;
     uint64_t coll_id; /* base column; 0: none */
     uint32_t col_id;
+    const struct luma_path *path; /* a field of variable path_of; NULL: none */
+    uint32_t path_of;
     bool not_null;
     bool stats_read;
     struct luma_col_stats stats;

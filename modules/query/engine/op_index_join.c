@@ -15,7 +15,8 @@ struct op_index_join {
     uint32_t inner_cols;
     uint32_t *col_ids;
     struct luma_type *col_types;
-    bool rowid;          /* one more column */
+    const struct luma_path **paths; /* per inner column; NULL: the column itself */
+    bool rowid;                     /* one more column */
     struct xp *residual; /* over outer ++ inner: other join conditions, conditions of the scan */
     uint32_t outer_cols;
     uint32_t *out_from;
@@ -117,6 +118,12 @@ ij_probe(struct xenv *e, const struct op_index_join *op, struct index_join_state
     if (found.rows == 0) {
         st->probing = false;
         return LUMA_OK;
+    }
+    for (uint32_t i = 0; i < op->inner_cols; i++) {
+        struct luma_vec docs = found.cols[i];
+        if (op->paths[i] != NULL)
+            LUMA_TRY(eng.data->doc_path(e->ctx, e->arena, &docs, op->paths[i], NULL, found.rows,
+                                        found.rows, &found.cols[i]));
     }
     for (uint32_t i = 0; i < found.rows; i++)
         key[i] = st->key_row[key[i]];
@@ -335,7 +342,7 @@ eng_phys_index_join(struct phys *ph, struct rel *rel, const struct bits *need)
     eng_need_exs(pp, &below, b.keys, b.keys_count);
     struct op *outer = eng_phys(ph, b.outer, &below);
     uint32_t inner_count, n = 0, count = 0;
-    uint32_t *inner_vars = eng_needed_outs(pp, b.inner, &below, &inner_count);
+    uint32_t *inner_vars = eng_scan_needed(pp, b.inner, &below, &inner_count);
     uint32_t room = outer->cols_count + inner_count;
     uint32_t *both = PP_ARRAY(pp, uint32_t, room), *vars = PP_ARRAY(pp, uint32_t, room),
              *from = PP_ARRAY(pp, uint32_t, room);
@@ -368,9 +375,11 @@ eng_phys_index_join(struct phys *ph, struct rel *rel, const struct bits *need)
     op->rowid = rowid;
     op->col_ids = PP_ARRAY(pp, uint32_t, n);
     op->col_types = PP_ARRAY(pp, struct luma_type, n);
+    op->paths = PP_ARRAY(pp, const struct luma_path *, n);
     for (uint32_t i = 0; i < n; i++) {
         op->col_ids[i] = pp->vars[both[outer->cols_count + i]].col_id;
         op->col_types[i] = pp->vars[both[outer->cols_count + i]].type;
+        op->paths[i] = pp->vars[both[outer->cols_count + i]].path;
     }
     op->outer_cols = outer->cols_count;
     op->out_from = from;

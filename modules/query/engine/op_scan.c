@@ -210,6 +210,7 @@ scan_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
                                   .preds = st->preds,
                                   .preds_count = st->preds_count,
                                   .rowids = op->rowid,
+                                  .paths = op->paths,
                                   .lazy = st->late_count == 0 && op->stored > 0 ? op->lazy : NULL};
     if (op->access == SCAN_RANGE) {
         cannot = false;
@@ -313,6 +314,20 @@ pred_holds(const struct luma_pred *pred, const struct luma_value *v)
     }
 }
 
+luma_rc
+eng_scan_fields(struct luma_ctx *ctx, struct luma_arena *arena, const struct op_scan *op,
+                struct luma_vec *cols, uint32_t rows)
+{
+    for (uint32_t i = 0; op->paths != NULL && i < op->stored; i++) {
+        if (op->paths[i].steps_count == 0)
+            continue;
+        struct luma_vec docs = cols[i];
+        docs.type = luma_type(LUMA_TYPE_JSONB);
+        LUMA_TRY(eng.data->doc_path(ctx, arena, &docs, &op->paths[i], NULL, rows, rows, &cols[i]));
+    }
+    return LUMA_OK;
+}
+
 static luma_rc
 next_get(struct part *p, const struct op_scan *op, struct scan_state *st, struct luma_batch **out)
 {
@@ -336,6 +351,7 @@ next_get(struct part *p, const struct op_scan *op, struct scan_state *st, struct
     }
     if (op->rowid)
         rowid_vec(&batch->cols[op->stored], &st->rowid);
+    LUMA_TRY(eng_scan_fields(p->ctx, p->x->arena, op, batch->cols, 1));
     batch->cols_count = op->stored + (op->rowid ? 1 : 0);
     batch->rows = batch->sel_rows = 1;
     LUMA_TRY(judge(p, op, st, batch));

@@ -79,6 +79,7 @@ struct ex *eng_fold(struct prep *pp, struct ex *ex);                           /
 struct rel *eng_unnest(struct prep *pp, struct rel *rel);                      /* opt_sublink.c */
 struct rel *eng_push(struct prep *pp, struct rel *rel, struct ex_list *conds); /* opt_push.c */
 struct rel *eng_order(struct prep *pp, struct rel *rel);                       /* opt_join.c */
+void eng_paths(struct prep *pp, struct rel *rel);                              /* opt_path.c */
 
 /* --- opt_stats.c --- */
 double eng_rows(struct prep *pp, struct rel *rel);

@@ -287,6 +287,7 @@ rel_walk(struct prep *pp, const struct rel *rel, struct bits *used, struct bits 
     struct vars_walk walk = {pp, used};
     eng_rel_each_ex((struct rel *)(uintptr_t)rel, vars_part, &walk);
     eng_bits_add_all(pp, defined, rel->outs, rel->outs_count);
+    eng_bits_add_all(pp, defined, rel->path_vars, rel->path_vars_count);
     if (rel->kind == REL_CHANGE) {
         uint32_t cols = rel->plan->change->table_cols_count;
         eng_bits_add_all(pp, defined, rel->new_vars, cols);

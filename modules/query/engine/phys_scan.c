@@ -27,7 +27,8 @@ scan_col(const struct scan_build *b, const struct ex *ex)
     struct luma_type type = ex->type;
     while (ex->kind == LUMA_EXPR_CALL && ex->func->op == LUMA_OP_CAST && ex->args_count >= 1)
         ex = ex->args[0];
-    if (ex->kind != LUMA_EXPR_COL || !eng_pred_sees_through(ex->type, type))
+    if (ex->kind != LUMA_EXPR_COL || !eng_pred_sees_through(ex->type, type) ||
+        b->ph->pp->vars[ex->index].path != NULL)
         return NO_VAR;
     for (uint32_t i = 0; i < b->scan->stored; i++)
         if (b->scan->all_vars[i] == (uint32_t)ex->index)
@@ -183,6 +184,34 @@ take_pred(struct scan_build *b, struct ex *cond)
     return false;
 }
 
+uint32_t *
+eng_scan_needed(struct prep *pp, const struct rel *rel, const struct bits *need,
+                uint32_t *out_count)
+{
+    struct rel with = *rel;
+    with.outs_count = rel->outs_count + rel->path_vars_count;
+    with.outs = PP_ARRAY(pp, uint32_t, with.outs_count);
+    memcpy(with.outs, rel->outs, sizeof(uint32_t) * rel->outs_count);
+    if (rel->path_vars_count > 0)
+        memcpy(with.outs + rel->outs_count, rel->path_vars,
+               sizeof(uint32_t) * rel->path_vars_count);
+    return eng_needed_outs(pp, &with, need, out_count);
+}
+
+static void
+scan_paths(struct prep *pp, struct op_scan *scan)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < scan->stored; i++)
+        any = any || pp->vars[scan->all_vars[i]].path != NULL;
+    if (!any)
+        return;
+    scan->paths = PP_ARRAY(pp, struct luma_path, scan->stored);
+    for (uint32_t i = 0; i < scan->stored; i++)
+        if (pp->vars[scan->all_vars[i]].path != NULL)
+            scan->paths[i] = *pp->vars[scan->all_vars[i]].path;
+}
+
 struct op *
 eng_phys_scan(struct phys *ph, struct rel *rel, const struct bits *need)
 {
@@ -190,7 +219,7 @@ eng_phys_scan(struct phys *ph, struct rel *rel, const struct bits *need)
     struct bits shown = eng_bits_copy(pp, need), all = eng_bits_copy(pp, need);
     eng_need_list(pp, &all, &rel->conds);
     uint32_t count, stored = 0;
-    uint32_t *vars = eng_needed_outs(pp, rel, &all, &count);
+    uint32_t *vars = eng_scan_needed(pp, rel, &all, &count);
     uint32_t *order = PP_ARRAY(pp, uint32_t, count);
     for (uint32_t i = 0; i < count; i++)
         if (vars[i] != rel->rowid_var)
@@ -216,6 +245,7 @@ eng_phys_scan(struct phys *ph, struct rel *rel, const struct bits *need)
         scan->col_ids[i] = pp->vars[order[i]].col_id;
         scan->col_types[i] = pp->vars[order[i]].type;
     }
+    scan_paths(pp, scan);
     struct scan_build b = {
         .ph = ph, .rel = rel, .scan = scan, .comp = {pp, ph->prog, order, count}};
     uint32_t room = rel->conds.count * 3 + 1;

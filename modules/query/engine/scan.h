@@ -32,7 +32,8 @@ struct op_scan {
     uint32_t *out_from; /* which of them each output column is */
     uint32_t *col_ids;
     struct luma_type *col_types;
-    bool *lazy; /* columns only predicates want */
+    bool *lazy;              /* columns only predicates want */
+    struct luma_path *paths; /* fields of documents; NULL: none */
     bool rowid;
     uint32_t preds_count;
     struct scan_pred *preds;
@@ -99,6 +100,15 @@ enum pred_fit eng_pred_fit(struct luma_type col, enum luma_pred_op op,
                            struct luma_value *out);
 /* May a cast between a column of type `from` and a comparison in type `to` be looked through? */
 bool eng_pred_sees_through(struct luma_type from, struct luma_type to);
+
+/* op_scan.c: what was looked up by key are whole documents; the fields take their place. */
+luma_rc eng_scan_fields(struct luma_ctx *ctx, struct luma_arena *arena, const struct op_scan *op,
+                        struct luma_vec *cols, uint32_t rows);
+
+/* phys_scan.c: variables of a scan that are needed: columns, and fields of documents that only its
+ * conditions look at. */
+uint32_t *eng_scan_needed(struct prep *pp, const struct rel *rel, const struct bits *need,
+                          uint32_t *out_count);
 
 /* op_join.c: the filter that a finished build side has for its key, or NULL. */
 const struct luma_pred_bloom *eng_join_filter(struct exec *x, const struct op *join, uint32_t key);

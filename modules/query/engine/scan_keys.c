@@ -143,6 +143,7 @@ eng_scan_keys_next(struct part *p, const struct op_scan *op, struct luma_coll *c
         keys->batch.cols_count = op->stored + (op->rowid ? 1 : 0);
         if (op->stored > 0)
             memcpy(keys->cols, keys->found.cols, sizeof(*keys->cols) * op->stored);
+        LUMA_TRY(eng_scan_fields(p->ctx, arena, op, keys->cols, keys->found.rows));
         if (op->rowid) {
             memset(&keys->cols[op->stored], 0, sizeof(*keys->cols));
             keys->cols[op->stored].type = luma_type(LUMA_TYPE_INT8);

@@ -57,6 +57,12 @@ luma_rc eng_eval_sublink(struct xenv *e, const struct xp *xp, const struct luma_
                          const uint16_t *sel, uint32_t n, struct luma_vec *out);
 struct in_set *eng_in_set(struct prep *pp, const struct xp *xp);
 
+/* --- xp_path.c --- */
+/* A cast whose argument came as the numbers behind the text: done, or *arg becomes their text. */
+luma_rc eng_eval_field_cast(struct xenv *e, const struct xp *xp, struct luma_vec *arg,
+                            uint32_t rows, const uint16_t *sel, uint32_t n, struct luma_vec *out,
+                            bool *out_done);
+
 /* --- vec.c --- */
 /* A flat vector of uninitialized room; phys NONE: the type's own. */
 luma_rc eng_vec_room(struct xenv *e, struct luma_type type, uint32_t phys, uint32_t rows,

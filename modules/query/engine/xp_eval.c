@@ -155,6 +155,14 @@ eval_call(struct xenv *e, const struct xp *xp, const struct luma_batch *in, cons
         }
     }
     uint32_t rows = in->rows;
+    if (xp->func->op == LUMA_OP_CAST && xp->args[0]->type.id == LUMA_TYPE_TEXT &&
+        args[0].type.id != LUMA_TYPE_TEXT &&
+        (args[0].type.id == LUMA_TYPE_INT8 || args[0].type.id == LUMA_TYPE_NUMERIC)) {
+        bool done = false;
+        LUMA_TRY(eng_eval_field_cast(e, xp, &args[0], rows, sel, n, out, &done));
+        if (done)
+            return LUMA_OK;
+    }
     if (dicts == 1 && others == 0 && args[which].dict_rows <= n && args[which].dict_rows > 0 &&
         (xp->func->flags & LUMA_FUNC_STRICT) && !(xp->func->flags & LUMA_FUNC_VOLATILE)) {
         bool done = false;

@@ -95,14 +95,37 @@ struct luma_pred {
     const struct luma_value *values; /* of the column's type and physical form, not null */
 };
 
+/* A step into a document: a member's name, or an element's index from 0. */
+struct luma_path_step {
+    bool is_index;
+    uint32_t index;
+    struct luma_slice name;
+};
+
+/*
+ * A field of a jsonb column in place of the column: what `->` (type jsonb) or `->>` (type text)
+ * gives at the end of the steps, null where there is none. Segments keep common fields as columns
+ * of their own: then only those are read.
+ *
+ * any_type: the vector may come as the numbers that are stored, int8 or numeric with a scale, where
+ * text was asked and the text is that of those numbers; its type says so.
+ */
+struct luma_path {
+    const struct luma_path_step *steps;
+    uint32_t steps_count; /* 0: the column itself */
+    bool any_type;
+    struct luma_type type;
+};
+
 struct luma_scan_spec {
     const uint32_t *cols; /* column ids, in the order wanted */
     uint32_t cols_count;
     const struct luma_pred *preds;
     uint32_t preds_count;
-    bool rowids;      /* fill batch->rowids */
-    bool sample;      /* for estimates: does not count as read (SERIALIZABLE) */
-    const bool *lazy; /* per column: not decoded until `load`; NULL: none */
+    bool rowids;                   /* fill batch->rowids */
+    bool sample;                   /* for estimates: does not count as read (SERIALIZABLE) */
+    const bool *lazy;              /* per column: not decoded until `load`; NULL: none */
+    const struct luma_path *paths; /* per column; NULL: no column has one. No predicate is on one */
 };
 
 struct luma_scan_stats {

@@ -1,0 +1,36 @@
+/* data/shape.h - the trie of paths of a shape, for doc_shape.c and doc_shred.c. */
+#ifndef LKI_DATA_SHAPE_H
+#define LKI_DATA_SHAPE_H
+
+#include "data/doc.h"
+#include "data/shred.h"
+
+#define LKI_DOC_HOLE         15 /* the value is in the column whose number follows in a byte */
+#define LKI_SHAPE_SCALES     16
+#define LKI_SHAPE_PATH_BYTES 1024
+
+struct lki_shape_node {
+    struct lki_shape_node *next; /* of the same list, in the order of documents */
+    struct lki_shape_node *names, *items;
+    const char *name;
+    uint32_t name_bytes;
+    uint32_t index;
+    uint32_t kinds[16];
+    uint32_t scales[LKI_SHAPE_SCALES];
+    int16_t col; /* -1: none */
+    bool useful; /* it or one below has a column */
+};
+
+struct lk_shape {
+    struct luma_arena *arena;
+    struct lki_shape_node root;
+    uint32_t nodes_count, samples;
+    uint32_t leaves_count;
+    struct lk_leaf leaves[LK_SHRED_COLS_MAX];
+    struct lk_join room; /* documents with holes are built here */
+};
+
+/* Appends the document of a leaf's value; false: no memory. */
+bool lki_leaf_doc(struct lk_join *join, const struct luma_vec *vec, uint32_t row);
+
+#endif

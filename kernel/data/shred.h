@@ -1,0 +1,90 @@
+/*
+ * data/shred.h - documents taken apart: scalars at common paths become columns, the rest stays a
+ * document with holes; and put together again, byte for byte.
+ *
+ * A path is a row of steps, each a member's name or an element's index. Its stored form is, per
+ * step, 1 and u16 bytes and the name, or 2 and u16 index.
+ */
+#ifndef LK_DATA_SHRED_H
+#define LK_DATA_SHRED_H
+
+#include <lumadb/host/store.h>
+
+#include "data/data.h"
+
+#define LK_SHRED_COLS_MAX  160
+#define LK_SHRED_ITEMS_MAX 8 /* elements of an array that may have columns */
+
+/* A scalar at a path: BOOL, INT8, NUMERIC of 18 digits and a scale, TEXT, or JSONB for any. */
+struct lk_leaf {
+    struct luma_slice path; /* stored form */
+    struct luma_type type;
+};
+
+/* A leaf's column while a group is written: vec has room for every row. */
+struct lk_shred_col {
+    struct luma_vec vec;
+    uint32_t others;     /* rows with another value at the path, which stays in the document */
+    uint32_t json_nulls; /* rows with JSON's null there */
+};
+
+/* What documents look like: learns from samples, then takes documents apart. */
+struct lk_shape;
+struct luma_budget;
+struct lk_shape *lk_data_shape_create(struct luma_budget *budget); /* NULL: no memory */
+void lk_data_shape_destroy(struct lk_shape *shape);                /* NULL is fine */
+bool lk_data_shape_sample(struct lk_shape *shape, struct luma_slice doc);
+/* Paths that are worth a column, at most cols_max; 0: none. */
+uint32_t lk_data_shape_choose(struct lk_shape *shape, uint32_t cols_max);
+const struct lk_leaf *lk_data_shape_leaf(const struct lk_shape *shape, uint32_t i);
+/* The document without what went into row `row` of cols; *out is valid until the next call. Strings
+ * in cols point into doc. false: no memory. */
+bool lk_data_shred(struct lk_shape *shape, struct luma_slice doc, uint32_t row,
+                   struct lk_shred_col *cols, struct luma_slice *out);
+
+/* Where documents are put together. */
+struct lk_join {
+    const struct luma_vec
+        *cols; /* vectors of the columns, by number; those not at hand are empty */
+    uint32_t cols_count;
+    uint8_t *data;
+    size_t used, room;
+};
+void lk_data_join_init(struct lk_join *join);
+void lk_data_join_fini(struct lk_join *join);
+/* The whole document (or part of one) whose holes are filled from row `row`; *out is valid until
+ * the next call. LUMA_E_CORRUPT: a hole nothing fits, LUMA_E_NOMEM. */
+luma_rc lk_data_join(struct lk_join *join, struct luma_slice part, uint32_t row,
+                     struct luma_slice *out);
+
+/* Is this part a hole? Then *out_col says which column it was. */
+bool lk_data_doc_hole(struct luma_slice part, uint32_t *out_col);
+/* Sets the bits of the columns that holes of the document name; bits has 256. */
+void lk_data_doc_holes(struct luma_slice doc, uint64_t *bits);
+/* Sound, holes of columns below cols_count included? */
+bool lk_data_shred_valid(struct luma_slice doc, uint32_t cols_count);
+
+/* --- paths --- */
+bool lk_data_path_make(struct luma_arena *arena, const struct luma_path_step *steps, uint32_t count,
+                       struct luma_slice *out);
+bool lk_data_path_find(struct luma_slice doc, const struct luma_path_step *steps, uint32_t count,
+                       struct luma_slice *out);
+/* "user.name", "items[0].sku" */
+size_t lk_data_path_text(struct luma_slice path, char *out, size_t room);
+/* Does the path begin with prefix? */
+bool lk_data_path_below(struct luma_slice path, struct luma_slice prefix);
+bool lk_data_path_valid(struct luma_slice path);
+
+/* What ->> makes of a document: text, and null of JSON's null. false: no memory. */
+bool lk_data_doc_as_text(struct luma_slice doc, struct luma_arena *arena, struct luma_str *out,
+                         bool *out_null);
+/* Rows sel[0..n) of a leaf's column as TEXT or as JSONB; rows not named are undefined. */
+luma_rc lk_data_leaf_as(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_vec *vec,
+                        struct luma_type type, const uint16_t *sel, uint32_t n, uint32_t rows,
+                        struct luma_vec *out);
+/* A path of whole documents (JSONB), rows sel[0..n): TEXT or JSONB, in docs' bytes or in arena. */
+luma_rc lk_data_path_of(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_vec *docs,
+                        const struct luma_path *path, const uint16_t *sel, uint32_t n,
+                        uint32_t rows, struct luma_vec *out);
+
+#endif
