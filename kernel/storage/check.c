@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "storage/core.h"
 #include "storage/redo.h"
 
@@ -183,48 +184,163 @@ files_check(struct check *c)
 
 /* --- rows and indexes --- */
 
-struct lookup {
+/* Entries as hashes of key and row id, compared as sets; a part of them at a time. */
+#define HASHES_MAX (32u << 20)
+
+struct hashes {
+    uint64_t *items;
+    size_t count, room;
+    uint64_t part, parts; /* of all hashes: this one of so many */
+};
+
+static bool
+hashes_add(struct hashes *h, uint64_t hash)
+{
+    if (hash % h->parts != h->part)
+        return true;
+    if (h->count == h->room) {
+        size_t room = h->room == 0 ? 4096 : h->room * 2;
+        uint64_t *items = realloc(h->items, room * sizeof(*items));
+        if (items == NULL)
+            return false;
+        h->items = items;
+        h->room = room;
+    }
+    h->items[h->count++] = hash;
+    return true;
+}
+
+static int
+by_hash(const void *a, const void *b)
+{
+    uint64_t ha = *(const uint64_t *)a, hb = *(const uint64_t *)b;
+    return (ha > hb) - (ha < hb);
+}
+
+static void
+hashes_sort(struct hashes *h)
+{
+    if (h->count > 1)
+        qsort(h->items, h->count, sizeof(h->items[0]), by_hash);
+}
+
+static bool
+hashes_have(const struct hashes *h, uint64_t hash)
+{
+    return h->count > 0 && bsearch(&hash, h->items, h->count, sizeof(h->items[0]), by_hash) != NULL;
+}
+
+static uint64_t
+entry_hash(const struct luma_index_entry *entry)
+{
+    return lk_hash_seeded(entry->key.data, entry->key.bytes, (uint64_t)entry->rowid);
+}
+
+struct comparison {
     struct check *c;
     struct lk_coll *coll;
     struct lk_cidx *cidx;
-    const struct luma_index_entry *entries;
+    struct hashes there; /* in the index */
     uint64_t missing;
-    bool found[LUMA_BATCH_ROWS];
+};
+
+static luma_rc
+no_memory(struct check *c)
+{
+    return LUMA_FAIL(c->ctx, LUMA_E_NOMEM, "check: out of memory");
+}
+
+static void
+entry_missing(struct comparison *m, const struct luma_index_entry *entry)
+{
+    if (m->missing++ == 0)
+        damage(m->c, "collection %llu: row %lld is missing in index %llu",
+               (unsigned long long)m->coll->id, (long long)entry->rowid,
+               (unsigned long long)m->cidx->index_def->id);
+}
+
+static luma_rc
+entries_compare(void *arg, struct luma_ctx *ctx, const struct luma_index_entry *entries,
+                const bool *nulls, uint32_t count)
+{
+    struct comparison *m = arg;
+    (void)ctx, (void)nulls;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t hash = entry_hash(&entries[i]);
+        if (hash % m->there.parts != m->there.part)
+            continue;
+        m->c->entries++;
+        if (!hashes_have(&m->there, hash))
+            entry_missing(m, &entries[i]);
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+index_hashes(struct comparison *m)
+{
+    LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
+    struct luma_index_range all = {0};
+    struct lk_index_cursor *cursor = NULL;
+    bool more = true;
+    m->there.count = 0;
+    if (arena == NULL)
+        return no_memory(m->c);
+    LUMA_TRY(lk_index_cursor_open(m->c->ctx, m->cidx->index, &all, arena, &cursor));
+    luma_rc rc = LUMA_OK;
+    while (rc == LUMA_OK && more) {
+        struct luma_index_entry entry;
+        rc = lk_index_cursor_next(m->c->ctx, cursor, &entry, &more);
+        if (rc == LUMA_OK && more && !hashes_add(&m->there, entry_hash(&entry)))
+            rc = no_memory(m->c);
+    }
+    lk_index_cursor_close(cursor);
+    hashes_sort(&m->there);
+    return rc;
+}
+
+/* Kinds without order: a lookup each. */
+struct lookup {
+    const struct luma_index_entry *entry;
+    bool found;
 };
 
 static void
 entry_found(void *arg, size_t key_index, int64_t rowid)
 {
     struct lookup *l = arg;
-    l->found[key_index] = l->found[key_index] || rowid == l->entries[key_index].rowid;
+    (void)key_index;
+    l->found = l->found || rowid == l->entry->rowid;
 }
 
 static luma_rc
 entries_look(void *arg, struct luma_ctx *ctx, const struct luma_index_entry *entries,
              const bool *nulls, uint32_t count)
 {
-    struct lookup *l = arg;
-    struct luma_slice keys[LUMA_BATCH_ROWS];
+    struct comparison *m = arg;
     (void)nulls;
-    for (uint32_t done = 0; done < count;) {
-        uint32_t n = LK_MIN(count - done, (uint32_t)LUMA_BATCH_ROWS);
-        l->entries = entries + done;
-        memset(l->found, 0, n * sizeof(l->found[0]));
-        for (uint32_t i = 0; i < n; i++)
-            keys[i] = l->entries[i].key;
-        LUMA_TRY(lk_index_find(ctx, l->cidx->index, keys, n, entry_found, l));
-        for (uint32_t i = 0; i < n; i++) {
-            if (l->found[i])
-                continue;
-            if (l->missing++ == 0)
-                damage(l->c, "collection %llu: row %lld is missing in index %llu",
-                       (unsigned long long)l->coll->id, (long long)l->entries[i].rowid,
-                       (unsigned long long)l->cidx->index_def->id);
-        }
-        l->c->entries += n;
-        done += n;
+    for (uint32_t i = 0; i < count; i++) {
+        struct lookup l = {&entries[i], false};
+        LUMA_TRY(lk_index_find(ctx, m->cidx->index, &entries[i].key, 1, entry_found, &l));
+        m->c->entries++;
+        if (!l.found)
+            entry_missing(m, &entries[i]);
     }
     return LUMA_OK;
+}
+
+static luma_rc
+rows_compare(struct comparison *m, const struct lk_view *view, struct lk_entries *spec)
+{
+    struct check *c = m->c;
+    uint64_t id = m->cidx->index_def->id;
+    luma_rc rc = LUMA_OK;
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->segs_count; i++)
+        if (view->segs[i]->segment != NULL)
+            rc = judge(c, lk_entries_of_seg(c->ctx, spec, view->segs[i]), "index", id);
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->hots_count; i++)
+        rc = judge(c, lk_entries_of_hot(c->ctx, spec, view->hots[i]), "index", id);
+    return rc;
 }
 
 /* Every current row has its entry. */
@@ -232,28 +348,28 @@ static luma_rc
 rows_indexed(struct check *c, struct lk_coll *coll, const struct lk_view *view,
              struct lk_cidx *cidx)
 {
-    struct lookup *l = calloc(1, sizeof(*l));
-    if (l == NULL)
-        return LUMA_FAIL(c->ctx, LUMA_E_NOMEM, "check: out of memory");
-    l->c = c;
-    l->coll = coll;
-    l->cidx = cidx;
+    struct comparison m = {.c = c, .coll = coll, .cidx = cidx};
     struct lk_entries spec = {.slots = &c->store->slots, .def = view->def, .cidx = cidx};
-    spec.horizon = LK_COMMIT_NEWEST;
-    spec.add = entries_look;
-    spec.arg = l;
     luma_rc rc = LUMA_OK;
-    for (uint32_t i = 0; rc == LUMA_OK && i < view->segs_count; i++)
-        if (view->segs[i]->segment != NULL)
-            rc = judge(c, lk_entries_of_seg(c->ctx, &spec, view->segs[i]), "index",
-                       cidx->index_def->id);
-    for (uint32_t i = 0; rc == LUMA_OK && i < view->hots_count; i++)
-        rc =
-            judge(c, lk_entries_of_hot(c->ctx, &spec, view->hots[i]), "index", cidx->index_def->id);
-    if (l->missing > 1)
+    spec.horizon = LK_COMMIT_NEWEST;
+    spec.arg = &m;
+    if (lk_index_is_ordered(cidx->index)) {
+        m.there.parts = 1 + lk_index_entries(cidx->index) / HASHES_MAX;
+        spec.add = entries_compare;
+        for (; rc == LUMA_OK && m.there.part < m.there.parts; m.there.part++) {
+            rc = index_hashes(&m);
+            if (rc == LUMA_OK)
+                rc = rows_compare(&m, view, &spec);
+        }
+        rc = judge(c, rc, "index", cidx->index_def->id);
+        free(m.there.items);
+    } else {
+        spec.add = entries_look;
+        rc = rows_compare(&m, view, &spec);
+    }
+    if (m.missing > 1)
         damage(c, "index %llu: %llu rows are missing in all",
-               (unsigned long long)cidx->index_def->id, (unsigned long long)l->missing);
-    free(l);
+               (unsigned long long)cidx->index_def->id, (unsigned long long)m.missing);
     return rc;
 }
 

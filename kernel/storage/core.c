@@ -19,6 +19,7 @@ lk_store_conf_default(struct lk_store_conf *conf)
     conf->checkpoint_wal_bytes = 256ULL << 20;
     conf->checkpoint_ns = 60ULL * 1000000000;
     conf->small_bytes = 256u << 10;
+    conf->build_rows = 8192; /* fewer are indexed sooner under the lock */
 }
 
 static void

@@ -67,6 +67,9 @@ struct lk_cidx {
     _Atomic bool damaged; /* a run cannot be read: nothing is looked up before it is rebuilt */
     char *damage;         /* what was found; under runs_lock */
     _Atomic uint64_t heal_after_ns; /* it could not be rebuilt: no attempt before */
+    /* While it is built: segments that bulk loads brought, whose rows it lacks; under runs_lock. */
+    struct lk_seg **missed;
+    uint32_t missed_count, missed_room;
 };
 
 /* --- segments in use --- */
@@ -155,14 +158,17 @@ struct lk_view {
     struct lk_seg **segs; /* ascending rowid_min */
     int64_t *reach;       /* highest rowid_max of segs[0..i] */
     uint32_t idx_count;
-    struct lk_cidx **idx; /* as in def */
+    struct lk_cidx **idx; /* as in def, then those being built: writers give them entries too */
+    uint32_t building_count;
 };
 
-/* Copies of the lists; every element gets a reference of the view's own. */
+/* Copies of the lists (idx has idx_count + building_count); every element gets a reference of the
+ * view's own. */
 LUMA_NODISCARD luma_rc lk_view_create(struct lk_def *def, struct lk_hot *const *hots,
                                       uint32_t hots_count, struct lk_seg *const *segs,
                                       uint32_t segs_count, struct lk_cidx *const *idx,
-                                      uint32_t idx_count, uint64_t gen, struct lk_view **out_view);
+                                      uint32_t idx_count, uint32_t building_count, uint64_t gen,
+                                      struct lk_view **out_view);
 void lk_view_ref(struct lk_view *view);
 void lk_view_unref(struct lk_view *view); /* NULL is fine */
 struct lk_cidx *lk_view_index(const struct lk_view *view, uint64_t index_id);
@@ -175,6 +181,12 @@ LUMA_NODISCARD luma_rc lk_cidx_run_add(struct lk_cidx *cidx, const struct lk_run
                                        uint64_t begin);
 void lk_cidx_run_remove(struct lk_cidx *cidx, uint64_t object_id);
 void lk_cidx_run_restamp(struct lk_cidx *cidx, uint64_t from, uint64_t to);
+/* Runs stamped `stamp` are given up: their files go when nobody reads them any more. */
+void lk_cidx_runs_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t stamp);
+/* A bulk load brings a segment to a collection while the index is being built. */
+LUMA_NODISCARD luma_rc lk_cidx_missed_add(struct lk_cidx *cidx, struct lk_seg *seg);
+/* Takes the list: *out_segs is freed by the caller, with the references in it. */
+void lk_cidx_missed_take(struct lk_cidx *cidx, struct lk_seg ***out_segs, uint32_t *out_count);
 /* Are all runs named by the manifest (or by nothing that is ever read again)? */
 bool lk_cidx_settled(const struct lk_store *store, struct lk_cidx *cidx);
 void lk_cidx_ref(struct lk_cidx *cidx);
@@ -209,10 +221,11 @@ struct lk_view *lk_coll_view(struct lk_coll *coll, const struct luma_txn *txn);
 void lk_coll_publish(struct lk_coll *coll, struct lk_view *view);
 /*
  * A view for a definition, built on `old` (NULL: nothing is there yet): indexes that both have are
- * shared, new ones are empty. empty: no rows either, and every index anew.
+ * shared, new ones are those of `built`, or empty. empty: no rows either, and every index anew.
  */
 LUMA_NODISCARD luma_rc lk_view_define(struct luma_ctx *ctx, struct lk_store *store,
                                       struct lk_def *def, const struct lk_view *old, bool empty,
+                                      struct lk_cidx *const *built, uint32_t built_count,
                                       struct lk_view **out_view);
 /* What a publication changes; applied to the committed view and to a pending one alike. */
 struct lk_view_edit {
@@ -223,7 +236,9 @@ struct lk_view_edit {
     uint32_t segs_new_count;
     struct lk_seg *const *segs_gone;
     uint32_t segs_gone_count;
-    uint64_t gen; /* 0: as before */
+    struct lk_cidx *building_new;        /* writers give it entries from here on */
+    const struct lk_cidx *building_gone; /* no longer */
+    uint64_t gen;                        /* 0: as before */
 };
 /* Publishes; the latch is held alone. LUMA_E_NOMEM: nothing changed. */
 LUMA_NODISCARD luma_rc lk_coll_edit(struct lk_coll *coll, const struct lk_view_edit *edit);

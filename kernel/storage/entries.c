@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "sched/sched.h"
 #include "storage/core.h"
 
 struct sink {
@@ -126,6 +127,8 @@ groups_read(struct sink *s, struct lk_seg *seg, struct lk_segment_cursor *cursor
             if (!more)
                 break;
             LUMA_TRY(batch_entries(s, batch, cols));
+            if (lk_sched_host.in_task())
+                LUMA_TRY(lk_sched_host.yield(s->ctx));
         }
     }
     return LUMA_OK;

@@ -21,6 +21,8 @@ enum lk_mutant {
     LK_MUTANT_LATE_END_LOST,   /* a delete that comes during a flush does not reach the segment */
     LK_MUTANT_UNDO_HALF,       /* a rollback leaves deleted rows deleted */
     LK_MUTANT_REBUILD_UNNAMED, /* the manifest does not name the run of a rebuilt index */
+    LK_MUTANT_BUILD_MISSED,    /* a new index lacks rows loaded while it was built */
+    LK_MUTANT_BUILD_LATE,      /* and rows inserted while it was built */
     LK_MUTANT_COUNT_
 };
 

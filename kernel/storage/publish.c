@@ -7,7 +7,8 @@
 
 luma_rc
 lk_view_define(struct luma_ctx *ctx, struct lk_store *store, struct lk_def *def,
-               const struct lk_view *old, bool empty, struct lk_view **out_view)
+               const struct lk_view *old, bool empty, struct lk_cidx *const *built,
+               uint32_t built_count, struct lk_view **out_view)
 {
     uint32_t idx_count = def->coll.indexes_count;
     struct lk_cidx **idx = calloc((size_t)idx_count + 1, sizeof(*idx));
@@ -16,6 +17,9 @@ lk_view_define(struct luma_ctx *ctx, struct lk_store *store, struct lk_def *def,
     for (uint32_t i = 0; rc == LUMA_OK && i < idx_count; i++) {
         const struct luma_store_index *index_def = &def->coll.indexes[i];
         idx[i] = old == NULL || empty ? NULL : lk_view_index(old, index_def->id);
+        for (uint32_t k = 0; k < built_count; k++)
+            if (built[k]->index_def->id == index_def->id)
+                idx[i] = built[k];
         if (idx[i] != NULL)
             lk_cidx_ref(idx[i]);
         else
@@ -26,8 +30,8 @@ lk_view_define(struct luma_ctx *ctx, struct lk_store *store, struct lk_def *def,
         rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "collection: out of memory");
     if (rc == LUMA_OK) {
         rc = keep ? lk_view_create(def, old->hots, old->hots_count, old->segs, old->segs_count, idx,
-                                   idx_count, old->gen, out_view)
-                  : lk_view_create(def, &fresh, 1, NULL, 0, idx, idx_count,
+                                   idx_count, 0, old->gen, out_view)
+                  : lk_view_create(def, &fresh, 1, NULL, 0, idx, idx_count, 0,
                                    old == NULL ? 0 : old->gen, out_view);
         if (rc != LUMA_OK)
             rc = LUMA_FAIL(ctx, rc, "collection: out of memory");
@@ -63,9 +67,11 @@ view_edit(const struct lk_view *old, const struct lk_view_edit *edit, struct lk_
     struct lk_hot **hots = calloc((size_t)old->hots_count + 2, sizeof(*hots));
     struct lk_seg **segs =
         calloc((size_t)old->segs_count + edit->segs_new_count + 1, sizeof(*segs));
-    uint32_t hots_count = 0, segs_count = 0;
+    struct lk_cidx **idx =
+        calloc((size_t)old->idx_count + old->building_count + 1, sizeof(struct lk_cidx *));
+    uint32_t hots_count = 0, segs_count = 0, building = 0;
     luma_rc rc = LUMA_E_NOMEM;
-    if (hots != NULL && segs != NULL) {
+    if (hots != NULL && segs != NULL && idx != NULL) {
         if (edit->hot_front != NULL)
             hots[hots_count++] = edit->hot_front;
         for (uint32_t i = 0; i < old->hots_count; i++)
@@ -76,9 +82,17 @@ view_edit(const struct lk_view *old, const struct lk_view_edit *edit, struct lk_
                 segs[segs_count++] = old->segs[i];
         for (uint32_t i = 0; i < edit->segs_new_count; i++)
             segs[segs_count++] = edit->segs_new[i];
-        rc = lk_view_create(old->def, hots, hots_count, segs, segs_count, old->idx, old->idx_count,
-                            edit->gen == 0 ? old->gen : edit->gen, out_view);
+        for (uint32_t i = 0; i < old->idx_count; i++)
+            idx[i] = old->idx[i];
+        for (uint32_t i = 0; i < old->building_count; i++)
+            if (old->idx[old->idx_count + i] != edit->building_gone)
+                idx[old->idx_count + building++] = old->idx[old->idx_count + i];
+        if (edit->building_new != NULL)
+            idx[old->idx_count + building++] = edit->building_new;
+        rc = lk_view_create(old->def, hots, hots_count, segs, segs_count, idx, old->idx_count,
+                            building, edit->gen == 0 ? old->gen : edit->gen, out_view);
     }
+    free(idx);
     free(hots);
     free(segs);
     return rc;

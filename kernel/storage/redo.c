@@ -225,7 +225,7 @@ apply_define(struct apply *a)
     luma_rc rc = lk_coll_ensure(a->ctx, a->store, coll_id, &coll);
     if (rc == LUMA_OK) {
         old = lk_coll_view(coll, NULL);
-        rc = lk_view_define(a->ctx, a->store, def, old, false, &view);
+        rc = lk_view_define(a->ctx, a->store, def, old, false, NULL, 0, &view);
     }
     if (rc == LUMA_OK) {
         atomic_store(&coll->touched, a->commit);
@@ -247,7 +247,7 @@ apply_empty(struct apply *a, bool drop)
     if (old == NULL)
         return apply_damaged(a, "empties a dropped collection");
     if (!drop)
-        rc = lk_view_define(a->ctx, a->store, old->def, old, true, &view);
+        rc = lk_view_define(a->ctx, a->store, old->def, old, true, NULL, 0, &view);
     if (rc == LUMA_OK)
         lk_coll_publish(coll, view);
     lk_view_unref(old);

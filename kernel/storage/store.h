@@ -34,10 +34,13 @@ struct lk_store_conf {
     uint64_t hot_bytes;                        /* limit of rows not yet in segments */
     uint64_t cache_bytes;
     uint64_t wal_file_bytes;
-    uint64_t checkpoint_wal_bytes; /* log since the last checkpoint that asks for the next */
-    uint64_t checkpoint_ns;        /* time after which a checkpoint is due if anything changed */
-    uint64_t small_bytes;          /* hot rows below this share an object with other collections */
-    bool wal_inline;               /* committers write the log themselves: no thread is started */
+    uint64_t checkpoint_wal_bytes;  /* log since the last checkpoint that asks for the next */
+    uint64_t checkpoint_ns;         /* time after which a checkpoint is due if anything changed */
+    uint64_t small_bytes;           /* hot rows below this share an object with other collections */
+    uint64_t build_rows;            /* collections from this size on are indexed beside writers */
+    void (*build_pause)(void *arg); /* tests: called in the middle of such a build; NULL: none */
+    void *build_pause_arg;
+    bool wal_inline; /* committers write the log themselves: no thread is started */
 };
 
 /* Defaults of everything but io and dir. */

@@ -50,6 +50,9 @@ lk_cidx_unref(struct lk_cidx *cidx)
         lk_index_destroy(cidx->index);
     lk_def_unref(cidx->def);
     lk_mutex_fini(&cidx->runs_lock);
+    for (uint32_t i = 0; i < cidx->missed_count; i++)
+        lk_seg_unref(cidx->missed[i]);
+    free(cidx->missed);
     free(cidx->runs);
     free(cidx->damage);
     free(cidx);
@@ -89,6 +92,53 @@ lk_cidx_run_remove(struct lk_cidx *cidx, uint64_t object_id)
         cidx->runs[i] = cidx->runs[--cidx->runs_count];
         break;
     }
+    lk_mutex_unlock(&cidx->runs_lock);
+}
+
+void
+lk_cidx_runs_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t stamp)
+{
+    lk_mutex_lock(&cidx->runs_lock);
+    for (uint32_t i = 0; i < cidx->runs_count; i++) {
+        if (atomic_load(&cidx->runs[i].begin) != stamp)
+            continue;
+        atomic_store(&cidx->runs[i].begin, LK_STAMP_ABORTED);
+        lk_object_remove(store->objects, LK_OBJECT_RUN, cidx->runs[i].info.object_id);
+    }
+    lk_mutex_unlock(&cidx->runs_lock);
+}
+
+luma_rc
+lk_cidx_missed_add(struct lk_cidx *cidx, struct lk_seg *seg)
+{
+    luma_rc rc = LUMA_OK;
+    lk_mutex_lock(&cidx->runs_lock);
+    if (cidx->missed_count == cidx->missed_room) {
+        uint32_t room = cidx->missed_room == 0 ? 8 : cidx->missed_room * 2;
+        struct lk_seg **missed = realloc(cidx->missed, room * sizeof(struct lk_seg *));
+        if (missed != NULL) {
+            cidx->missed = missed;
+            cidx->missed_room = room;
+        } else {
+            rc = LUMA_E_NOMEM;
+        }
+    }
+    if (rc == LUMA_OK) {
+        lk_seg_ref(seg);
+        cidx->missed[cidx->missed_count++] = seg;
+    }
+    lk_mutex_unlock(&cidx->runs_lock);
+    return rc;
+}
+
+void
+lk_cidx_missed_take(struct lk_cidx *cidx, struct lk_seg ***out_segs, uint32_t *out_count)
+{
+    lk_mutex_lock(&cidx->runs_lock);
+    *out_segs = cidx->missed;
+    *out_count = cidx->missed_count;
+    cidx->missed = NULL;
+    cidx->missed_count = cidx->missed_room = 0;
     lk_mutex_unlock(&cidx->runs_lock);
 }
 
@@ -133,7 +183,7 @@ view_fill(struct lk_view *v, struct lk_hot *const *hots, struct lk_seg *const *s
     v->hots = calloc((size_t)v->hots_count + 1, sizeof(struct lk_hot *));
     v->segs = calloc((size_t)v->segs_count + 1, sizeof(struct lk_seg *));
     v->reach = calloc((size_t)v->segs_count + 1, sizeof(int64_t));
-    v->idx = calloc((size_t)v->idx_count + 1, sizeof(struct lk_cidx *));
+    v->idx = calloc((size_t)v->idx_count + v->building_count + 1, sizeof(struct lk_cidx *));
     if (v->hots == NULL || v->segs == NULL || v->reach == NULL || v->idx == NULL)
         return false;
     for (uint32_t i = 0; i < v->hots_count; i++) {
@@ -144,7 +194,7 @@ view_fill(struct lk_view *v, struct lk_hot *const *hots, struct lk_seg *const *s
         lk_seg_ref(segs[i]);
         v->segs[i] = segs[i];
     }
-    for (uint32_t i = 0; i < v->idx_count; i++) {
+    for (uint32_t i = 0; i < v->idx_count + v->building_count; i++) {
         lk_cidx_ref(idx[i]);
         v->idx[i] = idx[i];
     }
@@ -160,7 +210,7 @@ view_fill(struct lk_view *v, struct lk_hot *const *hots, struct lk_seg *const *s
 luma_rc
 lk_view_create(struct lk_def *def, struct lk_hot *const *hots, uint32_t hots_count,
                struct lk_seg *const *segs, uint32_t segs_count, struct lk_cidx *const *idx,
-               uint32_t idx_count, uint64_t gen, struct lk_view **out_view)
+               uint32_t idx_count, uint32_t building_count, uint64_t gen, struct lk_view **out_view)
 {
     struct lk_view *v = calloc(1, sizeof(*v));
     if (v == NULL)
@@ -172,10 +222,12 @@ lk_view_create(struct lk_def *def, struct lk_hot *const *hots, uint32_t hots_cou
     v->hots_count = hots_count;
     v->segs_count = segs_count;
     v->idx_count = idx_count;
+    v->building_count = building_count;
     if (!view_fill(v, hots, segs, idx)) {
         v->hots_count = v->hots == NULL ? 0 : v->hots_count;
         v->segs_count = v->segs == NULL ? 0 : v->segs_count;
         v->idx_count = v->idx == NULL ? 0 : v->idx_count;
+        v->building_count = v->idx == NULL ? 0 : v->building_count;
         lk_view_unref(v);
         return LUMA_E_NOMEM;
     }
@@ -198,7 +250,7 @@ lk_view_unref(struct lk_view *view)
         lk_hot_unref(view->hots[i]);
     for (uint32_t i = 0; i < view->segs_count; i++)
         lk_seg_unref(view->segs[i]);
-    for (uint32_t i = 0; i < view->idx_count; i++)
+    for (uint32_t i = 0; i < view->idx_count + view->building_count; i++)
         lk_cidx_unref(view->idx[i]);
     free(view->hots);
     free(view->segs);

@@ -228,9 +228,12 @@ segment_publish(struct luma_ctx *ctx, struct luma_bulk *bulk, struct lk_segment_
     }
     struct lk_view_edit edit = {.segs_new = &seg, .segs_new_count = 1};
     lk_rwlock_wrlock(&coll->latch);
-    rc = coll->pending_txn == txn ? lk_coll_edit_pending(coll, &edit)
-         : coll->view != NULL     ? lk_coll_edit(coll, &edit)
-                                  : LUMA_E_UNDEFINED;
+    for (uint32_t i = 0; coll->view != NULL && rc == LUMA_OK && i < coll->view->building_count; i++)
+        rc = lk_cidx_missed_add(coll->view->idx[coll->view->idx_count + i], seg);
+    if (rc == LUMA_OK)
+        rc = coll->pending_txn == txn ? lk_coll_edit_pending(coll, &edit)
+             : coll->view != NULL     ? lk_coll_edit(coll, &edit)
+                                      : LUMA_E_UNDEFINED;
     lk_rwlock_unlock(&coll->latch);
     return rc == LUMA_OK ? rc : no_memory(ctx);
 }

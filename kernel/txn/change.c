@@ -246,7 +246,8 @@ update_row(struct update *u, uint32_t i, int64_t rowid, const struct luma_vec *c
     LUMA_TRY(lki_row_end(u->ctx, u->txn, u->h, rowid, &found));
     if (!found)
         return LUMA_OK;
-    return lki_row_add(u->ctx, u->txn, u->h, rowid, u->by_id, 0, false);
+    LUMA_TRY(lki_row_add(u->ctx, u->txn, u->h, rowid, u->by_id, 0, false));
+    return lki_building_insert(u->ctx, u->h, u->cols, 0, rowid);
 }
 
 static luma_rc
@@ -347,6 +348,8 @@ lki_pending_set(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *coll
 luma_rc
 lki_truncate(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h)
 {
+    LUMA_TRY(lk_txn_stamp_take(ctx, txn));
+    LUMA_TRY(lk_lock_take(ctx, txn, lk_lock_def(h->coll->id), LUMA_LOCK_UPDATE, LUMA_LOCK_WAIT));
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
     LUMA_TRY(lk_lock_take(ctx, txn, lk_lock_coll(h->coll->id), LUMA_LOCK_UPDATE, LUMA_LOCK_WAIT));
     if (LUMA_UNLIKELY(txn->serial != NULL))
@@ -355,7 +358,7 @@ lki_truncate(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h)
     if (old == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu was dropped",
                          (unsigned long long)h->coll->id);
-    LUMA_TRY(lk_view_define(ctx, txn->store, old->def, old, true, &view));
+    LUMA_TRY(lk_view_define(ctx, txn->store, old->def, old, true, NULL, 0, &view));
     LUMA_TRY(lki_pending_set(ctx, txn, h->coll, view));
     if (!lk_bytes_u8(&txn->redo, LK_REDO_TRUNCATE) || !lk_bytes_varint(&txn->redo, h->coll->id))
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "truncate: out of memory");

@@ -62,6 +62,10 @@ LUMA_NODISCARD luma_rc lki_unique_error(struct luma_ctx *ctx, const struct lk_ci
 LUMA_NODISCARD luma_rc lki_row_add(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
                                    int64_t rowid, const struct luma_vec *const *cols, uint32_t row,
                                    bool fresh);
+/* Entries of a version just added, for indexes that are being built. cols follow the definition. */
+LUMA_NODISCARD luma_rc lki_building_insert(struct luma_ctx *ctx, struct luma_coll *h,
+                                           const struct luma_vec *const *cols, uint32_t row,
+                                           int64_t rowid);
 /* Ends the current version of a row; *out_found false: it has none. */
 LUMA_NODISCARD luma_rc lki_row_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
                                    int64_t rowid, bool *out_found);

@@ -88,7 +88,7 @@ entries_remove(struct luma_txn *txn, const struct lk_write *w)
     struct lk_view *view = lk_coll_view(w->coll, txn);
     struct lk_bytes key;
     lk_bytes_init(&key, NULL);
-    for (uint32_t i = 0; view != NULL && i < view->idx_count; i++) {
+    for (uint32_t i = 0; view != NULL && i < view->idx_count + view->building_count; i++) {
         bool null = false;
         lk_bytes_reset(&key);
         if (lk_key_tuple(&key, view->def, view->idx[i], w->version->tuple, &null) != LUMA_OK)
@@ -162,8 +162,8 @@ write_undo(struct luma_txn *txn, struct lk_write *w)
         seg_discard(txn, w);
         break;
     case LK_WRITE_RUN:
-        /* Its entries are candidates that never fit; the file goes at the next start. */
-        lk_cidx_run_restamp(w->cidx, txn->stamp, LK_STAMP_ABORTED);
+        /* Its entries are candidates that never fit. */
+        lk_cidx_runs_discard(txn->store, w->cidx, txn->stamp);
         lk_cidx_unref(w->cidx);
         break;
     case LK_WRITE_VIEW:

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "storage/mutant.h"
 #include "txn/serial.h"
 
 void
@@ -158,6 +159,29 @@ lki_row_add(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int
     return rc;
 }
 
+/* The view is looked at after the version was added under the latch: either it has the index
+ * already, or who builds it finds the version. */
+luma_rc
+lki_building_insert(struct luma_ctx *ctx, struct luma_coll *h, const struct luma_vec *const *cols,
+                    uint32_t row, int64_t rowid)
+{
+    struct lk_view *view = lki_coll_view(h);
+    luma_rc rc = LUMA_OK;
+    for (uint32_t i = 0;
+         view != NULL && rc == LUMA_OK && !LK_MUTANT(BUILD_LATE) && i < view->building_count; i++) {
+        struct lk_cidx *cidx = view->idx[view->idx_count + i];
+        struct lk_bytes key;
+        bool null = false;
+        lk_bytes_init(&key, NULL);
+        rc = lk_key_batch(&key, cidx, h->def, cols, row, &null);
+        struct luma_index_entry entry = {lk_bytes_view(&key), rowid};
+        rc = rc == LUMA_OK ? lk_index_insert(ctx, cidx->index, &entry, 1)
+                           : LUMA_FAIL(ctx, rc, "index: a key could not be made");
+        lk_bytes_fini(&key);
+    }
+    return rc;
+}
+
 /* --- insert --- */
 
 struct insert {
@@ -260,7 +284,7 @@ row_insert(struct insert *in, uint32_t row, int64_t rowid)
         struct luma_index_entry entry = {lk_bytes_view(&in->keys[i]), rowid};
         LUMA_TRY(lk_index_insert(in->ctx, in->h->view->idx[i]->index, &entry, 1));
     }
-    return LUMA_OK;
+    return lki_building_insert(in->ctx, in->h, in->cols, row, rowid);
 }
 
 static luma_rc

@@ -228,7 +228,7 @@ txn_command_end(struct luma_txn *txn)
 /* --- writes --- */
 
 luma_rc
-lk_txn_write_begin(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *coll)
+lk_txn_stamp_take(struct luma_ctx *ctx, struct luma_txn *txn)
 {
     if (txn->read_only)
         return LUMA_FAIL(ctx, LUMA_E_READONLY, "cannot change data in a read-only transaction");
@@ -236,6 +236,13 @@ lk_txn_write_begin(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *c
         txn->stamp = lk_slots_stamp(&txn->store->slots, txn->index);
         txn->snap.own = txn->stamp;
     }
+    return LUMA_OK;
+}
+
+luma_rc
+lk_txn_write_begin(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *coll)
+{
+    LUMA_TRY(lk_txn_stamp_take(ctx, txn));
     for (uint32_t i = txn->colls_count; i > 0; i--)
         if (txn->colls[i - 1] == coll)
             return LUMA_OK;

@@ -99,7 +99,9 @@ struct lk_txns;
 LUMA_NODISCARD luma_rc lk_txns_create(struct luma_ctx *ctx, struct lk_store *store);
 void lk_txns_destroy(struct lk_store *store);
 
-/* Gets a stamp before the first write; LUMA_E_READONLY. */
+/* Gets a stamp; LUMA_E_READONLY. */
+LUMA_NODISCARD luma_rc lk_txn_stamp_take(struct luma_ctx *ctx, struct luma_txn *txn);
+/* The same, and a lock, before the first write to a collection. */
 LUMA_NODISCARD luma_rc lk_txn_write_begin(struct luma_ctx *ctx, struct luma_txn *txn,
                                           struct lk_coll *coll);
 /* Remembers a write; hot: holds the table of the version. */
@@ -133,6 +135,13 @@ static inline struct lk_lock_key
 lk_lock_coll(uint64_t coll_id)
 {
     return (struct lk_lock_key){2, coll_id};
+}
+
+/* Who changes the definition takes this one first: no other definition, but writers go on. */
+static inline struct lk_lock_key
+lk_lock_def(uint64_t coll_id)
+{
+    return (struct lk_lock_key){3, coll_id};
 }
 
 /*

@@ -25,8 +25,9 @@
 #define SEQ       77
 
 struct crash_phases crash_phases[CRASH_PHASES + 1] = {
-    {"group commit", 0}, {"flush", 0},    {"merge", 0},   {"manifest switch", 0},
-    {"log roll", 0},     {"recovery", 0}, {"rebuild", 0}, {"", 0},
+    {"group commit", 0},    {"flush", 0},       {"merge", 0},
+    {"manifest switch", 0}, {"log roll", 0},    {"recovery", 0},
+    {"rebuild", 0},         {"index build", 0}, {"", 0},
 };
 
 struct cell {
@@ -72,6 +73,7 @@ struct run {
     int8_t coll_owner[COLLS];  /* TRUNCATE, bulk load */
     int64_t sequence;          /* highest value acknowledged */
     int index_version;         /* definitions tried */
+    bool indexing;             /* in the middle of one */
     uint64_t seed;
     bool verbose;
     bool sick; /* a sync was made to fail: the life ends at the first error */
@@ -92,28 +94,40 @@ static const uint64_t coll_ids[COLLS] = {1001, 1002};
 
 /* --- the collections: key int8 primary key, v int4 indexed, t text --- */
 
+/* The collection's definition; extra: the id of one more index, over v or t, 0: none. */
 static luma_rc
-define_colls(struct run *run, struct luma_txn *txn)
+define_coll(struct run *run, struct luma_txn *txn, int i, uint64_t extra)
 {
-    for (int i = 0; i < COLLS; i++) {
+    {
         struct luma_store_col cols[3];
         memset(cols, 0, sizeof(cols));
         cols[0].id = 1, cols[0].type = luma_type(LUMA_TYPE_INT8);
         cols[1].id = 2, cols[1].type = luma_type(LUMA_TYPE_INT4);
         cols[2].id = 3, cols[2].type = luma_type(LUMA_TYPE_TEXT);
         struct luma_store_index_col pk = {1, 0}, by_v = {2, 0};
-        struct luma_store_index indexes[2] = {
+        struct luma_store_index_col more = {extra % 2 == 0 ? 2 : 3, 0};
+        struct luma_store_index indexes[3] = {
             {.id = 2001 + (uint64_t)i * 10, .kind = "btree", .unique = true, .primary = true},
             {.id = 2002 + (uint64_t)i * 10, .kind = "btree"},
+            {.id = extra, .kind = "btree"},
         };
-        indexes[0].cols_count = indexes[1].cols_count = 1;
+        indexes[0].cols_count = indexes[1].cols_count = indexes[2].cols_count = 1;
         indexes[0].cols = &pk;
         indexes[1].cols = &by_v;
+        indexes[2].cols = &more;
         struct luma_store_coll def = {.id = coll_ids[i], .cols_count = 3, .cols = cols};
-        def.indexes_count = 2;
+        def.indexes_count = extra == 0 ? 2 : 3;
         def.indexes = indexes;
         LUMA_TRY(lk_store_define(&run->c.ctx, txn, &def));
     }
+    return LUMA_OK;
+}
+
+static luma_rc
+define_colls(struct run *run, struct luma_txn *txn)
+{
+    for (int i = 0; i < COLLS; i++)
+        LUMA_TRY(define_coll(run, txn, i, 0));
     return LUMA_OK;
 }
 
@@ -211,7 +225,7 @@ row_found(struct found *f, const struct luma_batch *batch, uint32_t row)
 }
 
 static luma_rc
-scan_coll(struct run *run, struct luma_txn *txn, int coll, bool by_index, struct found *f)
+scan_coll(struct run *run, struct luma_txn *txn, int coll, uint64_t index_id, struct found *f)
 {
     static const uint32_t cols[3] = {1, 2, 3};
     struct luma_scan_spec spec = {.cols = cols, .cols_count = 3, .rowids = true};
@@ -221,9 +235,8 @@ scan_coll(struct run *run, struct luma_txn *txn, int coll, bool by_index, struct
     struct luma_ctx *ctx = &run->c.ctx;
     memset(f, 0, sizeof(*f));
     luma_rc rc = lk_store_host.open(ctx, txn, coll_ids[coll], &h);
-    if (rc == LUMA_OK && by_index) {
-        rc =
-            lk_store_host.index_scan(ctx, txn, h, 2002 + (uint64_t)coll * 10, NULL, &spec, &cursor);
+    if (rc == LUMA_OK && index_id != 0) {
+        rc = lk_store_host.index_scan(ctx, txn, h, index_id, NULL, &spec, &cursor);
     } else if (rc == LUMA_OK) {
         rc = lk_store_host.scan_open(ctx, txn, h, &spec, &scan);
         if (rc == LUMA_OK)
@@ -241,6 +254,24 @@ scan_coll(struct run *run, struct luma_txn *txn, int coll, bool by_index, struct
     lk_store_host.scan_close(scan);
     lk_store_host.close(h);
     return rc;
+}
+
+#define INDEXES_MAX 4
+
+/* The collection's indexes, and 0 for none of them. */
+static uint32_t
+coll_indexes(struct run *run, struct luma_txn *txn, int coll, uint64_t *out)
+{
+    struct luma_coll *h = NULL;
+    uint32_t count = 0;
+    out[count++] = 0;
+    if (lk_store_host.open(&run->c.ctx, txn, coll_ids[coll], &h) != LUMA_OK)
+        return count;
+    const struct luma_store_coll *def = lk_store_host.def(h);
+    for (uint32_t i = 0; i < def->indexes_count && count < INDEXES_MAX; i++)
+        out[count++] = def->indexes[i].id;
+    lk_store_host.close(h);
+    return count;
 }
 
 /* NULL: as expected; else what differs. */
@@ -309,7 +340,10 @@ verify(struct run *run, struct open_txn *t, bool after_crash)
         rc = lk_txn_host.statement_begin(&run->c.ctx, txn);
     bool second = false;
     for (int coll = 0; rc == LUMA_OK && coll < COLLS; coll++) {
-        for (int by_index = 0; rc == LUMA_OK && by_index < 2 && run->broken == NULL; by_index++) {
+        uint64_t ids[INDEXES_MAX];
+        uint32_t count = coll_indexes(run, txn, coll, ids);
+        for (uint32_t k = 0; rc == LUMA_OK && k < count && run->broken == NULL; k++) {
+            uint64_t by_index = ids[k];
             rc = scan_coll(run, txn, coll, by_index, f);
             what = rc == LUMA_OK ? differs(f, &want, coll) : NULL;
             if (what != NULL && after_crash && run->is_maybe && !second && coll == 0 && !by_index) {
@@ -329,8 +363,8 @@ verify(struct run *run, struct open_txn *t, bool after_crash)
                 what = differs(f, &want, coll);
             }
             if (what != NULL)
-                BROKEN(run, "%s%s: %s", after_crash ? "after a crash, " : "",
-                       by_index ? "by index" : "by scan", what);
+                BROKEN(run, "%sby %s %llu: %s", after_crash ? "after a crash, " : "",
+                       by_index ? "index" : "scan", (unsigned long long)by_index, what);
         }
         for (uint32_t i = 0; rc == LUMA_OK && i < 20 && run->broken == NULL; i++) {
             uint32_t key = (uint32_t)lk_rand_below(&run->r, KEYS);
@@ -667,6 +701,59 @@ op_background(struct run *run, bool merge)
         BROKEN(run, "a %s failed: %s", merge ? "merge" : "checkpoint", run->c.error.message);
 }
 
+/* An index over everything, or over what there is without it; others write meanwhile. */
+static void
+op_index(struct run *run)
+{
+    struct luma_txn *txn = NULL;
+    int coll = (int)lk_rand_below(&run->r, COLLS);
+    uint64_t extra = 3000 + (uint64_t)coll * 1000 + (uint64_t)run->index_version++;
+    for (int i = 0; i < TXNS && !dead(run); i++) {
+        if (run->txns[i].txn == NULL)
+            continue;
+        lk_txn_host.rollback(run->txns[i].txn);
+        release(run, i);
+    }
+    if (lk_rand_percent(&run->r, 20))
+        extra = 0;
+    run->indexing = true;
+    luma_rc rc = dead(run) ? LUMA_E_IO : lk_txn_host.begin(&run->c.ctx, NULL, &txn);
+    if (rc == LUMA_OK)
+        rc = lk_txn_host.statement_begin(&run->c.ctx, txn);
+    if (rc == LUMA_OK)
+        rc = define_coll(run, txn, coll, extra);
+    run->indexing = false;
+    if (rc == LUMA_OK && lk_rand_percent(&run->r, 90))
+        rc = lk_txn_host.commit(&run->c.ctx, txn);
+    else
+        lk_txn_host.rollback(txn);
+    if (rc != LUMA_OK && !dead(run))
+        BROKEN(run, "an index failed: %s", run->c.error.message);
+}
+
+/* In the middle of the build of an index. */
+static void
+while_building(void *arg)
+{
+    struct run *run = arg;
+    int number = (int)lk_rand_below(&run->r, TXNS);
+    if (!run->indexing || dead(run))
+        return;
+    op_begin(run, number);
+    if (lk_rand_percent(&run->r, 30))
+        op_bulk(run, number);
+    for (uint64_t i = lk_rand_below(&run->r, 30); i > 0 && !dead(run) && run->broken == NULL; i--)
+        op_change(run, number);
+    if (!dead(run) && lk_rand_percent(&run->r, 80)) {
+        op_commit(run, number);
+    } else {
+        lk_txn_host.rollback(run->txns[number].txn);
+        release(run, number);
+    }
+    if (!dead(run) && lk_rand_percent(&run->r, 50))
+        op_background(run, lk_rand_percent(&run->r, 50));
+}
+
 static void
 op_random(struct run *run)
 {
@@ -680,6 +767,8 @@ op_random(struct run *run)
         op_background(run, true);
     } else if (dice < 34) {
         op_sequence(run);
+    } else if (dice < 38) {
+        op_index(run);
     } else if (dice < 50) {
         verify(run, t->txn == NULL ? NULL : t, false);
     } else if (t->txn == NULL) {
@@ -726,6 +815,9 @@ conf_of(struct run *run)
     conf.small_bytes = 6u << 10;
     conf.cache_bytes = 8u << 20;
     conf.wal_inline = true;
+    conf.build_rows = 0;
+    conf.build_pause = while_building;
+    conf.build_pause_arg = run;
     return conf;
 }
 

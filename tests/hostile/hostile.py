@@ -5,7 +5,6 @@ answers, and a new one can be opened. Bad configuration has servers of its own; 
 """
 import os
 import random
-import re
 import socket
 import struct
 import subprocess

@@ -255,7 +255,8 @@ unlink_object(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
 {
     char *path = object_path(objects, kind, id);
     /* A file that stays is garbage: the next start collects it. */
-    if (path != NULL && lk_io_unlink(NULL, objects->io, path) != LUMA_OK)
+    luma_rc rc = path == NULL ? LUMA_OK : lk_io_unlink(NULL, objects->io, path);
+    if (rc != LUMA_OK && rc != LUMA_E_UNDEFINED)
         lk_log_warn("storage", "cannot remove %s", path);
     free(path);
 }

@@ -501,6 +501,34 @@ lk_index_hot_bytes(const struct lk_index *index)
 }
 
 uint64_t
+lk_index_hot_count(struct lk_index *index)
+{
+    struct lki_parts *parts = lki_parts_hold(index);
+    uint64_t count = index->kind->hot_count(parts->hot->part);
+    for (uint32_t i = 0; i < parts->frozen_count; i++)
+        count += index->kind->hot_count(parts->frozen[i]->part);
+    lki_parts_release(index, parts);
+    return count;
+}
+
+bool
+lk_index_is_ordered(const struct lk_index *index)
+{
+    return (index->kind->caps & LUMA_INDEX_ORDERED) != 0;
+}
+
+uint64_t
+lk_index_entries(struct lk_index *index)
+{
+    uint64_t count = lk_index_hot_count(index);
+    struct lki_parts *parts = lki_parts_hold(index);
+    for (uint32_t i = 0; i < parts->runs_count; i++)
+        count += parts->runs[i]->info.entries;
+    lki_parts_release(index, parts);
+    return count;
+}
+
+uint64_t
 lk_index_bytes(const struct lk_index *index)
 {
     struct lk_index *mutable_index = (struct lk_index *)(uintptr_t)index;

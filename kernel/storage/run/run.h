@@ -54,7 +54,10 @@ LUMA_NODISCARD luma_rc lk_index_cursor_next(struct luma_ctx *ctx, struct lk_inde
 void lk_index_cursor_close(struct lk_index_cursor *cursor);
 uint64_t lk_index_estimate(struct luma_ctx *ctx, struct lk_index *index,
                            const struct luma_index_range *range);
+bool lk_index_is_ordered(const struct lk_index *index);
+uint64_t lk_index_entries(struct lk_index *index); /* of all parts */
 size_t lk_index_hot_bytes(const struct lk_index *index);
+uint64_t lk_index_hot_count(struct lk_index *index); /* entries no run holds yet */
 uint64_t lk_index_bytes(const struct lk_index *index);
 
 /* --- checkpoint --- */

@@ -23,7 +23,7 @@ struct part {
     struct luma_arena *keys;
     struct item *items;
     size_t count, room;
-    bool unsorted;               /* an entry came out of order */
+    bool unsorted;               /* an entry came out of order, or again */
     uint64_t spills[SPILLS_MAX]; /* object ids */
     uint64_t spill_bytes[SPILLS_MAX];
     uint32_t spills_count;
@@ -105,11 +105,18 @@ item_order(const void *a, const void *b)
     return item_compare(a, b);
 }
 
+/* An entry that was given twice (of a row that lies in two places) is kept once. */
 static void
 part_sort(struct part *part)
 {
-    if (part->unsorted)
-        qsort(part->items, part->count, sizeof(*part->items), item_order);
+    size_t kept = 0;
+    if (!part->unsorted)
+        return;
+    qsort(part->items, part->count, sizeof(*part->items), item_order);
+    for (size_t i = 0; i < part->count; i++)
+        if (kept == 0 || item_compare(&part->items[kept - 1], &part->items[i]) != 0)
+            part->items[kept++] = part->items[i];
+    part->count = kept;
     part->unsorted = false;
 }
 
@@ -180,7 +187,7 @@ part_put(struct part *part, const struct luma_index_entry *entry)
     struct item *item = &part->items[part->count];
     *item = (struct item){head_of(entry->key), key, (uint32_t)entry->key.bytes, 0, entry->rowid};
     if (part->count > 0 && !part->unsorted)
-        part->unsorted = item_compare(item - 1, item) > 0;
+        part->unsorted = item_compare(item - 1, item) >= 0;
     part->count++;
     return true;
 }

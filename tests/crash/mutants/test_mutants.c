@@ -30,6 +30,8 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_SYNC_BELIEVED] = "failed sync believed",
     [LK_MUTANT_LATE_END_LOST] = "late delete lost",
     [LK_MUTANT_UNDO_HALF] = "half an undo",
+    [LK_MUTANT_BUILD_MISSED] = "rows loaded during an index build missed",
+    [LK_MUTANT_BUILD_LATE] = "rows inserted during an index build missed",
     [LK_MUTANT_REBUILD_UNNAMED] = "rebuilt run unnamed",
 };
 
