@@ -61,8 +61,8 @@ static const struct luma_conf_item storage_items[] = {
                        .min = SECOND, .max = 86400 * (int64_t)SECOND,
                        .help = "a checkpoint is due after this time if anything changed"),
     LUMA_CONF_TEXT(struct lki_storage, codec, .sdef = NULL,
-                   .help = "byte codec of new segments, such as zstd or lz4; not set: the best "
-                           "that is loaded"),
+                   .help = "byte codec of new segments, such as zstd or lz4; not set: lz4, and "
+                           "zstd where it packs much tighter"),
     LUMA_CONF_END,
 };
 

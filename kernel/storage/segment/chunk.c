@@ -5,7 +5,8 @@
 #include "storage/segment/segment_priv.h"
 
 #define CODEC_BYTES_MIN    512
-#define CODEC_SAMPLE_BYTES ((size_t)8 << 10)
+#define DENSE_SHARE        8 /* of ten bytes of the quick codec: the dense one must do with so many */
+#define CODEC_SAMPLE_BYTES ((size_t)32 << 10)
 
 void
 lki_chunk_out_fini(struct luma_budget *budget, struct lki_chunk_out *out)
@@ -205,18 +206,30 @@ pays(size_t packed, size_t raw)
     return packed * 10 <= raw * 9;
 }
 
-/* A look at the middle tells, before all of it is tried, whether there is anything to win. */
-static bool
+/* What a codec makes of a sample; SIZE_MAX: nothing. */
+static size_t
+sample_bytes(struct luma_ctx *ctx, const struct lk_formats *formats, struct lki_codec *codec,
+             struct luma_slice sample, struct lki_chunk_out *out)
+{
+    struct luma_buf dst = {out->packed, out->packed_room, 0};
+    if (codec == NULL || lki_formats_compress(ctx, formats, codec, sample, &dst) != LUMA_OK)
+        return SIZE_MAX / 16;
+    return dst.used_bytes;
+}
+
+/* A look at the middle tells, before all of it is tried, whether there is anything to win: the
+ * dense codec's longer way back must be worth it. NULL: nothing. */
+static struct lki_codec *
 promises(struct luma_ctx *ctx, const struct lk_formats *formats, struct lki_chunk_out *out)
 {
-    size_t raw = out->chunk.raw_bytes;
-    if (raw < CODEC_SAMPLE_BYTES * 4)
-        return raw >= CODEC_BYTES_MIN;
-    struct luma_slice sample =
-        luma_slice(out->raw + (raw - CODEC_SAMPLE_BYTES) / 2, CODEC_SAMPLE_BYTES);
-    struct luma_buf dst = {out->packed, out->packed_room, 0};
-    return lki_formats_compress(ctx, formats, formats->preferred, sample, &dst) == LUMA_OK &&
-           pays(dst.used_bytes, sample.bytes);
+    size_t raw = out->chunk.raw_bytes, bytes = LK_MIN(raw, CODEC_SAMPLE_BYTES);
+    struct luma_slice sample = luma_slice(out->raw + (raw - bytes) / 2, bytes);
+    size_t quick = sample_bytes(ctx, formats, formats->preferred, sample, out);
+    size_t dense = sample_bytes(ctx, formats, formats->dense, sample, out);
+
+    if (pays(dense, bytes) && dense * 10 <= quick * DENSE_SHARE)
+        return formats->dense;
+    return pays(quick, bytes) ? formats->preferred : NULL;
 }
 
 static luma_rc
@@ -229,19 +242,23 @@ pack(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget 
     out->data = out->raw;
     if (formats->preferred == NULL || chunk->raw_bytes < CODEC_BYTES_MIN)
         return LUMA_OK;
-    const struct luma_codec *codec = formats->preferred->codec;
-    LUMA_TRY(
-        need_room(ctx, budget, &out->packed, &out->packed_room, codec->bound(chunk->raw_bytes)));
-    if (!promises(ctx, formats, out))
+    size_t bound = formats->preferred->codec->bound(chunk->raw_bytes);
+    if (formats->dense != NULL) {
+        size_t dense_bound = formats->dense->codec->bound(chunk->raw_bytes);
+        bound = LK_MAX(bound, dense_bound);
+    }
+    LUMA_TRY(need_room(ctx, budget, &out->packed, &out->packed_room, bound));
+    struct lki_codec *codec = promises(ctx, formats, out);
+    if (codec == NULL)
         return LUMA_OK;
     struct luma_buf dst = {out->packed, out->packed_room, 0};
-    luma_rc rc = lki_formats_compress(ctx, formats, formats->preferred,
-                                      luma_slice(out->raw, chunk->raw_bytes), &dst);
+    luma_rc rc =
+        lki_formats_compress(ctx, formats, codec, luma_slice(out->raw, chunk->raw_bytes), &dst);
     if (rc == LUMA_E_ROOM)
         return LUMA_OK;
     LUMA_TRY(rc);
     if (pays(dst.used_bytes, chunk->raw_bytes)) {
-        chunk->codec = codec->wire_id;
+        chunk->codec = codec->codec->wire_id;
         chunk->stored_bytes = (uint32_t)dst.used_bytes;
         out->data = out->packed;
     }

@@ -97,6 +97,8 @@ lk_formats_load(struct luma_ctx *ctx, const struct luma_host_services *services,
         formats->preferred = codec_named(formats, "lz4");
         if (formats->preferred == NULL)
             formats->preferred = codec_named(formats, "zstd");
+        else
+            formats->dense = codec_named(formats, "zstd");
     }
     *out_formats = formats;
     return LUMA_OK;

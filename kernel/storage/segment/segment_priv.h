@@ -151,6 +151,7 @@ struct lk_formats {
     struct lki_codec *codecs[LKI_FORMATS_MAX];
     uint32_t codecs_count;
     struct lki_codec *preferred; /* NULL: none */
+    struct lki_codec *dense;     /* tried beside it; NULL: the configuration names one codec */
     struct lk_mutex lock;
     char names[LKI_FORMATS_MAX * 2][32];
     uint32_t names_count;
