@@ -185,6 +185,7 @@ need_txn(struct luma_ctx *ctx, struct luma_session *s)
     }
     struct luma_txn_opts opts = s->block == LUMA_BLOCK_OPEN ? s->block_opts : default_opts(s);
     opts.lock_timeout_ns = s->lock_timeout_ns;
+    opts.owner = s->pid;
     LUMA_TRY(txns()->begin(ctx, &opts, &s->txn));
     s->implicit = s->block == LUMA_BLOCK_IDLE;
     s->lock_timeout_changed = false;

@@ -211,6 +211,9 @@ update_index(struct update *u, struct lk_cidx *cidx, const struct luma_vec *cons
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "update: out of memory");
     if (luma_slice_equal(lk_bytes_view(old_key), lk_bytes_view(new_key)))
         return LUMA_OK;
+    if (cidx->index_def->unique) /* others may rely on the key: their locks are in the way */
+        LUMA_TRY(lk_lock_take(u->ctx, u->txn, lk_lock_row(u->h->coll->id, rowid), LUMA_LOCK_UPDATE,
+                              LUMA_LOCK_WAIT));
     if (cidx->index_def->unique && (!null || cidx->index_def->nulls_not_distinct)) {
         struct lki_conflict taken;
         LUMA_TRY(

@@ -229,7 +229,7 @@ conflict_resolve(struct insert *in, struct lk_cidx *cidx, const struct lki_confl
     if (in->opts->conflict == LUMA_CONFLICT_SKIP)
         return LUMA_OK;
     LUMA_TRY(lk_lock_take(in->ctx, txn, lk_lock_row(in->h->coll->id, found->rowid),
-                          LUMA_LOCK_UPDATE, LUMA_LOCK_WAIT));
+                          LUMA_LOCK_NO_KEY_UPDATE, LUMA_LOCK_WAIT));
     struct lki_conflict still;
     const struct lk_bytes *key = &in->keys[0];
     for (uint32_t i = 0; i < in->h->view->idx_count; i++)

@@ -1,50 +1,15 @@
 /*
- * txn/lock.c - the table of locks and the search for deadlocks.
+ * txn/lock.c - the table of locks.
  *
  * A lock that nobody else wants costs one shard's mutex. Who must wait queues up in order of
  * arrival and is handed the lock by who gives it up. Before a wait the graph of who waits for whom
  * is searched, one search at a time; who closes a cycle is the victim.
  */
+#include "txn/lock.h"
+
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "txn/txn_priv.h"
-
-#define MODE_BIT(mode) (1u << (mode))
-
-/* Modes that conflict with each mode: PostgreSQL's table of row locks. */
-static const uint8_t conflicts[4] = {
-    [LUMA_LOCK_UPDATE] = 0xf,
-    [LUMA_LOCK_NO_KEY_UPDATE] =
-        MODE_BIT(LUMA_LOCK_UPDATE) | MODE_BIT(LUMA_LOCK_NO_KEY_UPDATE) | MODE_BIT(LUMA_LOCK_SHARE),
-    [LUMA_LOCK_SHARE] = MODE_BIT(LUMA_LOCK_UPDATE) | MODE_BIT(LUMA_LOCK_NO_KEY_UPDATE),
-    [LUMA_LOCK_KEY_SHARE] = MODE_BIT(LUMA_LOCK_UPDATE),
-};
-
-struct lk_hold {
-    struct lki_lock *lock;
-    struct luma_txn *txn;
-    struct lk_hold *next_in_lock, *next_in_txn;
-    uint8_t modes;
-};
-
-struct lk_lock_waiter {
-    struct lki_lock *lock;
-    struct luma_txn *txn;
-    struct lk_hold *hold; /* used when the lock is handed over */
-    struct lk_lock_waiter *next;
-    struct luma_event event;
-    enum luma_lock_mode mode;
-    bool granted; /* under the shard's lock */
-};
-
-struct lki_lock {
-    struct lk_lock_key key;
-    struct lki_lock_shard *shard;
-    struct lki_lock *next;
-    struct lk_hold *holds;
-    struct lk_lock_waiter *waiters;
-};
 
 static uint64_t
 key_hash(struct lk_lock_key key)
@@ -129,7 +94,7 @@ static bool
 held_against(const struct lki_lock *lock, const struct luma_txn *txn, enum luma_lock_mode mode)
 {
     for (const struct lk_hold *hold = lock->holds; hold != NULL; hold = hold->next_in_lock)
-        if (hold->txn != txn && (hold->modes & conflicts[mode]))
+        if (hold->txn != txn && (hold->modes & lki_lock_conflicts[mode]))
             return true;
     return false;
 }
@@ -138,7 +103,7 @@ static bool
 waited_against(const struct lki_lock *lock, enum luma_lock_mode mode)
 {
     for (const struct lk_lock_waiter *w = lock->waiters; w != NULL; w = w->next)
-        if (MODE_BIT(w->mode) & conflicts[mode])
+        if (MODE_BIT(w->mode) & lki_lock_conflicts[mode])
             return true;
     return false;
 }
@@ -204,69 +169,6 @@ lock_grant(struct lki_lock *lock, const struct luma_host_sched *sched)
     }
 }
 
-/* --- deadlocks --- */
-
-struct search {
-    struct luma_txn **stack;
-    size_t count, room;
-    bool failed;
-};
-
-static void
-search_push(struct search *s, struct luma_txn *txn)
-{
-    if (s->count == s->room) {
-        size_t room = s->room == 0 ? 64 : s->room * 2;
-        struct luma_txn **stack = realloc(s->stack, room * sizeof(*stack));
-        if (stack == NULL) {
-            s->failed = true;
-            return;
-        }
-        s->stack = stack;
-        s->room = room;
-    }
-    s->stack[s->count++] = txn;
-}
-
-/* Whom does this waiter wait for? */
-static void
-push_blockers(struct search *s, struct lk_lock_waiter *waiter)
-{
-    struct lki_lock *lock = waiter->lock;
-    struct lki_lock_shard *shard = lock->shard;
-    lk_mutex_lock(&shard->lock);
-    if (!waiter->granted) {
-        for (struct lk_hold *h = lock->holds; h != NULL; h = h->next_in_lock)
-            if (h->txn != waiter->txn && (h->modes & conflicts[waiter->mode]))
-                search_push(s, h->txn);
-        for (struct lk_lock_waiter *w = lock->waiters; w != NULL && w != waiter; w = w->next)
-            if (w->txn != waiter->txn)
-                search_push(s, w->txn);
-    }
-    lk_mutex_unlock(&shard->lock);
-}
-
-/* Does following the waits lead back to txn? TXN_WAITS is held, so that no wait begins or ends. */
-static bool
-is_deadlocked(struct lk_txns *txns, struct luma_txn *txn)
-{
-    struct search s = {NULL, 0, 0, false};
-    bool found = false;
-    uint64_t visit = ++txns->visits;
-    push_blockers(&s, txn->waiting);
-    while (s.count > 0 && !found) {
-        struct luma_txn *other = s.stack[--s.count];
-        if (other == txn)
-            found = true;
-        if (found || other->visit == visit || other->waiting == NULL)
-            continue;
-        other->visit = visit;
-        push_blockers(&s, other->waiting);
-    }
-    free(s.stack);
-    return found;
-}
-
 /* --- taking and giving back --- */
 
 static void
@@ -293,7 +195,8 @@ lock_wait(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_lock_waiter *wai
 
     lk_mutex_lock(&txns->waits_lock);
     txn->waiting = waiter;
-    bool deadlock = is_deadlocked(txns, txn);
+    const char *cycle = NULL;
+    bool deadlock = lki_deadlocked(ctx, txn, &cycle);
     if (deadlock)
         txn->waiting = NULL;
     lk_mutex_unlock(&txns->waits_lock);
@@ -315,7 +218,9 @@ lock_wait(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_lock_waiter *wai
         hold_free(txn, waiter->hold);
     if (rc == LUMA_E_DEADLOCK) {
         lk_stat_add(store->stats.deadlocks, 1);
-        return LUMA_FAIL(ctx, LUMA_E_DEADLOCK, "deadlock detected");
+        rc = LUMA_FAIL(ctx, LUMA_E_DEADLOCK, "deadlock detected");
+        ctx->error->detail = cycle;
+        return rc;
     }
     if (rc == LUMA_E_TIMEOUT && ctx->error->code == LUMA_OK)
         return LUMA_FAIL(ctx, LUMA_E_LOCKED, "canceling statement due to lock timeout");

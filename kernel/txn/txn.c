@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "txn/lock.h"
 #include "txn/serial.h"
 
 #define REDO_KEEP_BYTES (256u << 10) /* room a transaction keeps for the next one in its slot */
@@ -183,6 +184,7 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     txn->read_only = opts != NULL && opts->read_only;
     txn->deferrable = opts != NULL && opts->deferrable;
     txn->serial = NULL;
+    txn->owner = opts == NULL ? 0 : opts->owner;
     txn->lock_timeout_ns = opts == NULL ? 0 : opts->lock_timeout_ns;
     txn->id = atomic_fetch_add_explicit(&((struct lk_txns *)store->txns)->next_id, 1,
                                         memory_order_relaxed);
@@ -528,4 +530,6 @@ const struct luma_host_txn lk_txn_host = {
     .set_lock_timeout = txn_set_lock_timeout,
     .start_us = txn_start_us,
     .on_end = txn_on_end,
+    .locks = lki_locks_list,
+    .blockers = lki_lock_blockers,
 };

@@ -70,6 +70,7 @@ struct luma_txn {
     struct lki_serial *serial; /* NULL: another level, or nothing can harm it */
     uint64_t lock_timeout_ns, id, stamp;
     int64_t start_us;
+    uint32_t owner; /* whose it is, for people */
     struct lk_snapshot snap;
     _Atomic uint64_t seen;
 
@@ -92,6 +93,8 @@ struct luma_txn {
     struct lk_hold *holds, *holds_free;
     struct lk_lock_waiter *waiting; /* under TXN_WAITS */
     uint64_t visit;                 /* of deadlock detection */
+    uint64_t visit_from_at;
+    struct luma_txn *visit_from; /* who waits for it, in search visit_from_at */
 };
 
 /* kernel/txn's part of a store. */

@@ -80,6 +80,23 @@ backend_pid(struct system_row *row)
 }
 
 static luma_rc
+blocking_pids(struct system_row *row)
+{
+    uint32_t *pids = NULL, count = 0;
+    LUMA_TRY(system_host->txn->blockers(row->ctx, (uint32_t)row->args[0].i32, &pids, &count));
+    struct luma_value *values = LUMA_NEW_ARRAY(row->arena, struct luma_value, count + 1);
+    if (values == NULL)
+        return LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = (struct luma_value){.type = luma_type(LUMA_TYPE_INT4), .phys = LUMA_PHYS_I32};
+        values[i].i32 = (int32_t)pids[i];
+    }
+    row->out->is_null = false;
+    row->out->phys = LUMA_PHYS_STR;
+    return system_host->data->array_make(row->arena, LUMA_TYPE_INT4, values, count, &row->out->str);
+}
+
+static luma_rc
 cancel_backend(struct system_row *row)
 {
     if (!system_host->session->is_superuser(row->session))
@@ -278,6 +295,7 @@ static const struct system_func list[] = {
     {"current_schema", "", 'n', ST, current_schema},
     {"current_schemas", "b", 'N', ST, current_schemas},
     {"pg_backend_pid", "", 'i', ST, backend_pid},
+    {"pg_blocking_pids", "i", 'I', VO, blocking_pids},
     {"pg_cancel_backend", "i", 'b', VO, cancel_backend},
     {"pg_terminate_backend", "i", 'b', VO, terminate_backend},
     {"pg_is_in_recovery", "", 'b', ST, false_value},

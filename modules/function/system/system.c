@@ -352,6 +352,8 @@ type_of(char letter)
         return luma_type(LUMA_TYPE_TIMESTAMPTZ);
     case 'N':
         return luma_type_array(LUMA_TYPE_NAME);
+    case 'I':
+        return luma_type_array(LUMA_TYPE_INT4);
     case 'A':
         return luma_type_array(LUMA_TYPE_TEXT);
     case 'a':

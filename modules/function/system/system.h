@@ -34,7 +34,8 @@ struct system_func {
     const char *name;
     const char *args; /* one letter each: o oid, c regclass, t text, n name, i int4, l int8, s int2,
                          b bool, f float8, a any, A text[] */
-    char result;      /* as above; v void, r regtype, N name[], z timestamptz, x xid, p regproc */
+    char result; /* as above; v void, r regtype, N name[], I int4[], z timestamptz, x xid, p regproc
+                  */
     uint32_t flags;
     system_fn fn;
 };

@@ -488,8 +488,13 @@ eng_import(struct prep *pp, const struct luma_plan *plan, const struct scope *sc
     case LUMA_PLAN_DELETE:
         import_change(pp, rel, plan, scope);
         break;
-    case LUMA_PLAN_FILTER:
     case LUMA_PLAN_LOCK:
+        if (plan->limit != NULL)
+            rel->limit = eng_import_expr(pp, plan->limit, NULL, 0, scope);
+        if (plan->offset != NULL)
+            rel->offset = eng_import_expr(pp, plan->offset, NULL, 0, scope);
+        break;
+    case LUMA_PLAN_FILTER:
         break;
     }
     if (plan->filter != NULL) {

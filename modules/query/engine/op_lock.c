@@ -16,11 +16,15 @@ struct op_lock {
     uint32_t targets_count;
     struct lock_target *targets;
     struct xp *recheck;
+    struct xp *limit, *offset;
 };
 
 struct lock_state {
     struct luma_coll **colls;
-    struct luma_batch batch;
+    struct luma_batch batch; /* the rows being locked: some of `in`, dense */
+    struct luma_batch *in;
+    uint32_t at;  /* row of `in` that is next */
+    int64_t left; /* rows still asked for; < 0: all */
 };
 
 static luma_rc
@@ -30,6 +34,10 @@ lock_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     void *mem;
     LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct lock_state), &mem));
     struct lock_state *st = mem;
+    int64_t offset = 0;
+    LUMA_TRY(eng_limit_values(x, ctx, op->limit, op->offset, &st->left, &offset));
+    if (st->left >= 0 && __builtin_add_overflow(st->left, offset, &st->left))
+        st->left = -1;
     st->colls = LUMA_NEW_ARRAY(x->arena, struct luma_coll *, op->targets_count + 1);
     ENG_NEED(ctx, st->colls, "FOR UPDATE");
     for (uint32_t i = 0; i < op->targets_count; i++)
@@ -98,20 +106,48 @@ lock_target(struct xenv *e, const struct lock_target *t, struct luma_coll *coll,
     return LUMA_OK;
 }
 
+/* The next rows of the child, copied: no more than are asked for, so that no row is locked for
+ * nothing. Rows 0: the end. */
+static luma_rc
+rows_next(struct part *p, const struct op *base, struct lock_state *st,
+          struct luma_arena **out_arena)
+{
+    st->batch.rows = st->batch.sel_rows = 0;
+    if (st->left == 0)
+        return LUMA_OK;
+    if (st->in == NULL || st->at == st->in->sel_rows) {
+        st->at = 0;
+        LUMA_TRY(eng_next(p, base->child[0], &st->in));
+        if (st->in == NULL)
+            return LUMA_OK;
+    }
+    uint32_t n = st->in->sel_rows - st->at;
+    if (st->left >= 0 && (int64_t)n > st->left)
+        n = (uint32_t)st->left;
+    LUMA_TRY(eng_batch_arena(p, base, out_arena));
+    uint16_t *sel = luma_arena_alloc(*out_arena, sizeof(uint16_t) * (n + 8));
+    if (sel == NULL)
+        return ENG_NOMEM(p->ctx, "FOR UPDATE");
+    for (uint32_t k = 0; k < n; k++)
+        sel[k] = (uint16_t)luma_batch_row(st->in, st->at + k);
+    st->at += n;
+    struct luma_batch some = *st->in;
+    some.sel = sel;
+    some.sel_rows = n;
+    return eng_batch_copy(p->ctx, *out_arena, &some, &st->batch);
+}
+
 static luma_rc
 lock_next(struct part *p, const struct op *base, struct luma_batch **out)
 {
     const struct op_lock *op = (const struct op_lock *)base;
     struct lock_state *st = p->x->op_state[base->id];
     for (;;) {
-        struct luma_batch *in;
-        struct luma_arena *arena;
-        LUMA_TRY(eng_next(p, base->child[0], &in));
-        if (in == NULL)
+        struct luma_arena *arena = NULL;
+        LUMA_TRY(rows_next(p, base, st, &arena));
+        if (st->batch.rows == 0)
             return LUMA_OK;
-        LUMA_TRY(eng_batch_arena(p, base, &arena));
         struct xenv e = eng_env(p, arena);
-        LUMA_TRY(eng_batch_copy(p->ctx, arena, in, &st->batch));
         bool *stay = luma_arena_alloc(arena, sizeof(bool) * (st->batch.rows + 1));
         uint16_t *sel = luma_arena_alloc(arena, sizeof(uint16_t) * (st->batch.rows + 8));
         if (stay == NULL || sel == NULL)
@@ -129,6 +165,7 @@ lock_next(struct part *p, const struct op *base, struct luma_batch **out)
         if (changed && op->recheck != NULL && n > 0)
             LUMA_TRY(eng_filter_batch(&e, op->recheck, &st->batch));
         if (st->batch.sel_rows > 0) {
+            st->left -= st->left >= 0 ? st->batch.sel_rows : 0;
             *out = &st->batch;
             return LUMA_OK;
         }
@@ -203,6 +240,9 @@ eng_phys_lock(struct phys *ph, struct rel *rel, const struct bits *need)
     op->targets_count = rel->plan->locks_count;
     op->targets = PP_ARRAY(pp, struct lock_target, op->targets_count);
     op->recheck = eng_compile_conds(&c, &judged);
+    struct comp none = eng_comp(ph, NULL);
+    op->limit = rel->limit == NULL ? NULL : eng_compile(&none, rel->limit);
+    op->offset = rel->offset == NULL ? NULL : eng_compile(&none, rel->offset);
     for (uint32_t i = 0; i < op->targets_count; i++) {
         const struct luma_plan_lock *lock = &rel->plan->locks[i];
         struct lock_target *t = &op->targets[i];

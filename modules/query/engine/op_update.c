@@ -218,8 +218,7 @@ change_batch(struct xenv *e, const struct op_update *op, struct change_state *st
     if (n == 0)
         return LUMA_OK;
     LUMA_TRY(eng.store->lock(e->ctx, e->x->txn, st->coll, ids, n,
-                             op->remove || op->change.plan->key_update ? LUMA_LOCK_UPDATE
-                                                                       : LUMA_LOCK_NO_KEY_UPDATE,
+                             op->remove ? LUMA_LOCK_UPDATE : LUMA_LOCK_NO_KEY_UPDATE,
                              LUMA_LOCK_WAIT, results));
     for (uint32_t i = 0; i < n; i++) {
         if (results[i] == LUMA_ROW_LOCKED)

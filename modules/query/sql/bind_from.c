@@ -306,6 +306,38 @@ boundaries_show(struct sql_scope *bound, struct sql_item **saved, uint32_t count
         bound->items = saved[i];
 }
 
+/* FOR UPDATE of a subquery locks the rows below it: its clauses join the subquery's own. */
+static const PgQuery__SelectStmt *
+with_locks(struct sql_bind *b, const PgQuery__RangeSubselect *sub)
+{
+    const PgQuery__SelectStmt *own = sub->subquery->select_stmt, *outer = b->locking;
+    if (!b->want_rowids || outer == NULL || own->n_values_lists > 0)
+        return own;
+    PgQuery__SelectStmt *select = SQL_NEW(b, PgQuery__SelectStmt);
+    size_t n = own->n_locking_clause;
+    *select = *own;
+    select->locking_clause = SQL_NEW_ARRAY(b, PgQuery__Node *, n + outer->n_locking_clause);
+    if (n > 0)
+        memcpy(select->locking_clause, own->locking_clause, sizeof(PgQuery__Node *) * n);
+    for (size_t i = 0; i < outer->n_locking_clause; i++) {
+        const PgQuery__LockingClause *clause = outer->locking_clause[i]->locking_clause;
+        bool named = clause->n_locked_rels == 0;
+        for (size_t r = 0; r < clause->n_locked_rels; r++)
+            named |= strcmp(clause->locked_rels[r]->range_var->relname, sub->alias->aliasname) == 0;
+        if (!named)
+            continue;
+        PgQuery__Node *node = SQL_NEW(b, PgQuery__Node);
+        PgQuery__LockingClause *whole = SQL_NEW(b, PgQuery__LockingClause);
+        *node = *outer->locking_clause[i];
+        *whole = *clause;
+        whole->n_locked_rels = 0;
+        node->locking_clause = whole;
+        select->locking_clause[n++] = node;
+    }
+    select->n_locking_clause = n;
+    return select;
+}
+
 static void
 bind_subselect(struct sql_bind *b, struct sql_scope *bound, const PgQuery__RangeSubselect *sub,
                struct sql_from *out, bool *out_escaped)
@@ -317,8 +349,9 @@ bind_subselect(struct sql_bind *b, struct sql_scope *bound, const PgQuery__Range
         SQL_THROW(b, -1, LUMA_E_SYNTAX, "42601", "subquery in FROM must have an alias");
     if (!sub->lateral)
         boundaries_hide(bound, saved, &hidden);
+    const PgQuery__SelectStmt *select = with_locks(b, sub);
     b->want_rowids = false;
-    out->plan = sql_bind_select(b, bound, sub->subquery->select_stmt, out_escaped);
+    out->plan = sql_bind_select(b, bound, select, out_escaped);
     b->want_rowids = want_rowids;
     boundaries_show(bound, saved, hidden);
     out->items = sql_item_of_plan(b, out->plan, NULL, sub->alias);

@@ -112,6 +112,15 @@ is_set(void *arg, const struct luma_expr *e)
     return e->kind == LUMA_EXPR_SET;
 }
 
+static bool
+has_sets(const struct sql_targets *targets)
+{
+    bool sets = false;
+    for (uint32_t i = 0; i < targets->count; i++)
+        sets |= sql_expr_walk(targets->list[i].expr, is_set, NULL);
+    return sets;
+}
+
 /* Sets nested in expressions are computed one level below: f(unnest(x)) over PROJECT_SET. */
 struct lift {
     struct luma_plan *child;
@@ -166,14 +175,12 @@ sql_plan_targets(struct sql_bind *b, struct luma_plan *child, const struct sql_t
     uint32_t n = targets->count;
     struct luma_expr **exprs = SQL_NEW_ARRAY(b, struct luma_expr *, n);
     const char **names = SQL_NEW_ARRAY(b, const char *, n);
-    bool sets = false;
     for (uint32_t i = 0; i < n; i++) {
         exprs[i] = targets->list[i].expr;
         names[i] = targets->list[i].name;
-        sets |= sql_expr_walk(exprs[i], is_set, NULL);
     }
-    struct luma_plan *plan =
-        sets ? plan_sets(b, child, n, exprs, names) : sql_plan_project(b, child, n, exprs, names);
+    struct luma_plan *plan = has_sets(targets) ? plan_sets(b, child, n, exprs, names)
+                                               : sql_plan_project(b, child, n, exprs, names);
     struct luma_plan_col *cols = (struct luma_plan_col *)plan->cols;
     for (uint32_t i = 0; i < n; i++) {
         cols[i].table_id = targets->list[i].table_id;
@@ -473,9 +480,67 @@ plan_locks(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SelectStm
     return node;
 }
 
+/* Names after OF are those of FROM. */
+static void
+check_locked_names(struct sql_bind *b, const PgQuery__SelectStmt *select,
+                   const struct sql_scope *scope)
+{
+    for (size_t i = 0; i < select->n_locking_clause; i++) {
+        const PgQuery__LockingClause *clause = select->locking_clause[i]->locking_clause;
+        for (size_t r = 0; r < clause->n_locked_rels; r++) {
+            const PgQuery__RangeVar *rel = clause->locked_rels[r]->range_var;
+            const struct sql_item *item = scope->items;
+            while (item != NULL && (item->name == NULL || strcmp(item->name, rel->relname) != 0))
+                item = item->next;
+            if (item == NULL)
+                SQL_THROW(b, rel->location, LUMA_E_NOTFOUND, "42P01",
+                          "relation \"%s\" in FOR UPDATE clause not found in FROM clause",
+                          rel->relname);
+        }
+    }
+}
+
+/*
+ * Rows are locked in the order they are wanted in, and no more of them than LIMIT lets through: the
+ * sort goes below the locks, over the columns of FROM and its own keys, and the limit is told to
+ * them.
+ */
+static struct luma_plan *
+plan_sort_first(struct sql_bind *b, struct luma_plan *plan, const struct sql_targets *targets,
+                struct ordering *o)
+{
+    uint32_t cols = plan->cols_count, n = cols + o->count;
+    struct luma_expr **exprs = SQL_NEW_ARRAY(b, struct luma_expr *, n);
+    for (uint32_t i = 0; i < cols; i++)
+        exprs[i] = sql_col(b, (int32_t)i, plan->cols[i].type);
+    for (uint32_t i = 0; i < o->count; i++) {
+        exprs[cols + i] = targets->list[o->targets[i]].expr;
+        o->targets[i] = cols + i;
+    }
+    plan = plan_sort(b, sql_plan_project(b, plan, n, exprs, NULL), o);
+    o->count = 0;
+    return plan;
+}
+
+static void
+limit_locks(struct luma_plan *plan)
+{
+    const struct luma_plan *limit = plan->kind == LUMA_PLAN_LIMIT ? plan : NULL;
+    if (limit == NULL || limit->with_ties)
+        return;
+    do
+        plan = plan->children[0];
+    while (plan->kind == LUMA_PLAN_PROJECT && plan->children_count > 0);
+    if (plan->kind == LUMA_PLAN_LOCK) {
+        plan->limit = limit->limit;
+        plan->offset = limit->offset;
+    }
+}
+
 static void
 check_locking(struct sql_bind *b, const PgQuery__SelectStmt *select, const struct sql_scope *scope)
 {
+    check_locked_names(b, select, scope);
     const char *with = has_distinct(select)            ? "DISTINCT clause"
                        : select->n_group_clause > 0    ? "GROUP BY clause"
                        : select->having_clause != NULL ? "HAVING clause"
@@ -507,6 +572,8 @@ finish_select(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Select
     if (distinct_on)
         plan = plan_distinct_on(b, plan, o, visible);
     plan = sql_bind_limit(b, scope, select, plan);
+    if (select->n_locking_clause > 0)
+        limit_locks(plan);
     return distinct_on ? plan : plan_trim(b, plan, 0, visible);
 }
 
@@ -519,10 +586,13 @@ bind_simple(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SelectSt
     struct ordering order = {.count = 0};
     bool keep_unknown = b->keep_unknown, want_rowids = b->want_rowids;
     b->keep_unknown = false;
+    const PgQuery__SelectStmt *locking = b->locking;
     b->want_rowids = select->n_locking_clause > 0;
+    b->locking = select;
     scope->select = select;
     sql_bind_from(b, scope, select->from_clause, select->n_from_clause, &from);
     b->want_rowids = want_rowids;
+    b->locking = locking;
     struct luma_expr *where =
         sql_bind_condition(b, scope, select->where_clause, SQL_PLACE_WHERE, "WHERE");
     sql_bind_targets(b, scope, select->target_list, select->n_target_list, SQL_PLACE_TARGET,
@@ -541,6 +611,8 @@ bind_simple(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SelectSt
                                where);
     if (select->n_locking_clause > 0) {
         check_locking(b, select, scope);
+        if (plan != NULL && order.count > 0 && !has_sets(&targets))
+            plan = plan_sort_first(b, plan, &targets, &order);
         plan = plan != NULL ? plan_locks(b, scope, select, plan) : plan;
     }
     if (scope->aggs_count > 0 || group.keys_count > 0 || group.sets_count > 0 || having != NULL) {
@@ -650,6 +722,9 @@ setop_branch(struct sql_bind *b, struct sql_scope *parent, const PgQuery__Select
 static struct luma_plan *
 bind_setop(struct sql_bind *b, struct sql_scope *scope, const PgQuery__SelectStmt *select)
 {
+    if (select->n_locking_clause > 0)
+        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000",
+                  "FOR UPDATE is not allowed with UNION/INTERSECT/EXCEPT");
     struct luma_plan *left = setop_branch(b, scope->parent, select->larg, &scope->escaped);
     struct luma_plan *right = setop_branch(b, scope->parent, select->rarg, &scope->escaped);
     if (left->cols_count != right->cols_count)

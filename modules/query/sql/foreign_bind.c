@@ -152,18 +152,6 @@ rules_of_parent(struct sql_bind *b, struct rules *r, bool removes)
     }
 }
 
-static bool
-sets_key(const struct rules *r)
-{
-    for (uint32_t i = 0; i < r->table->indexes_count; i++) {
-        const struct luma_cat_index *index = &r->table->indexes[i];
-        for (uint32_t c = 0; index->unique && c < index->cols_count; c++)
-            if (sets_any(r, &index->cols[c].col_id, 1))
-                return true;
-    }
-    return false;
-}
-
 void
 sql_foreign_bind(struct sql_bind *b, const struct luma_cat_object *table,
                  struct luma_plan_change *change, enum luma_plan_kind kind)
@@ -177,7 +165,6 @@ sql_foreign_bind(struct sql_bind *b, const struct luma_cat_object *table,
         rules_of_child(b, &r, kind == LUMA_PLAN_INSERT);
     if (has_key && (kind == LUMA_PLAN_DELETE || change->set_count > 0)) {
         rules_of_parent(b, &r, kind == LUMA_PLAN_DELETE);
-        change->key_update = sets_key(&r);
     }
     if (r.count == 0)
         return;

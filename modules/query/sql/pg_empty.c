@@ -109,10 +109,6 @@ static struct sql_virtual tables[] = {
     EMPTY("pg_transform", 3576,
           "oid oid, trftype oid, trflang oid, trffromsql regproc, trftosql regproc"),
     EMPTY("pg_parameter_acl", 6243, "oid oid, parname text, paracl text[]"),
-    EMPTY("pg_locks", 0,
-          "locktype text, database oid, relation oid, page int4, tuple int2, virtualxid text, "
-          "transactionid xid, classid oid, objid oid, objsubid int2, virtualtransaction text, "
-          "pid int4, mode text, granted bool, fastpath bool, waitstart timestamptz"),
     EMPTY("pg_cursors", 0,
           "name text, statement text, is_holdable bool, is_binary bool, is_scrollable bool, "
           "creation_time timestamptz"),

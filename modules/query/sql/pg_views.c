@@ -162,6 +162,45 @@ fill_activity(struct sql_rows *rows)
     sql_host->session->each(activity, rows);
 }
 
+/* ---- locks ---- */
+
+/* Locks of tables by the names PostgreSQL gives them; rows by those of its row locks. */
+static const char *
+lock_mode(const struct luma_lock_info *lock)
+{
+    static const char *const row_modes[] = {"AccessExclusiveLock", "ExclusiveLock", "RowShareLock",
+                                            "AccessShareLock"};
+    if (lock->kind != LUMA_LOCKED_COLLECTION)
+        return row_modes[lock->mode];
+    return lock->mode == LUMA_LOCK_KEY_SHARE ? "RowExclusiveLock" : "AccessExclusiveLock";
+}
+
+static void
+lock_row(struct sql_rows *rows, const struct luma_lock_info *lock)
+{
+    static const char *const kinds[] = {"relation", "tuple", "object"};
+    int64_t row_id = lock->kind == LUMA_LOCKED_ROW ? lock->row_id : 0;
+    sql_rows_add(rows,
+                 "toonnno"
+                 "nnntitbbnl",
+                 kinds[lock->kind], (uint32_t)LUMA_CAT_ID_DATABASE_DEFAULT, (uint32_t)lock->id,
+                 (uint32_t)lock->txn_id,
+                 sql_rows_format(rows, "%u/%llu", lock->owner, (unsigned long long)lock->txn_id),
+                 (int)lock->owner, lock_mode(lock), lock->granted, 0, row_id);
+}
+
+static void
+fill_locks(struct sql_rows *rows)
+{
+    struct luma_lock_info *list = NULL;
+    uint32_t count = 0;
+    luma_rc rc = sql_host->txn->locks(rows->ctx, &list, &count);
+    if (rc != LUMA_OK)
+        rows->rc = rc;
+    for (uint32_t i = 0; rc == LUMA_OK && i < count; i++)
+        lock_row(rows, &list[i]);
+}
+
 /* ---- prepared statements ---- */
 
 static void
@@ -275,6 +314,16 @@ static struct sql_virtual tables[] = {
      "state_change timestamptz, wait_event_type text, wait_event text, state text, "
      "backend_xid xid, backend_xmin xid, query_id int8, query text, backend_type text",
      fill_activity,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_locks",
+     0,
+     "locktype text, database oid, relation oid, page int4, tuple int2, virtualxid text, "
+     "transactionid xid, classid oid, objid oid, objsubid int2, virtualtransaction text, "
+     "pid int4, mode text, granted bool, fastpath bool, waitstart timestamptz, row_id int8",
+     fill_locks,
      0,
      NULL,
      {0}},

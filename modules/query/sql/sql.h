@@ -216,10 +216,11 @@ struct sql_bind {
     uint32_t cte_next;
     uint32_t view_depth;
     uint32_t expr_depth;
-    int32_t column_location; /* of the column reference being bound: kept in position */
-    bool in_view;            /* rights were the view owner's business */
-    bool keep_unknown;       /* the next SELECT leaves untyped literals to its user */
-    bool want_rowids;        /* tables of the FROM being bound bring their row ids */
+    int32_t column_location;            /* of the column reference being bound: kept in position */
+    bool in_view;                       /* rights were the view owner's business */
+    bool keep_unknown;                  /* the next SELECT leaves untyped literals to its user */
+    bool want_rowids;                   /* tables of the FROM being bound bring their row ids */
+    const PgQuery__SelectStmt *locking; /* whose FROM it is */
 };
 
 /* Raises: reports in ctx and leaves for sql_guard. location: byte offset, -1 unknown. */

@@ -20,6 +20,24 @@ struct luma_txn_opts {
     bool read_only;
     bool deferrable; /* SERIALIZABLE, read only: waits for a snapshot that needs no watching */
     uint64_t lock_timeout_ns; /* 0: wait for ever */
+    uint32_t owner;           /* number of the session, shown with its locks */
+};
+
+enum luma_locked {
+    LUMA_LOCKED_COLLECTION = 0, /* id is the collection's */
+    LUMA_LOCKED_ROW = 1,        /* id is the collection's, row_id the row's */
+    LUMA_LOCKED_KEY = 2         /* id is a unique index's */
+};
+
+/* A lock that somebody holds or waits for. */
+struct luma_lock_info {
+    uint64_t id;
+    int64_t row_id;
+    uint64_t txn_id;
+    uint32_t owner; /* as given at begin */
+    uint8_t kind;   /* enum luma_locked */
+    uint8_t mode;   /* enum luma_lock_mode */
+    bool granted;
 };
 
 struct luma_host_txn {
@@ -54,6 +72,11 @@ struct luma_host_txn {
      * caches and the like. Never parks. */
     luma_rc (*on_end)(struct luma_ctx *ctx, struct luma_txn *txn,
                       void (*fn)(void *arg, bool committed), void *arg);
+    /* All locks at about one moment, in the arena of ctx. */
+    luma_rc (*locks)(struct luma_ctx *ctx, struct luma_lock_info **out_list, uint32_t *out_count);
+    /* For whom the transaction of this owner waits. */
+    luma_rc (*blockers)(struct luma_ctx *ctx, uint32_t owner, uint32_t **out_owners,
+                        uint32_t *out_count);
 };
 
 #endif

@@ -201,7 +201,6 @@ struct luma_plan_change {
     const char *const *index_names;
     bool bulk; /* large source (INSERT ... SELECT, COPY): the engine may use host->store bulk calls
                 */
-    bool key_update; /* UPDATE: sets a column of a unique index, so locks of keys are in its way */
     /* Told of each batch of changed rows, after checks and change; NULL: nobody asks. Rows are in
      * the table's columns, of which at least captured_cols (positions) are filled; the i-th
      * selected row of before and after are the same row. INSERT: before NULL; DELETE: after NULL.
@@ -250,7 +249,7 @@ struct luma_plan {
     uint32_t distinct_count;
     uint32_t sort_count;
     const struct luma_sort_key *sort;
-    struct luma_expr *limit, *offset; /* int8, no COLs */
+    struct luma_expr *limit, *offset; /* int8, no COLs; LOCK: no more rows are asked of it */
     bool with_ties;
     enum luma_setop setop;
     bool all;
