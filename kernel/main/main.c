@@ -3,7 +3,9 @@
  *
  * Exit status: 0 success; 1 failure, said on stderr; 2 a mistake in the command line.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "main/main_priv.h"
 
@@ -13,6 +15,7 @@ static const char help_program[] =
     "LumaDB keeps documents, tables, metrics, logs, vectors and text in one transactional store.\n"
     "\n"
     "  server    run the server in the foreground\n"
+    "  sql       run SQL on a server: a shell for people and scripts\n"
     "  modules   list modules, or judge one: modules --check FILE.so\n"
     "  config    print every effective setting and where it comes from\n"
     "  check     read everything in a data folder and verify it\n"
@@ -113,10 +116,26 @@ run_command(size_t index, int argc, char **argv)
     return commands[index].run(&options);
 }
 
+/* The shell is a program of its own: the server has no use for its libraries. */
+static int
+run_shell(char **argv)
+{
+    LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
+    const char *file =
+        arena == NULL ? NULL : lki_beside_program(arena, "lumadb-sql", LK_SHELL_FILE);
+    if (file == NULL)
+        return EXIT_FAILED;
+    execv(file, argv);
+    fprintf(stderr, "lumadb: the shell is not there: %s: %s\n", file, strerror(errno));
+    return EXIT_FAILED;
+}
+
 int
 main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "--help";
+    if (strcmp(command, "sql") == 0)
+        return run_shell(argv + 1);
     for (size_t i = 0; i < LUMA_COUNTOF(commands); i++)
         if (strcmp(command, commands[i].name) == 0)
             return run_command(i, argc - 1, argv + 1);

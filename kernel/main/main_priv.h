@@ -73,6 +73,9 @@ LUMA_NODISCARD luma_rc lki_settings_load(struct luma_ctx *ctx, const struct lki_
                                          struct lki_settings *out_settings);
 /* Reads everything again and takes over what may change; what is wrong changes nothing. */
 void lki_settings_reload(const struct lki_options *options, struct lki_settings *settings);
+/* In a build folder modules.d, conf.d and lumadb-sql lie beside the program, which so runs without
+ * installation: the path of one of them there, or `installed`. */
+const char *lki_beside_program(struct luma_arena *arena, const char *name, const char *installed);
 /* Level, format and file of messages. */
 LUMA_NODISCARD luma_rc lki_settings_apply_log(struct luma_ctx *ctx,
                                               const struct lki_settings *settings);

@@ -121,9 +121,8 @@ add_sets(struct luma_ctx *ctx, struct lk_conf *conf, const struct lki_options *o
     return LUMA_OK;
 }
 
-/* In a build folder modules.d and conf.d lie beside the program: it runs without installation. */
-static const char *
-beside_program(struct lk_conf *conf, const char *name, const char *installed)
+const char *
+lki_beside_program(struct luma_arena *arena, const char *name, const char *installed)
 {
     char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -134,8 +133,8 @@ beside_program(struct lk_conf *conf, const char *name, const char *installed)
     if (slash == NULL)
         return installed;
     *slash = '\0';
-    const char *modules = lk_arena_printf(lk_conf_arena(conf), "%s/modules.d", path);
-    const char *wanted = lk_arena_printf(lk_conf_arena(conf), "%s/%s", path, name);
+    const char *modules = lk_arena_printf(arena, "%s/modules.d", path);
+    const char *wanted = lk_arena_printf(arena, "%s/%s", path, name);
     if (modules == NULL || wanted == NULL || !lk_io_exists(lk_io_posix(), modules))
         return installed;
     return lk_io_exists(lk_io_posix(), wanted) ? wanted : installed;
@@ -150,7 +149,9 @@ add_sections(struct luma_ctx *ctx, struct lk_conf *conf)
                                  kernel_sections[i].bytes, 0);
     const char *dir = lk_conf_peek_path(conf, "general", "module_dir");
     const char *const dirs[] = {
-        dir != NULL && dir[0] != '\0' ? dir : beside_program(conf, "modules.d", LK_MODULE_DIR),
+        dir != NULL && dir[0] != '\0'
+            ? dir
+            : lki_beside_program(lk_conf_arena(conf), "modules.d", LK_MODULE_DIR),
         NULL};
     LUMA_TRY(rc == LUMA_OK ? lk_host_load(ctx, lk_io_posix(), dirs, conf) : rc);
     for (size_t i = 0; i < LUMA_COUNTOF(product_sections) && rc == LUMA_OK; i++)
@@ -165,7 +166,7 @@ read_all(struct luma_ctx *ctx, const struct lki_options *options, struct lk_conf
 {
     const char *dir = options->conf_dir;
     if (dir == NULL)
-        dir = beside_program(conf, "conf.d", LK_CONF_DIR);
+        dir = lki_beside_program(lk_conf_arena(conf), "conf.d", LK_CONF_DIR);
     else if (!lk_io_exists(lk_io_posix(), dir))
         return LUMA_FAIL(ctx, LUMA_E_CONFIG, "--conf-dir %s: no such folder", dir);
     LUMA_TRY(lk_host_scan(ctx, lk_io_posix(), dir, conf));

@@ -136,6 +136,14 @@ AC_SUBST([KERNEL_CFLAGS])
 AC_SUBST([KERNEL_LIBS])
 ])
 
+AC_DEFUN([LUMA_SHELL_NEEDS], [
+AC_ARG_ENABLE([shell],
+    [AS_HELP_STRING([--disable-shell], [leave out `lumadb sql` and its libraries])],
+    [], [enable_shell=yes])
+AS_IF([test "x$enable_shell" = xyes], [LUMA_NEED([lumadb sql (or --disable-shell)], [$1])])
+AM_CONDITIONAL([HAVE_SHELL], [test "x$enable_shell" = xyes])
+])
+
 AC_DEFUN([LUMA_TESTS_NEED], [
 AC_ARG_ENABLE([tests],
     [AS_HELP_STRING([--disable-tests], [leave the unit tests and their library out])],

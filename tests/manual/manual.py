@@ -37,6 +37,7 @@ def run(language, body, folder, env):
 
 def environment(server):
     return os.environ | {
+        "PATH": os.path.dirname(lumaserver.PROGRAM) + os.pathsep + os.environ["PATH"],
         "PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": "lumadb",
         "PGPASSWORD": "lumadb", "PGDATABASE": "default", "PGTZ": "UTC",
         "LUMA_HTTP": f"127.0.0.1:{server.http_port}",
