@@ -108,7 +108,7 @@ enc_fill(struct lk_rand *r, struct luma_vec *vec, uint32_t rows, int shape)
             float f = (float)(v % 1000);
             memcpy(at, &f, sizeof(f));
         } else if (vec->phys == LUMA_PHYS_F64) {
-            double f = (double)v / 7;
+            double f = v % 97 == 0 ? -0.0 : (double)v / (shape == 3 ? 100 : 7);
             memcpy(at, &f, sizeof(f));
         } else if (size == 16) {
             luma_i128 wide = v;

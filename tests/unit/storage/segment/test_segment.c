@@ -516,7 +516,8 @@ static void
 load_modules(void)
 {
     static const char *const names[] = {"codec-lz4",        "codec-zstd",   "encoding-dictionary",
-                                        "encoding-bitpack", "encoding-rle", "encoding-delta"};
+                                        "encoding-bitpack", "encoding-rle", "encoding-delta",
+                                        "encoding-dod",     "encoding-alp", "encoding-xor"};
     if (test_services_count == 0)
         for (size_t i = 0; i < LUMA_COUNTOF(names); i++)
             ck_assert(test_module_load(names[i]));
