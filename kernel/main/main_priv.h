@@ -49,6 +49,7 @@ struct lki_storage {
     int64_t checkpoint_wal_size;
     int64_t checkpoint_interval;
     const char *codec;
+    int64_t temp_limit;
 };
 
 /* The structs in force; replaced by a reload, never changed. */

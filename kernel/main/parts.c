@@ -8,9 +8,10 @@
 #include "data/data.h"
 #include "main/main_priv.h"
 #include "storage/store.h"
+#include "storage/temp/temp.h"
 
 static struct {
-    bool sched, net, modules, catalog, session, background;
+    bool sched, net, modules, catalog, session, background, temp;
     struct lk_store *store;
     uint64_t at_ns;
 } started;
@@ -104,6 +105,8 @@ start_store(struct luma_ctx *ctx, const struct lki_settings *s, struct lk_io *io
     conf.sched = &lk_sched_host;
     LUMA_TRY(lk_io_mkdir_all(ctx, io, dir));
     LUMA_TRY(lk_store_open(ctx, &conf, &started.store));
+    LUMA_TRY(lk_temp_start(ctx, io, dir, (uint64_t)s->storage->temp_limit));
+    started.temp = true;
     lk_catalog_set_identity(lk_session_role);
     LUMA_TRY(lk_catalog_open(ctx));
     started.catalog = true;
@@ -167,6 +170,8 @@ lki_parts_stop(uint64_t timeout_ns)
         lk_session_stop();
     if (started.catalog)
         lk_catalog_close();
+    if (started.temp)
+        lk_temp_stop();
     lk_store_close(started.store);
     if (started.sched)
         lk_sched_stop();

@@ -63,6 +63,9 @@ static const struct luma_conf_item storage_items[] = {
     LUMA_CONF_TEXT(struct lki_storage, codec, .sdef = NULL,
                    .help = "byte codec of new segments, such as zstd or lz4; not set: lz4, and "
                            "zstd where it packs much tighter"),
+    LUMA_CONF_BYTES(struct lki_storage, temp_limit, .def = 0, .min = 0, .max = 1024 * TB,
+                    .help = "temporary files of all statements together, which hold what "
+                            "statement_memory does not grant; 0: what the disk has"),
     LUMA_CONF_END,
 };
 

@@ -3,6 +3,7 @@
 #include "data/data.h"
 #include "main/main_priv.h"
 #include "storage/store.h"
+#include "storage/temp/temp.h"
 
 const struct luma_host *
 lki_host_tables(void)
@@ -20,6 +21,7 @@ lki_host_tables(void)
         .catalog = &lk_catalog_host,
         .store = &lk_store_host,
         .services = &lk_services_host,
+        .temp = &lk_temp_host,
     };
     return &tables;
 }

@@ -20,6 +20,7 @@
 #include <lumadb/host/session.h>
 #include <lumadb/host/stats.h>
 #include <lumadb/host/store.h>
+#include <lumadb/host/temp.h>
 #include <lumadb/host/txn.h>
 #include <lumadb/kind/codec.h>
 #include <lumadb/kind/encoding.h>
@@ -172,11 +173,11 @@ SIZE(struct luma_function_package, 24) AT(struct luma_function_package, head, 0)
 AT(struct luma_function_package, functions, 8) AT(struct luma_function_package, functions_count, 16)
 SIZE(struct luma_head, 8) AT(struct luma_head, size_bytes, 0) AT(struct luma_head, major, 4)
 AT(struct luma_head, minor, 6)
-SIZE(struct luma_host, 96) AT(struct luma_host, head, 0) AT(struct luma_host, log, 8)
+SIZE(struct luma_host, 104) AT(struct luma_host, head, 0) AT(struct luma_host, log, 8)
 AT(struct luma_host, mem, 16) AT(struct luma_host, stats, 24) AT(struct luma_host, data, 32)
 AT(struct luma_host, sched, 40) AT(struct luma_host, net, 48) AT(struct luma_host, session, 56)
 AT(struct luma_host, txn, 64) AT(struct luma_host, catalog, 72) AT(struct luma_host, store, 80)
-AT(struct luma_host, services, 88)
+AT(struct luma_host, services, 88) AT(struct luma_host, temp, 96)
 SIZE(struct luma_host_catalog, 144) AT(struct luma_host_catalog, head, 0)
 AT(struct luma_host_catalog, view, 8) AT(struct luma_host_catalog, release, 16)
 AT(struct luma_host_catalog, version, 24) AT(struct luma_host_catalog, by_id, 32)
@@ -299,6 +300,10 @@ AT(struct luma_host_store, update, 184) AT(struct luma_host_store, remove, 192)
 AT(struct luma_host_store, truncate, 200) AT(struct luma_host_store, bulk_open, 208)
 AT(struct luma_host_store, bulk_append, 216) AT(struct luma_host_store, bulk_finish, 224)
 AT(struct luma_host_store, bulk_abort, 232)
+SIZE(struct luma_host_temp, 48) AT(struct luma_host_temp, head, 0)
+AT(struct luma_host_temp, create, 8) AT(struct luma_host_temp, write, 16)
+AT(struct luma_host_temp, read, 24) AT(struct luma_host_temp, bytes, 32)
+AT(struct luma_host_temp, close, 40)
 SIZE(struct luma_host_txn, 168) AT(struct luma_host_txn, head, 0) AT(struct luma_host_txn, begin, 8)
 AT(struct luma_host_txn, statement_begin, 16) AT(struct luma_host_txn, command_end, 24)
 AT(struct luma_host_txn, commit, 32) AT(struct luma_host_txn, rollback, 40)

@@ -1,6 +1,12 @@
 /* agg_state.c - the aggregates that are computed in line: counts, sums, averages, extremes. */
 #include "agg.h"
 
+static struct luma_arena *
+states_arena(const struct xenv *e)
+{
+    return e->states != NULL ? e->states : e->p->arena;
+}
+
 static bool
 is_int_type(uint8_t id)
 {
@@ -64,14 +70,25 @@ eng_agg_bytes(enum agg_kind kind, const struct luma_func *func)
 static luma_rc
 sum_slow(struct xenv *e, struct agg_sum *s, const struct luma_str *add)
 {
-    struct luma_arena *arena = e->p->arena;
+    struct luma_str sum, first;
     if (!s->slow) {
-        LUMA_TRY(eng.data->numeric_from_i128(arena, s->sum, s->scale, &s->rest));
+        LUMA_TRY(eng.data->numeric_from_i128(e->arena, s->sum, s->scale, &first));
+        s->rest = first;
+        s->own.buffer = NULL;
+        s->own.room = 0;
         s->slow = true;
     }
-    struct luma_str sum;
-    LUMA_TRY(eng.data->numeric_op(e->ctx, arena, LUMA_NUMERIC_ADD, &s->rest, add, &sum));
+    LUMA_TRY(eng.data->numeric_op(e->ctx, e->arena, LUMA_NUMERIC_ADD, &s->rest, add, &sum));
     s->rest = sum;
+    if (sum.bytes <= LUMA_STR_INLINE_MAX)
+        return LUMA_OK;
+    if (s->own.room < sum.bytes) {
+        s->own.buffer = luma_arena_alloc(states_arena(e), sum.bytes * (size_t)2);
+        ENG_NEED(e->ctx, s->own.buffer, "an aggregate");
+        s->own.room = sum.bytes * (size_t)2;
+    }
+    memcpy(s->own.buffer, sum.ptr, sum.bytes);
+    s->rest.ptr = s->own.buffer;
     return LUMA_OK;
 }
 
@@ -97,7 +114,7 @@ sum_add(struct xenv *e, struct agg_sum *s, luma_i128 v, int16_t scale)
         return LUMA_OK;
     }
     struct luma_str text;
-    LUMA_TRY(eng.data->numeric_from_i128(e->p->arena, v, scale, &text));
+    LUMA_TRY(eng.data->numeric_from_i128(e->arena, v, scale, &text));
     return sum_slow(e, s, &text);
 }
 
@@ -257,7 +274,7 @@ update_func(struct xenv *e, const struct agg *agg, uint8_t *const *groups, uint3
     if (count == 0)
         return LUMA_OK;
     struct luma_func_call call = {.ctx = e->ctx,
-                                  .arena = e->p->arena,
+                                  .arena = states_arena(e),
                                   .func = agg->func,
                                   .format = e->x->format,
                                   .bound = agg->bound,
@@ -321,7 +338,7 @@ eng_agg_merge(struct xenv *e, const struct agg *agg, void *into, void *from)
     switch (agg->kind) {
     case AGG_FUNC: {
         struct luma_func_call call = {.ctx = e->ctx,
-                                      .arena = e->p->arena,
+                                      .arena = states_arena(e),
                                       .func = agg->func,
                                       .format = e->x->format,
                                       .bound = agg->bound,

@@ -128,6 +128,41 @@ eng_table_find(struct luma_ctx *ctx, struct agg_table *t, const struct luma_vec 
     return LUMA_OK;
 }
 
+void
+eng_table_lookup(const struct agg_table *t, const struct luma_vec *keys, const uint16_t *sel,
+                 uint32_t n, const uint64_t *hashes, uint8_t **out_groups)
+{
+    const struct rowlay *lay = t->rows.lay;
+    for (uint32_t k = 0; k < n; k++)
+        __builtin_prefetch(&t->slots[hashes[k] & t->mask]);
+    for (uint32_t k = 0; k < n; k++) {
+        uint64_t hash = hashes[k];
+        uint32_t row = eng_sel_at(sel, k);
+        out_groups[k] = NULL;
+        for (uint64_t at = hash & t->mask; t->slots[at] != 0; at = (at + 1) & t->mask) {
+            uint8_t *there = slot_row(t->slots[at]);
+            if (salt(t->slots[at]) != salt(hash) || ROW_HASH(there) != hash ||
+                !same_key(lay, there, lay->cols, keys, row))
+                continue;
+            out_groups[k] = there;
+            break;
+        }
+    }
+}
+
+uint32_t
+eng_table_groups(const struct agg_table *t, uint64_t *inout_slot, uint8_t **out_groups,
+                 uint32_t max)
+{
+    uint32_t n = 0;
+    uint64_t at = *inout_slot;
+    for (; at <= t->mask && n < max; at++)
+        if (t->slots[at] != 0)
+            out_groups[n++] = slot_row(t->slots[at]);
+    *inout_slot = at;
+    return n;
+}
+
 static bool
 rows_equal(const struct rowlay *lay, const uint8_t *a, const uint8_t *b, uint32_t cols)
 {

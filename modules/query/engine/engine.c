@@ -295,6 +295,7 @@ init(const struct luma_host *host, const void *conf, struct luma_ctx *ctx, void 
     eng.session = host->session;
     eng.txn = host->txn;
     eng.catalog = host->catalog;
+    eng.temp = host->temp;
     eng.store = host->store;
     eng.stats = host->stats;
     *out_state = (void *)(uintptr_t)host;

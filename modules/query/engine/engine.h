@@ -23,6 +23,7 @@
 #include <setjmp.h>
 
 struct explain;
+struct luma_host_temp;
 struct rel;
 struct ex;
 struct xp;
@@ -42,6 +43,7 @@ struct eng_host {
     const struct luma_host_store *store;
     const struct luma_host_stats *stats;
     const struct luma_simd *simd;
+    const struct luma_host_temp *temp; /* NULL in tests: nothing is written out */
 };
 extern struct eng_host eng;
 
@@ -276,6 +278,8 @@ struct xenv {
     struct part *p;
     struct luma_ctx *ctx;
     struct luma_arena *arena;
+    struct luma_arena
+        *states; /* where aggregate states keep what they point to; NULL: the part's */
 };
 
 /* ---- operators ------------------------------------------------------------------------------ */
@@ -293,6 +297,8 @@ struct op_class {
      * call. */
     luma_rc (*next)(struct part *p, const struct op *op, struct luma_batch **out);
     void (*close)(struct exec *x, const struct op *op);
+    /* Its last row was given: memory goes back, what EXPLAIN tells stays. NULL: nothing to give. */
+    void (*release)(struct exec *x, const struct op *op);
     /* One line of EXPLAIN properties each; NULL: none. */
     void (*explain)(struct explain *e, const struct op *op);
 };
@@ -403,6 +409,7 @@ struct exec {
     bool opened, ended, analyze;
     struct luma_batch out;
     uint64_t changed; /* rows inserted, updated, deleted */
+    uint64_t spilled; /* root, atomic: bytes written to temporary files */
 };
 
 #define ENG_NOMEM(ctx, what)                                                                     \

@@ -330,6 +330,17 @@ eng_close(struct exec *x, const struct op *op)
     eng_close(x, op->child[1]);
 }
 
+void
+eng_release(struct exec *x, const struct op *op)
+{
+    if (op == NULL)
+        return;
+    if (op->cls->release != NULL && x->op_state[op->id] != NULL)
+        op->cls->release(x, op);
+    eng_release(x, op->child[0]);
+    eng_release(x, op->child[1]);
+}
+
 uint32_t
 eng_parts(struct exec *x, const struct op *op)
 {

@@ -26,13 +26,15 @@ luma_rc eng_shared_state(struct exec *x, struct luma_ctx *ctx, const struct op *
 luma_rc eng_next(struct part *p, const struct op *op, struct luma_batch **out);
 luma_rc eng_open(struct exec *x, struct luma_ctx *ctx, const struct op *op);
 void eng_close(struct exec *x, const struct op *op);
+/* All rows of op were read and nothing points to them: its tree gives back what it can. */
+void eng_release(struct exec *x, const struct op *op);
 uint32_t eng_parts(struct exec *x, const struct op *op);
 void eng_start(struct exec *x, const struct op *op, uint32_t parts);
 /* Environment for expressions of an operator in a part. */
 static inline struct xenv
 eng_env(struct part *p, struct luma_arena *arena)
 {
-    struct xenv e = {p->x, p, p->ctx, arena};
+    struct xenv e = {p->x, p, p->ctx, arena, NULL};
     return e;
 }
 

@@ -1,10 +1,13 @@
 /* explain.c - EXPLAIN (ANALYZE): the operators as a tree, as text like PostgreSQL's or as JSON. */
 #include "explain.h"
 
+#include <lumadb/host/temp.h>
+
 #include <math.h>
 #include <stdio.h>
 
 #include "phys.h"
+#include "spill.h"
 
 #define EXPLAIN_DEPTH_MAX 200
 
@@ -333,6 +336,13 @@ eng_explain_keys(struct explain *ex, const char *key, const struct ex_key *keys,
             say(&w, keys[i].nulls_first ? " NULLS FIRST" : " NULLS LAST");
     }
     eng_explain_text(ex, key, w.text);
+}
+
+void
+eng_explain_spill(struct explain *ex, const struct spill *spill)
+{
+    if (spill->file != NULL)
+        eng_explain_num(ex, "Spilled Bytes", (double)eng.temp->bytes(spill->file));
 }
 
 /* --- the tree --- */

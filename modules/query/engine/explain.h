@@ -7,6 +7,9 @@
 /* The execution, when it was analyzed; NULL otherwise. */
 const struct exec *eng_explain_exec(const struct explain *ex);
 void eng_explain_text(struct explain *ex, const char *key, const char *text);
+struct spill;
+/* Bytes written to temporary files, if any were. */
+void eng_explain_spill(struct explain *ex, const struct spill *spill);
 void eng_explain_num(struct explain *ex, const char *key, double value);
 /* Conditions, sort keys and expressions in words close to SQL. */
 void eng_explain_conds(struct explain *ex, const char *key, const struct rel *rel);

@@ -33,8 +33,9 @@ build_sink(struct part *p, void *arg, struct luma_batch *in)
     struct luma_arena *arena;
     LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
     struct xenv e = eng_env(p, arena);
-    if (jp->rows.lay == NULL)
-        eng_rows_init(&jp->rows, &op->lay, p->arena);
+    LUMA_TRY(eng_join_rows_ready(p->x, p->ctx, op, jp));
+    if (!jp->spilling && eng_join_spill_due(p->x, op, b->st, jp))
+        LUMA_TRY(eng_join_spill_rows(p, op, b->st, jp));
     struct luma_vec *vecs = luma_arena_alloc(arena, sizeof(*vecs) * (op->lay.cols + 1) * 2);
     uint64_t *hashes = luma_arena_alloc(arena, sizeof(uint64_t) * (in->sel_rows + 1));
     uint16_t *live = luma_arena_alloc(arena, sizeof(uint16_t) * (in->rows + 8));
@@ -64,6 +65,8 @@ build_sink(struct part *p, void *arg, struct luma_batch *in)
     LUMA_TRY(eng_table_keys(&e, &op->lay, op->keys_count, keys, sel, n, in->rows, vecs, hashes));
     for (uint32_t i = 0; i < op->payload_count; i++)
         vecs[op->keys_count + i] = in->cols[op->payload_pos[i]];
+    if (jp->spilling)
+        return eng_join_spill_append(&e, op, jp, vecs, hashes, sel, n, in->rows);
     return eng_rows_append(&e, &jp->rows, vecs, sel, n, in->rows, hashes, NULL);
 }
 
@@ -113,19 +116,30 @@ chain_part(void *arg, uint32_t index, struct luma_ctx *ctx)
     return LUMA_OK;
 }
 
-static luma_rc
-make_directory(struct build *b, struct luma_ctx *ctx)
+static uint64_t
+slots_for(const struct op_join *op, uint64_t rows)
 {
-    struct join_state *st = b->st;
     uint64_t slots = 64;
-    while (slots < st->count && b->op->keys_count > 0)
+    while (slots < rows && op->keys_count > 0)
         slots *= 2;
+    return slots;
+}
+
+luma_rc
+eng_join_directory(struct exec *x, struct luma_ctx *ctx, const struct op_join *op,
+                   struct join_state *st)
+{
+    struct build whole = {op, st, x, 0}, *b = &whole;
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < st->build_parts; i++)
+        rows += st->built[i].rows.count;
+    uint64_t slots = slots_for(op, rows);
     st->dir_bytes = slots * sizeof(uint64_t);
     st->dir_mask = slots - 1;
     st->dir = eng.mem->alloc_pages(b->x->budget, st->dir_bytes);
     if (st->dir == NULL)
         return ENG_NOMEM(ctx, "a hash join (build side)");
-    if (st->build_parts > 1 && st->count >= PARALLEL_CHAIN)
+    if (st->build_parts > 1 && rows >= PARALLEL_CHAIN)
         return eng.sched->parallel(ctx, st->build_parts, chain_part, b);
     for (uint32_t i = 0; i < st->build_parts; i++)
         LUMA_TRY(chain_part(b, i, ctx));
@@ -237,11 +251,22 @@ eng_join_build(struct exec *x, struct luma_ctx *ctx, const struct op_join *op,
     st->built = LUMA_NEW_ARRAY(x->arena, struct join_part_rows, st->build_parts);
     ENG_NEED(ctx, st->built, "a hash join");
     LUMA_TRY(eng_run(x, ctx, child, st->build_parts, build_sink, NULL, &b));
+    eng_release(x, child);
     for (uint32_t i = 0; i < st->build_parts; i++) {
-        st->count += st->built[i].rows.count;
+        st->count += st->built[i].rows.count + st->built[i].spilled_rows;
         st->has_null = st->has_null || st->built[i].has_null_key;
     }
-    LUMA_TRY(make_directory(&b, ctx));
+    if (!st->spilled && op->keys_count > 0 &&
+        slots_for(op, st->count) * sizeof(uint64_t) > eng_spill_share(x, 1) && eng.temp != NULL)
+        st->spilled = true;
+    if (st->spilled) {
+        struct part *p = eng_part(x, 0, ctx);
+        for (uint32_t i = 0; i < st->build_parts; i++)
+            if (!st->built[i].spilling)
+                LUMA_TRY(eng_join_spill_rows(p, op, st, &st->built[i]));
+        return LUMA_OK;
+    }
+    LUMA_TRY(eng_join_directory(x, ctx, op, st));
     eng_part(x, 0, ctx);
     return make_filters(&b, ctx);
 }
@@ -252,4 +277,6 @@ eng_join_free(struct exec *x, struct join_state *st)
     if (st->dir != NULL)
         eng.mem->release_pages(x->budget, st->dir, st->dir_bytes);
     st->dir = NULL;
+    for (uint32_t i = 0; st->built != NULL && i < st->build_parts; i++)
+        eng_join_rows_free(&st->built[i]);
 }

@@ -25,6 +25,7 @@ struct probe {
     struct luma_arena *arena_out;
     struct rows_reader reader; /* drain */
     uint32_t reader_part;
+    struct join_local *local; /* on disk: the partition being joined */
 };
 
 static luma_rc
@@ -380,17 +381,20 @@ drain(struct part *p, const struct op_join *op, struct join_state *st, struct pr
     return LUMA_OK;
 }
 
-luma_rc
-eng_join_next(struct part *p, const struct op *base, struct luma_batch **out)
+/* The next batch to probe with, from the operator below or from the partition's files. */
+static luma_rc
+pull(struct part *p, const struct op_join *op, struct probe *pr)
 {
-    const struct op_join *op = (const struct op_join *)base;
-    struct join_state *st = p->x->op_state[base->id];
-    struct probe *pr;
-    void *mem;
-    if (st->empty)
-        return LUMA_OK;
-    LUMA_TRY(eng_part_state(p, base, sizeof(*pr), &mem));
-    pr = mem;
+    pr->in = NULL;
+    if (pr->local != NULL)
+        return eng_join_read(p, op, pr->local, &pr->in);
+    return eng_next(p, op->op.child[0], &pr->in);
+}
+
+static luma_rc
+probe_all(struct part *p, const struct op_join *op, struct join_state *st, struct probe *pr,
+          struct luma_batch **out)
+{
     while (!pr->ended) {
         while (pr->pending) {
             LUMA_TRY(probe_step(p, op, st, pr, out));
@@ -399,7 +403,7 @@ eng_join_next(struct part *p, const struct op *base, struct luma_batch **out)
             /* A residual may refuse many pairs in a row: others want the thread, too. */
             LUMA_TRY(eng.sched->yield(p->ctx));
         }
-        LUMA_TRY(eng_next(p, base->child[0], &pr->in));
+        LUMA_TRY(pull(p, op, pr));
         if (pr->in == NULL) {
             pr->ended = true;
             break;
@@ -415,4 +419,50 @@ eng_join_next(struct part *p, const struct op *base, struct luma_batch **out)
         pr->drained = __atomic_sub_fetch(&st->parts_left, 1, __ATOMIC_ACQ_REL) != 0;
     }
     return pr->drained ? LUMA_OK : drain(p, op, st, pr, out);
+}
+
+/* Partition by partition, each as if it were a join of its own. */
+static luma_rc
+next_on_disk(struct part *p, const struct op_join *op, struct join_state *st, struct probe *pr,
+             struct luma_batch **out)
+{
+    if (pr->local == NULL) {
+        pr->local = LUMA_NEW(p->arena, struct join_local);
+        ENG_NEED(p->ctx, pr->local, "a hash join");
+    }
+    for (;;) {
+        if (!pr->local->open) {
+            LUMA_TRY(eng_join_take(p, op, st, pr->local));
+            if (!pr->local->open)
+                return LUMA_OK;
+            pr->pending = pr->ended = pr->left = pr->drained = false;
+            pr->active = 0;
+            pr->reader = (struct rows_reader){NULL, 0};
+            pr->reader_part = 0;
+        }
+        LUMA_TRY(probe_all(p, op, &pr->local->state, pr, out));
+        if (*out != NULL)
+            return LUMA_OK;
+        eng_join_drop(p->x, pr->local);
+    }
+}
+
+luma_rc
+eng_join_next(struct part *p, const struct op *base, struct luma_batch **out)
+{
+    const struct op_join *op = (const struct op_join *)base;
+    struct join_state *st = p->x->op_state[base->id];
+    void *mem;
+    if (st->empty)
+        return LUMA_OK;
+    LUMA_TRY(eng_part_state(p, base, sizeof(struct probe), &mem));
+    return st->spilled ? next_on_disk(p, op, st, mem, out) : probe_all(p, op, st, mem, out);
+}
+
+void
+eng_join_part_free(struct exec *x, void *probe)
+{
+    struct probe *pr = probe;
+    if (pr->local != NULL)
+        eng_join_drop(x, pr->local);
 }

@@ -11,92 +11,74 @@
 #include "agg.h"
 #include "explain.h"
 
-#define FEW_GROUPS     8
 #define CODE_MAP_MAX   1024
 #define MERGE_PARALLEL 20000
-
-struct op_agg {
-    struct op op;
-    uint32_t keys_count;
-    struct xp **keys;
-    struct luma_type *key_types;
-    uint32_t aggs_count;
-    struct agg *aggs;
-    uint32_t sets_count;
-    const uint64_t *sets;
-    struct rowlay lay;
-    uint32_t *key_pos, *agg_pos; /* output columns; UINT32_MAX: not needed */
-    bool serial;
-};
-
-struct agg_part {
-    struct agg_table *tables;   /* per set */
-    struct agg_table *distinct; /* per aggregate, of set 0 .. : [agg * sets + set] */
-    struct rows *ordered;       /* the same index */
-    bool *used;                 /* of distinct and ordered */
-    bool ready;
-};
-
-struct agg_state {
-    uint32_t parts;
-    struct agg_part **part;
-    bool done;
-    struct row_chunk **chunks; /* output: all chunks of all tables, set by set */
-    uint32_t *chunk_set;
-    uint32_t chunks_count, next_chunk;
-};
 
 struct agg_out {
     struct luma_batch batch;
     struct luma_vec *cols;
     struct row_chunk *chunk;
     uint32_t at, set;
+    struct agg_local local;
 };
 
-#define DEAD_ROW(row) (ROW_NEXT(row) == (row))
-
-static uint32_t
-sets_of(const struct op_agg *op)
+luma_rc
+eng_agg_part_ready(struct part *p, const struct op_agg *op, struct agg_part *ap)
 {
-    return op->sets_count == 0 ? 1 : op->sets_count;
-}
-
-static luma_rc
-part_ready(struct part *p, const struct op_agg *op, struct agg_part *ap)
-{
-    uint32_t sets = sets_of(op), pairs = sets * op->aggs_count;
+    uint32_t sets = eng_agg_sets(op), pairs = sets * op->aggs_count;
     if (ap->ready)
         return LUMA_OK;
-    ap->tables = LUMA_NEW_ARRAY(p->arena, struct agg_table, sets);
-    ap->distinct = LUMA_NEW_ARRAY(p->arena, struct agg_table, pairs + 1);
-    ap->ordered = LUMA_NEW_ARRAY(p->arena, struct rows, pairs + 1);
+    ap->arena = p->arena;
+    ap->budget = p->x->budget;
+    if (op->keys_count > 0) { /* what may go to disk has memory of its own */
+        ap->own = eng.mem->budget_create(p->x->budget, "aggregate", 0);
+        ENG_NEED(p->ctx, ap->own, "an aggregate");
+        ap->budget = ap->own;
+        ap->arena = eng.mem->arena_create(ap->own, 32u << 10);
+        ENG_NEED(p->ctx, ap->arena, "an aggregate");
+    }
+    ap->tables = LUMA_NEW_ARRAY(ap->arena, struct agg_table, sets);
+    ap->distinct = LUMA_NEW_ARRAY(ap->arena, struct agg_table, pairs + 1);
+    ap->ordered = LUMA_NEW_ARRAY(ap->arena, struct rows, pairs + 1);
     if (ap->tables == NULL || ap->distinct == NULL || ap->ordered == NULL)
         return ENG_NOMEM(p->ctx, "an aggregate");
     ap->ready = true;
     for (uint32_t s = 0; s < sets; s++)
-        if (eng_table_init(&ap->tables[s], &op->lay, p->arena, p->x->budget) != LUMA_OK)
+        if (eng_table_init(&ap->tables[s], &op->lay, ap->arena, ap->budget) != LUMA_OK)
             return ENG_NOMEM(p->ctx, "an aggregate");
     for (uint32_t i = 0; i < pairs; i++) {
         const struct agg *agg = &op->aggs[i / sets];
         if (agg->order_count > 0)
-            eng_rows_init(&ap->ordered[i], &agg->collect_lay, p->arena);
-        else if (agg->distinct && eng_table_init(&ap->distinct[i], &agg->collect_lay, p->arena,
-                                                 p->x->budget) != LUMA_OK)
+            eng_rows_init(&ap->ordered[i], &agg->collect_lay, ap->arena);
+        else if (agg->distinct && eng_table_init(&ap->distinct[i], &agg->collect_lay, ap->arena,
+                                                 ap->budget) != LUMA_OK)
             return ENG_NOMEM(p->ctx, "an aggregate");
     }
     return LUMA_OK;
 }
 
-/* --- finding groups --- */
+void
+eng_agg_part_free(const struct op_agg *op, struct agg_part *ap)
+{
+    if (ap->ready) {
+        for (uint32_t s = 0; s < eng_agg_sets(op); s++)
+            eng_table_fini(&ap->tables[s]);
+        for (uint32_t s = 0; s < eng_agg_sets(op) * op->aggs_count; s++)
+            eng_table_fini(&ap->distinct[s]);
+    }
+    for (uint32_t s = 0; ap->spools != NULL && s < eng_agg_sets(op); s++)
+        eng_spools_fini(&ap->spools[s]);
+    ap->spools = NULL;
+    ap->ready = ap->spilling = false;
+    if (ap->own == NULL)
+        return;
+    eng.mem->arena_destroy(ap->arena);
+    eng.mem->budget_destroy(ap->own);
+    ap->own = NULL;
+    ap->arena = NULL;
+}
 
-struct grouped {
-    uint8_t *groups[LUMA_BATCH_ROWS];
-    uint64_t hashes[LUMA_BATCH_ROWS];
-    uint16_t lists[LUMA_BATCH_ROWS]; /* rows, group by group, when there are few */
-    uint8_t *few[FEW_GROUPS];
-    uint16_t few_first[FEW_GROUPS + 1];
-    uint32_t few_count; /* 0: many */
-};
+/* --- finding groups --- */
 
 /* All keys in dictionary form with few combinations: one lookup per combination. */
 static luma_rc
@@ -167,6 +149,24 @@ split_few(struct grouped *g, const struct agg_table *t, const uint16_t *sel, uin
     g->few_count = count;
 }
 
+/* Keys of a grouping set in table form, and their hashes. */
+luma_rc
+eng_agg_keys(struct xenv *e, const struct op_agg *op, const struct luma_vec *keys, uint64_t mask,
+             const uint16_t *sel, uint32_t n, uint32_t rows, uint64_t *hashes,
+             struct luma_vec **out_flat)
+{
+    struct luma_vec *flat = luma_arena_alloc(e->arena, sizeof(*flat) * (op->keys_count + 1) * 2);
+    ENG_NEED(e->ctx, flat, "an aggregate");
+    struct luma_vec *in = flat + op->keys_count + 1;
+    for (uint32_t c = 0; c < op->keys_count; c++) {
+        in[c] = keys[c];
+        if (!((mask >> c) & 1))
+            eng_vec_null(&in[c], op->key_types[c]);
+    }
+    *out_flat = flat;
+    return eng_table_keys(e, &op->lay, op->keys_count, in, sel, n, rows, flat, hashes);
+}
+
 static luma_rc
 find_groups(struct xenv *e, const struct op_agg *op, struct agg_table *t,
             const struct luma_vec *keys, uint64_t mask, const uint16_t *sel, uint32_t n,
@@ -176,16 +176,8 @@ find_groups(struct xenv *e, const struct op_agg *op, struct agg_table *t,
     if (op->keys_count > 0 && op->sets_count == 0)
         LUMA_TRY(find_by_codes(e, op, t, keys, sel, n, rows, g, &done));
     if (!done) {
-        struct luma_vec *flat =
-            luma_arena_alloc(e->arena, sizeof(*flat) * (op->keys_count + 1) * 2);
-        ENG_NEED(e->ctx, flat, "an aggregate");
-        struct luma_vec *in = flat + op->keys_count + 1;
-        for (uint32_t c = 0; c < op->keys_count; c++) {
-            in[c] = keys[c];
-            if (!((mask >> c) & 1))
-                eng_vec_null(&in[c], op->key_types[c]);
-        }
-        LUMA_TRY(eng_table_keys(e, &op->lay, op->keys_count, in, sel, n, rows, flat, g->hashes));
+        struct luma_vec *flat;
+        LUMA_TRY(eng_agg_keys(e, op, keys, mask, sel, n, rows, g->hashes, &flat));
         LUMA_TRY(eng_table_find(e->ctx, t, flat, sel, n, g->hashes, g->groups));
     }
     split_few(g, t, sel, n);
@@ -200,7 +192,7 @@ collect(struct xenv *e, const struct op_agg *op, struct agg_part *ap, uint32_t a
         const uint16_t *sel, const uint16_t *which, uint32_t n)
 {
     const struct agg *agg = &op->aggs[a];
-    uint32_t slot = a * sets_of(op) + set;
+    uint32_t slot = a * eng_agg_sets(op) + set;
     struct luma_vec *vecs =
         luma_arena_alloc(e->arena, sizeof(*vecs) * (agg->collect_lay.cols + 1) * 2);
     ENG_NEED(e->ctx, vecs, "an aggregate");
@@ -263,9 +255,9 @@ narrow(struct xenv *e, const struct agg *agg, const struct luma_vec *args,
     return LUMA_OK;
 }
 
-static luma_rc
-feed_agg(struct xenv *e, const struct op_agg *op, struct agg_part *ap, uint32_t a, uint32_t set,
-         struct grouped *g, const struct luma_batch *in, const uint16_t *sel, uint32_t n)
+luma_rc
+eng_agg_feed(struct xenv *e, const struct op_agg *op, struct agg_part *ap, uint32_t a, uint32_t set,
+             struct grouped *g, const struct luma_batch *in, const uint16_t *sel, uint32_t n)
 {
     const struct agg *agg = &op->aggs[a];
     struct luma_vec few[4], *args = few;
@@ -308,31 +300,46 @@ feed_agg(struct xenv *e, const struct op_agg *op, struct agg_part *ap, uint32_t 
                       : eng_agg_update_many(e, agg, groups, off, args, rows, count, in->rows);
 }
 
+luma_rc
+eng_agg_batch(struct part *p, const struct op_agg *op, struct agg_part *ap, struct luma_batch *in,
+              uint32_t set, uint32_t set_end, bool all_out)
+{
+    struct luma_arena *arena;
+    LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+    struct xenv env = eng_env(p, arena), *e = &env;
+    env.states = ap->arena;
+    struct grouped *g = luma_arena_alloc(arena, sizeof(*g));
+    struct luma_vec *keys = luma_arena_alloc(arena, sizeof(*keys) * (op->keys_count + 1));
+    if (g == NULL || keys == NULL)
+        return ENG_NOMEM(p->ctx, "an aggregate");
+    for (uint32_t i = 0; i < op->keys_count; i++)
+        LUMA_TRY(eng_eval(e, op->keys[i], in, in->sel, in->sel_rows, &keys[i]));
+    for (; set < set_end; set++) {
+        uint64_t mask = op->sets_count == 0 ? UINT64_MAX : op->sets[set];
+        if (ap->spilling) {
+            LUMA_TRY(eng_agg_spill_batch(e, op, ap, set, keys, mask, in, g, all_out));
+            continue;
+        }
+        LUMA_TRY(
+            find_groups(e, op, &ap->tables[set], keys, mask, in->sel, in->sel_rows, in->rows, g));
+        for (uint32_t a = 0; a < op->aggs_count; a++)
+            if (op->aggs[a].same_as == UINT32_MAX)
+                LUMA_TRY(eng_agg_feed(e, op, ap, a, set, g, in, in->sel, in->sel_rows));
+    }
+    return LUMA_OK;
+}
+
 static luma_rc
 agg_sink(struct part *p, void *arg, struct luma_batch *in)
 {
     const struct op_agg *op = arg;
     struct agg_state *st = p->x->op_state[op->op.id];
     struct agg_part *ap = st->part[p->index];
-    struct luma_arena *arena;
-    LUMA_TRY(part_ready(p, op, ap));
-    LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
-    struct xenv e = eng_env(p, arena);
-    struct grouped *g = luma_arena_alloc(arena, sizeof(*g));
-    struct luma_vec *keys = luma_arena_alloc(arena, sizeof(*keys) * (op->keys_count + 1));
-    if (g == NULL || keys == NULL)
-        return ENG_NOMEM(p->ctx, "an aggregate");
-    for (uint32_t i = 0; i < op->keys_count; i++)
-        LUMA_TRY(eng_eval(&e, op->keys[i], in, in->sel, in->sel_rows, &keys[i]));
-    for (uint32_t set = 0; set < sets_of(op); set++) {
-        uint64_t mask = op->sets_count == 0 ? UINT64_MAX : op->sets[set];
-        LUMA_TRY(
-            find_groups(&e, op, &ap->tables[set], keys, mask, in->sel, in->sel_rows, in->rows, g));
-        for (uint32_t a = 0; a < op->aggs_count; a++)
-            if (op->aggs[a].same_as == UINT32_MAX)
-                LUMA_TRY(feed_agg(&e, op, ap, a, set, g, in, in->sel, in->sel_rows));
-    }
-    return LUMA_OK;
+    LUMA_TRY(eng_agg_part_ready(p, op, ap));
+    if (!ap->spilling && eng_agg_spill_due(p->x, op, ap, in->sel_rows, st->parts))
+        LUMA_TRY(eng_agg_spill_begin(p, op, st, ap));
+    return eng_agg_batch(p, op, ap, in, 0, eng_agg_sets(op),
+                         ap->spilling && eng_agg_spill_all(op, ap));
 }
 
 /* --- merging --- */
@@ -355,7 +362,7 @@ static luma_rc
 merge_serial(struct part *p, const struct op_agg *op, struct agg_state *st)
 {
     struct xenv e = eng_env(p, p->arena);
-    for (uint32_t set = 0; set < sets_of(op); set++) {
+    for (uint32_t set = 0; set < eng_agg_sets(op); set++) {
         struct agg_table *into = &st->part[0]->tables[set];
         for (uint32_t i = 1; i < st->parts; i++) {
             if (!st->part[i]->ready)
@@ -431,168 +438,11 @@ merge_all(struct exec *x, struct luma_ctx *ctx, const struct op_agg *op, struct 
     return rc;
 }
 
-/* --- DISTINCT and ORDER BY inside aggregates --- */
-
-static uint8_t *
-living(uint8_t *group)
-{
-    return DEAD_ROW(group) ? (uint8_t *)(uintptr_t)ROW_HASH(group) : group;
-}
-
-static luma_rc
-feed_rows(struct xenv *e, const struct op_agg *op, const struct agg *agg, uint32_t first_arg,
-          uint8_t **rows, uint8_t **groups, uint32_t n)
-{
-    struct luma_vec args[8];
-    uint32_t off = op->lay.extra_off + agg->off;
-    for (uint32_t i = 0; i < agg->args_count && i < 8; i++)
-        LUMA_TRY(eng_rows_gather(e, &agg->collect_lay, first_arg + i, rows, NULL, n, n, &args[i]));
-    return eng_agg_update_many(e, agg, groups, off, args, NULL, n, n);
-}
-
-static luma_rc
-finish_distinct(struct part *p, const struct op_agg *op, struct agg_state *st, uint32_t a,
-                uint32_t set)
-{
-    const struct agg *agg = &op->aggs[a];
-    uint32_t slot = a * sets_of(op) + set;
-    struct agg_table *all = &st->part[0]->distinct[slot];
-    uint8_t *rows[LUMA_BATCH_ROWS], *groups[LUMA_BATCH_ROWS], *row, *twin;
-    uint32_t n = 0;
-    struct xenv e;
-    for (uint32_t i = 0; i < st->parts; i++) {
-        if (!st->part[i]->ready)
-            continue;
-        struct rows_reader reader = {st->part[i]->distinct[slot].rows.first, 0};
-        for (;;) {
-            uint32_t more = eng_rows_read(&reader, agg->collect_lay.bytes, &row, 1);
-            if (n == LUMA_BATCH_ROWS || (more == 0 && n > 0)) {
-                struct luma_arena *arena;
-                LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
-                LUMA_TRY(eng.sched->yield(p->ctx));
-                e = eng_env(p, arena);
-                LUMA_TRY(feed_rows(&e, op, agg, 1, rows, groups, n));
-                n = 0;
-            }
-            if (more == 0)
-                break;
-            int64_t *mine = (int64_t *)(void *)(row + agg->collect_lay.off[0]);
-            uint8_t *group = living((uint8_t *)(uintptr_t)*mine);
-            if (i > 0) {
-                /* The same pair may have come to another part: name the group that lives, look
-                 * again. */
-                *mine = (int64_t)(uintptr_t)group;
-                struct luma_arena *arena;
-                LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
-                e = eng_env(p, arena);
-                uint8_t *one = row;
-                uint64_t hash = 0;
-                for (uint32_t c = 0; c < agg->collect_lay.cols; c++) {
-                    struct luma_vec vec;
-                    LUMA_TRY(eng_rows_gather(&e, &agg->collect_lay, c, &one, NULL, 1, 1, &vec));
-                    eng.data->hash(&vec, NULL, 1, c > 0, &hash);
-                }
-                ROW_HASH(row) = hash;
-                LUMA_TRY(eng_table_enter(p->ctx, all, row, agg->collect_lay.cols, &twin));
-                if (twin != NULL)
-                    continue;
-            }
-            rows[n] = row;
-            groups[n++] = group;
-        }
-    }
-    return LUMA_OK;
-}
-
-struct order_cmp {
-    const struct agg *agg;
-};
-
-static int
-ordered_cmp(const void *a, const void *b, void *arg)
-{
-    const struct agg *agg = arg;
-    uint8_t *ra = *(uint8_t *const *)a, *rb = *(uint8_t *const *)b;
-    uintptr_t ga = (uintptr_t)ROW_NEXT(ra), gb = (uintptr_t)ROW_NEXT(rb);
-    if (ga != gb)
-        return ga < gb ? -1 : 1;
-    for (uint32_t i = 0; i < agg->order_count; i++) {
-        bool na = ROW_NULL(&agg->collect_lay, ra, i), nb = ROW_NULL(&agg->collect_lay, rb, i);
-        int c;
-        if (na || nb) {
-            c = na == nb ? 0 : (na == agg->order[i].nulls_first ? -1 : 1);
-        } else {
-            struct luma_vec va, vb;
-            eng_row_vec(&agg->collect_lay, ra, i, &va);
-            eng_row_vec(&agg->collect_lay, rb, i, &vb);
-            c = eng.data->compare(&va, 0, &vb, 0);
-            c = agg->order[i].desc ? -c : c;
-        }
-        if (c != 0)
-            return c;
-    }
-    return 0;
-}
-
-static bool
-same_args(const struct agg *agg, const uint8_t *a, const uint8_t *b)
-{
-    struct luma_vec vecs[8];
-    if (ROW_NEXT((uint8_t *)(uintptr_t)a) != ROW_NEXT((uint8_t *)(uintptr_t)b))
-        return false;
-    for (uint32_t i = 0; i < agg->args_count && i < 8; i++) {
-        uint32_t c = agg->order_count + i;
-        eng_row_vec(&agg->collect_lay, b, c, &vecs[i]);
-        bool na = ROW_NULL(&agg->collect_lay, a, c), nb = luma_vec_is_null(&vecs[i], 0);
-        struct luma_vec mine;
-        eng_row_vec(&agg->collect_lay, a, c, &mine);
-        if (na != nb || (!na && eng.data->compare(&mine, 0, &vecs[i], 0) != 0))
-            return false;
-    }
-    return true;
-}
-
-static luma_rc
-finish_ordered(struct part *p, const struct op_agg *op, struct agg_state *st, uint32_t a,
-               uint32_t set)
-{
-    const struct agg *agg = &op->aggs[a];
-    struct rows *rows = &st->part[0]->ordered[a * sets_of(op) + set];
-    uint64_t count = rows->count;
-    uint8_t **all = luma_arena_alloc(p->arena, sizeof(*all) * (count + 1));
-    ENG_NEED(p->ctx, all, "an ordered aggregate");
-    struct rows_reader reader = {rows->first, 0};
-    for (uint64_t i = 0; i < count;)
-        i += eng_rows_read(&reader, agg->collect_lay.bytes, all + i,
-                           count - i > 1024 ? 1024 : (uint32_t)(count - i));
-    qsort_r(all, count, sizeof(*all), ordered_cmp, (void *)(uintptr_t)agg);
-    uint8_t *batch[LUMA_BATCH_ROWS], *groups[LUMA_BATCH_ROWS], *last = NULL;
-    uint32_t n = 0;
-    for (uint64_t i = 0; i <= count; i++) {
-        if (n == LUMA_BATCH_ROWS || (i == count && n > 0)) {
-            struct luma_arena *arena;
-            LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
-            LUMA_TRY(eng.sched->yield(p->ctx));
-            struct xenv e = eng_env(p, arena);
-            LUMA_TRY(feed_rows(&e, op, agg, agg->order_count, batch, groups, n));
-            n = 0;
-        }
-        if (i == count)
-            break;
-        if (agg->distinct && last != NULL && same_args(agg, all[i], last))
-            continue;
-        last = all[i];
-        batch[n] = all[i];
-        groups[n++] = ROW_NEXT(all[i]);
-    }
-    return LUMA_OK;
-}
-
 /* A table without keys has its one group, rows or no rows. */
 static luma_rc
 need_empty_group(struct part *p, const struct op_agg *op, struct agg_state *st)
 {
-    for (uint32_t set = 0; set < sets_of(op); set++) {
+    for (uint32_t set = 0; set < eng_agg_sets(op); set++) {
         if (op->keys_count > 0 && (op->sets_count == 0 || op->sets[set] != 0))
             continue;
         struct agg_table *t = &st->part[0]->tables[set];
@@ -619,7 +469,7 @@ list_chunks(struct exec *x, struct luma_ctx *ctx, const struct op_agg *op, struc
     for (uint32_t pass = 0; pass < 2; pass++) {
         count = 0;
         for (uint32_t i = 0; i < st->parts; i++)
-            for (uint32_t set = 0; st->part[i]->ready && set < sets_of(op); set++)
+            for (uint32_t set = 0; st->part[i]->ready && set < eng_agg_sets(op); set++)
                 for (struct row_chunk *c = st->part[i]->tables[set].rows.first; c != NULL;
                      c = c->next) {
                     if (pass == 1) {
@@ -656,18 +506,14 @@ agg_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     }
     LUMA_TRY(eng_run(x, ctx, base->child[0], st->parts, agg_sink, NULL, (void *)(uintptr_t)op));
     struct part *p = eng_part(x, 0, ctx);
-    LUMA_TRY(part_ready(p, op, st->part[0]));
+    LUMA_TRY(eng_agg_part_ready(p, op, st->part[0]));
     LUMA_TRY(merge_all(x, ctx, op, st));
     LUMA_TRY(need_empty_group(p, op, st));
-    for (uint32_t a = 0; a < op->aggs_count; a++)
-        for (uint32_t set = 0; set < sets_of(op); set++) {
-            if (op->aggs[a].same_as != UINT32_MAX)
-                continue;
-            if (op->aggs[a].order_count > 0)
-                LUMA_TRY(finish_ordered(p, op, st, a, set));
-            else if (op->aggs[a].distinct)
-                LUMA_TRY(finish_distinct(p, op, st, a, set));
-        }
+    eng_release(x, base->child[0]);
+    if (st->spilled)
+        return eng_agg_spill_list(x, ctx, op, st);
+    for (uint32_t set = 0; set < eng_agg_sets(op); set++)
+        LUMA_TRY(eng_agg_finish_collected(p, op, st, st->part[0], set, NULL));
     return list_chunks(x, ctx, op, st);
 }
 
@@ -675,7 +521,33 @@ static uint32_t
 agg_parts(struct exec *x, const struct op *base)
 {
     const struct agg_state *st = x->op_state[base->id];
+    if (st->spilled)
+        return st->items_count == 0 ? 1 : st->items_count;
     return st->chunks_count < 2 ? 1 : st->chunks_count;
+}
+
+/* Rows of the result from tables in memory: chunk by chunk, whichever part comes first. */
+static uint32_t
+next_groups(const struct op_agg *op, struct agg_state *st, struct agg_out *o, uint8_t **groups)
+{
+    uint32_t n = 0;
+    while (n == 0) {
+        if (o->chunk == NULL || o->at == o->chunk->count) {
+            uint32_t next = __atomic_fetch_add(&st->next_chunk, 1, __ATOMIC_RELAXED);
+            if (next >= st->chunks_count) {
+                o->chunk = NULL;
+                return 0;
+            }
+            o->chunk = st->chunks[next];
+            o->at = 0;
+        }
+        for (; o->at < o->chunk->count && n < LUMA_BATCH_ROWS; o->at++) {
+            uint8_t *row = o->chunk->data + (size_t)o->at * op->lay.bytes;
+            if (!DEAD_ROW(row))
+                groups[n++] = row;
+        }
+    }
+    return n;
 }
 
 static luma_rc
@@ -689,22 +561,12 @@ agg_next(struct part *p, const struct op *base, struct luma_batch **out)
     o = mem;
     uint8_t *groups[LUMA_BATCH_ROWS];
     uint32_t n = 0;
-    while (n == 0) {
-        if (o->chunk == NULL || o->at == o->chunk->count) {
-            uint32_t next = __atomic_fetch_add(&st->next_chunk, 1, __ATOMIC_RELAXED);
-            if (next >= st->chunks_count) {
-                o->chunk = NULL;
-                return LUMA_OK;
-            }
-            o->chunk = st->chunks[next];
-            o->at = 0;
-        }
-        for (; o->at < o->chunk->count && n < LUMA_BATCH_ROWS; o->at++) {
-            uint8_t *row = o->chunk->data + (size_t)o->at * op->lay.bytes;
-            if (!DEAD_ROW(row))
-                groups[n++] = row;
-        }
-    }
+    if (st->spilled)
+        LUMA_TRY(eng_agg_spill_groups(p, op, st, &o->local, groups, &n));
+    else
+        n = next_groups(op, st, o, groups);
+    if (n == 0)
+        return LUMA_OK;
     LUMA_TRY(eng.sched->yield(p->ctx));
     struct luma_arena *arena;
     LUMA_TRY(eng_batch_arena(p, base, &arena));
@@ -726,19 +588,27 @@ agg_next(struct part *p, const struct op *base, struct luma_batch **out)
 }
 
 static void
-agg_close(struct exec *x, const struct op *base)
+agg_release(struct exec *x, const struct op *base)
 {
     const struct op_agg *op = (const struct op_agg *)base;
     struct agg_state *st = x->op_state[base->id];
-    for (uint32_t i = 0; st->part != NULL && i < st->parts; i++) {
-        struct agg_part *ap = st->part[i];
-        if (ap == NULL || !ap->ready)
-            continue;
-        for (uint32_t s = 0; s < sets_of(op); s++)
-            eng_table_fini(&ap->tables[s]);
-        for (uint32_t s = 0; s < sets_of(op) * op->aggs_count; s++)
-            eng_table_fini(&ap->distinct[s]);
+    for (uint32_t i = 0; i < x->parts_max; i++) {
+        struct agg_out *o = x->parts[i] == NULL ? NULL : x->parts[i]->op_state[base->id];
+        if (o != NULL)
+            eng_agg_part_free(op, &o->local.ap);
     }
+    for (uint32_t i = 0; st->part != NULL && i < st->parts; i++)
+        if (st->part[i] != NULL)
+            eng_agg_part_free(op, st->part[i]);
+    eng_agg_spill_free(x, st);
+}
+
+static void
+agg_close(struct exec *x, const struct op *base)
+{
+    struct agg_state *st = x->op_state[base->id];
+    agg_release(x, base);
+    eng_spill_close(x, &st->spill);
 }
 
 static void
@@ -747,6 +617,10 @@ agg_explain(struct explain *ex, const struct op *base)
     const struct op_agg *op = (const struct op_agg *)base;
     if (op->keys_count > 0)
         eng_explain_exprs(ex, "Group Key", base->rel->exprs, base->rel->exprs_count);
+    const struct exec *x = eng_explain_exec(ex);
+    const struct agg_state *st = x == NULL ? NULL : x->op_state[base->id];
+    if (st != NULL)
+        eng_explain_spill(ex, &st->spill);
 }
 
 static const struct op_class agg_class = {
@@ -755,6 +629,7 @@ static const struct op_class agg_class = {
     .parts = agg_parts,
     .next = agg_next,
     .close = agg_close,
+    .release = agg_release,
     .explain = agg_explain,
 };
 
@@ -764,6 +639,7 @@ static const struct op_class plain_agg_class = {
     .parts = agg_parts,
     .next = agg_next,
     .close = agg_close,
+    .release = agg_release,
     .explain = agg_explain,
 };
 
@@ -875,6 +751,7 @@ eng_phys_agg(struct phys *ph, struct rel *rel, const struct bits *need)
         struct agg *agg = &op->aggs[i];
         build_agg(&c, aggs[i], agg);
         op->serial = op->serial || agg->order_count > 0;
+        op->collects = op->collects || agg->distinct || agg->order_count > 0;
         op->agg_pos[i] = eng_op_pos(pp, &op->op, agg_vars[i]);
         for (uint32_t k = 0; k < i && agg->same_as == UINT32_MAX; k++)
             if (op->aggs[k].same_as == UINT32_MAX && share_state(aggs[k], aggs[i]))

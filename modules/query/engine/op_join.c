@@ -20,13 +20,16 @@ join_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
         return LUMA_OK;
     }
     st->probe_open = true;
-    return eng_open(x, ctx, base->child[0]);
+    LUMA_TRY(eng_open(x, ctx, base->child[0]));
+    return st->spilled ? eng_join_spill_probe(x, ctx, op, st) : LUMA_OK;
 }
 
 static uint32_t
 join_parts(struct exec *x, const struct op *base)
 {
     const struct join_state *st = x->op_state[base->id];
+    if (st->spilled)
+        return st->items_count == 0 ? 1 : st->items_count;
     return st->empty ? 1 : eng_parts(x, base->child[0]);
 }
 
@@ -35,14 +38,27 @@ join_start(struct exec *x, const struct op *base, uint32_t parts)
 {
     struct join_state *st = x->op_state[base->id];
     st->parts_left = parts;
-    if (!st->empty)
+    if (!st->empty && !st->spilled)
         eng_start(x, base->child[0], parts);
+}
+
+static void
+join_release(struct exec *x, const struct op *base)
+{
+    struct join_state *st = x->op_state[base->id];
+    for (uint32_t i = 0; i < x->parts_max; i++)
+        if (x->parts[i] != NULL && x->parts[i]->op_state[base->id] != NULL)
+            eng_join_part_free(x, x->parts[i]->op_state[base->id]);
+    eng_join_free(x, st);
+    eng_join_spill_free(x, st);
 }
 
 static void
 join_close(struct exec *x, const struct op *base)
 {
-    eng_join_free(x, x->op_state[base->id]);
+    struct join_state *st = x->op_state[base->id];
+    join_release(x, base);
+    eng_spill_close(x, &st->spill);
 }
 
 static const char *const join_names[] = {
@@ -64,6 +80,10 @@ join_explain(struct explain *ex, const struct op *base)
     eng_explain_conds(ex, op->keys_count > 0 ? "Hash Cond" : "Join Filter", base->rel);
     if (op->filter_keys != 0)
         eng_explain_text(ex, "Runtime Filter", "keys of the build side");
+    const struct exec *x = eng_explain_exec(ex);
+    const struct join_state *st = x == NULL ? NULL : x->op_state[base->id];
+    if (st != NULL)
+        eng_explain_spill(ex, &st->spill);
 }
 
 static const struct op_class join_class = {
@@ -73,6 +93,7 @@ static const struct op_class join_class = {
     .start = join_start,
     .next = eng_join_next,
     .close = join_close,
+    .release = join_release,
     .explain = join_explain,
 };
 
@@ -83,6 +104,7 @@ static const struct op_class loop_class = {
     .start = join_start,
     .next = eng_join_next,
     .close = join_close,
+    .release = join_release,
     .explain = join_explain,
 };
 

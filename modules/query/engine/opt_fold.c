@@ -55,7 +55,7 @@ fold_call(struct prep *pp, struct ex *ex)
         consts[i] = &ex->args[i]->value;
     }
     struct exec x = {.format = eng.session->format(pp->session), .session = pp->session};
-    struct xenv e = {&x, NULL, pp->ctx, pp->arena};
+    struct xenv e = {&x, NULL, pp->ctx, pp->arena, NULL};
     struct luma_func_call call = {
         .ctx = pp->ctx, .arena = pp->arena, .func = func, .format = x.format, .result = ex->type};
     struct luma_vec out;

@@ -239,7 +239,7 @@ static luma_rc
 agg_value(struct xenv *e, const struct win_func *f, uint8_t *state, struct luma_value *out)
 {
     struct luma_vec vec;
-    struct xenv keep = {e->x, e->p, e->ctx, e->p->arena};
+    struct xenv keep = {e->x, e->p, e->ctx, e->p->arena, NULL};
     LUMA_TRY(eng_agg_finish(&keep, &f->agg, &state, 0, 1, &vec));
     *out = eng.data->vec_value(&vec, 0);
     out->type = f->type;

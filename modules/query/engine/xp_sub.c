@@ -118,7 +118,7 @@ set_result(struct xenv *e, struct exec *x, const struct prog *prog, struct luma_
         if (batch == NULL)
             return LUMA_OK;
         struct luma_arena *scratch = arena;
-        struct xenv local = {e->x, e->p, e->ctx, scratch};
+        struct xenv local = {e->x, e->p, e->ctx, scratch, NULL};
         struct luma_vec *flat = luma_arena_alloc(scratch, sizeof(*flat) * prog->outs_count);
         uint64_t *hashes = luma_arena_alloc(scratch, sizeof(uint64_t) * (batch->sel_rows + 1));
         uint8_t **rows = luma_arena_alloc(scratch, sizeof(*rows) * (batch->sel_rows + 1));

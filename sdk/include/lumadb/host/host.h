@@ -18,6 +18,7 @@ struct luma_host_catalog;
 struct luma_host_store;
 struct luma_host_stats;
 struct luma_host_services;
+struct luma_host_temp;
 
 struct luma_host {
     struct luma_head head;
@@ -32,6 +33,7 @@ struct luma_host {
     const struct luma_host_catalog *catalog;   /* host/catalog.h */
     const struct luma_host_store *store;       /* host/store.h */
     const struct luma_host_services *services; /* below */
+    const struct luma_host_temp *temp;         /* host/temp.h */
 };
 
 struct luma_service_info {

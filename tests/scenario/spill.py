@@ -1,0 +1,151 @@
+"""spill.py - statements that need more memory than they are granted: the same answers, by way of files
+that are gone afterwards. TAP."""
+import os
+import sys
+import threading
+import time
+
+import psycopg2
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
+
+ROWS = 150000
+WIDE = Server()
+TIGHT = Server(options=("--set", "session.statement_memory=8MB"))
+FULL = Server(options=("--set", "session.statement_memory=8MB", "--set", "storage.temp_limit=1MB"))
+
+
+def connect(server):
+    connection = server.connect()
+    connection.autocommit = True
+    return connection
+
+
+def run(connection, text):
+    cursor = connection.cursor()
+    cursor.execute(text)
+    return cursor.fetchall() if cursor.description else None
+
+
+def fill(connection):
+    run(connection, "CREATE TABLE a (k int, g int, t text, n numeric(12,2), d date)")
+    run(connection, f"""INSERT INTO a SELECT i, i % 40000, 'text of some length ' || i % 50000,
+        (i * 7919 % 100000) / 100.0, date '2020-01-01' + i % 700 FROM generate_series(1, {ROWS}) i""")
+    run(connection, "INSERT INTO a SELECT null, i % 10, null, null, null FROM generate_series(1, 100) i")
+    run(connection, "CREATE TABLE b (k int, v text)")
+    run(connection, f"INSERT INTO b SELECT i * 2, 'b' || i FROM generate_series(1, {ROWS // 2}) i")
+    run(connection, "INSERT INTO b VALUES (null, 'none'), (-1, 'less'), (-1, 'less')")
+
+
+def temp_files(server):
+    return os.listdir(os.path.join(server.dir, "data", "temp"))
+
+
+# Each must go to disk with 8 MB, and say what it says with all the memory there is.
+STATEMENTS = {
+    "group": "SELECT count(*), sum(c), sum(s), max(m), count(t) FROM (SELECT t, count(*) c, sum(n) s, "
+             "min(d) m FROM a GROUP BY t) x",
+    "group by two": "SELECT count(*), sum(c), sum(length(m)) FROM (SELECT k, g, count(*) c, max(t) m "
+                    "FROM a GROUP BY k, g) x",
+    "distinct": "SELECT count(*), count(t), min(t), max(t) FROM (SELECT DISTINCT k, t FROM a) x",
+    "count distinct": "SELECT count(*), sum(c), max(c), sum(s) FROM (SELECT g, count(DISTINCT t) c, "
+                      "sum(k) s FROM a GROUP BY g) x",
+    "ordered": "SELECT count(*), sum(length(s)), md5(max(s)) FROM (SELECT g, string_agg(t, ',' ORDER BY k "
+               "DESC) s FROM a GROUP BY g) x",
+    "grouping sets": "SELECT count(*), sum(c), count(k), count(g), count(t) FROM (SELECT k, g, t, count(*) c "
+                     "FROM a GROUP BY GROUPING SETS ((k, g), (t), ())) x",
+    "join": "SELECT count(*), sum(a.n), min(b.v), max(a.t) FROM a JOIN b ON a.k = b.k",
+    "self join": "SELECT count(*), sum(x.n), min(y.t), max(y.t) FROM a x JOIN a y ON x.t = y.t AND x.k > y.k",
+    "left join": "SELECT count(*), count(b.v), sum(a.n) FROM a LEFT JOIN (SELECT k + 1 AS k, v || v AS v "
+                 "FROM b) b ON a.k = b.k",
+    "full join": "SELECT count(*), count(x.k), count(y.k), count(y.t) FROM a x FULL JOIN a y ON x.k = y.k + 75000",
+    "semi join": "SELECT count(*), sum(k) FROM a x WHERE EXISTS (SELECT 1 FROM a y WHERE y.k = x.k + 3 "
+                 "AND y.t <> x.t)",
+    "anti join": "SELECT count(*), sum(k) FROM a x WHERE NOT EXISTS (SELECT 1 FROM a y WHERE y.k = x.k + 75000 "
+                 "AND y.t IS NOT NULL)",
+    "not in": "SELECT count(*), sum(k) FROM a x WHERE k NOT IN (SELECT k + 10 FROM a WHERE k IS NOT NULL)",
+}
+
+
+def spilled(plan):
+    return sum(int(line.split(":")[1]) for line in plan.splitlines() if "Spilled Bytes" in line)
+
+
+def test_answers_are_the_same():
+    wide, tight = connect(WIDE), connect(TIGHT)
+    for name, text in STATEMENTS.items():
+        wanted, got = run(wide, text), run(tight, text)
+        assert wanted == got, f"{name}: {got} instead of {wanted}"
+        plan = "\n".join(row[0] for row in run(tight, "EXPLAIN ANALYZE " + text))
+        assert spilled(plan) > 0, f"{name} did not go to disk:\n{plan}"
+        plan = "\n".join(row[0] for row in run(wide, "EXPLAIN ANALYZE " + text))
+        assert spilled(plan) == 0, f"{name} went to disk without need:\n{plan}"
+        assert not temp_files(TIGHT), f"{name} left {temp_files(TIGHT)}"
+
+
+def test_the_limit_of_files_is_an_error():
+    full = connect(FULL)
+    for name in ("group", "self join"):
+        try:
+            run(full, STATEMENTS[name])
+        except psycopg2.Error as error:
+            assert error.pgcode == "53400", f"{name}: {error.pgcode} {error}"
+        else:
+            raise AssertionError(f"{name}: no error")
+        assert not temp_files(FULL), f"{name} left {temp_files(FULL)}"
+    assert run(full, "SELECT count(*) FROM b") == [(ROWS // 2 + 3,)]
+
+
+def test_a_cancelled_statement_leaves_no_files():
+    tight = connect(TIGHT)
+    seen = []
+
+    def cancel_soon():
+        for _ in range(2000):
+            if temp_files(TIGHT):
+                seen.append(True)
+                break
+            time.sleep(0.002)
+        tight.cancel()
+
+    thread = threading.Thread(target=cancel_soon)
+    thread.start()
+    try:
+        for _ in range(50):
+            run(tight, STATEMENTS["self join"])
+    except psycopg2.Error as error:
+        assert error.pgcode == "57014", f"{error.pgcode} {error}"
+    thread.join()
+    assert seen, "no file was seen"
+    assert not temp_files(TIGHT), temp_files(TIGHT)
+
+
+def test_a_crash_leaves_nothing_after_the_start():
+    with open(os.path.join(FULL.dir, "data", "temp", "00000000000000aa.tmp"), "w", encoding="ascii") as f:
+        f.write("left behind")
+    FULL.kill()
+    FULL.start()
+    assert run(connect(FULL), "SELECT count(*) FROM b") == [(ROWS // 2 + 3,)]
+    assert not temp_files(FULL)
+
+
+def main():
+    if cannot_serve():
+        print(cannot_serve())
+        return 77
+    servers = (WIDE, TIGHT, FULL)
+    try:
+        for server in servers:
+            server.start()
+            fill(connect(server))
+        return run_tap([test_answers_are_the_same, test_the_limit_of_files_is_an_error,
+                        test_a_cancelled_statement_leaves_no_files,
+                        test_a_crash_leaves_nothing_after_the_start])
+    finally:
+        for server in servers:
+            server.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
