@@ -78,12 +78,17 @@ static const char help_check[] =
     "reports what is damaged. Changes nothing. Exit status 0 only if all is sound.\n"
     "\n" HELP_COMMON;
 
-static const char help_segment[] = "usage: lumadb segment FILE\n"
-                                   "\n"
-                                   "Prints what the footer of a segment says: rows, groups, and "
-                                   "for each column chunk its encoding,\n"
-                                   "codec, bytes and nulls. Reads no values and needs no module.\n"
-                                   "\n" HELP_COMMON;
+static const char help_segment[] =
+    "usage: lumadb segment [--verify] [OPTION]... FILE\n"
+    "\n"
+    "Prints what the footer of a segment says: rows, groups, and for each column chunk its "
+    "encoding,\n"
+    "codec, bytes, nulls and smallest and largest value. Reads no values and needs no module.\n"
+    "\n"
+    "  --verify                 read everything: checksums, every value by each way to it, "
+    "bounds,\n"
+    "                           order of row ids, documents; needs the modules that wrote it\n"
+    "\n" HELP_COMMON;
 
 static const char help_user[] =
     "usage: lumadb user add NAME [OPTION]...\n"

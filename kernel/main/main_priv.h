@@ -23,6 +23,7 @@ struct lki_options {
     const char *check_file;    /* modules --check FILE */
     const char *template_name; /* config --template KIND-NAME */
     bool reference;            /* config --reference */
+    bool verify;               /* segment --verify */
     bool help;
     const char **rest; /* arguments that are no options, NULL terminated */
     int rest_count;

@@ -15,6 +15,7 @@ enum {
     OPT_CHECK,
     OPT_TEMPLATE,
     OPT_REFERENCE,
+    OPT_VERIFY,
     OPT_HELP
 };
 
@@ -27,6 +28,7 @@ static const struct option long_options[] = {
     {"check", no_argument, NULL, OPT_CHECK},
     {"template", required_argument, NULL, OPT_TEMPLATE},
     {"reference", no_argument, NULL, OPT_REFERENCE},
+    {"verify", no_argument, NULL, OPT_VERIFY},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -69,6 +71,9 @@ take_option(struct lki_options *o, int option, const char *value)
         return true;
     case OPT_REFERENCE:
         o->reference = true;
+        return true;
+    case OPT_VERIFY:
+        o->verify = true;
         return true;
     case OPT_HELP:
         o->help = true;

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "data/data.h"
 #include "storage/segment/segment_priv.h"
 
 #define WINDOW LUMA_BATCH_ROWS
@@ -221,17 +222,36 @@ col_name(const struct lk_segment *segment, uint32_t i, char *out, size_t room)
     return out;
 }
 
+/* " [1 .. 9]" when the chunk has bounds. */
 static void
-describe_chunk(struct lk_segment *segment, uint32_t group, uint32_t i,
+describe_bounds(const struct lk_segment *segment, uint32_t i, const struct lki_chunk *chunk,
+                struct luma_arena *arena, char *out, size_t room)
+{
+    struct luma_type type = lki_segment_col_type(&segment->col[i]);
+    struct luma_value min, max;
+    out[0] = '\0';
+    if (arena == NULL || !lki_chunk_min(segment, chunk, type, &min) ||
+        !lki_chunk_max(segment, chunk, type, &max))
+        return;
+    const char *low = lk_data_value_text(&min, NULL, arena);
+    const char *high = lk_data_value_text(&max, NULL, arena);
+    if (low != NULL && high != NULL)
+        snprintf(out, room, " [%.40s .. %.40s]", low, high);
+}
+
+static void
+describe_chunk(struct lk_segment *segment, uint32_t group, uint32_t i, struct luma_arena *arena,
                void (*line)(void *arg, const char *text), void *arg)
 {
     const struct lki_chunk *chunk = lki_segment_chunk(segment, group, i);
-    char text[512], name[128], encoding[5] = "", codec[5] = "-";
+    char text[512], name[128], bounds[128], encoding[5] = "", codec[5] = "-";
     const char *form = form_of(chunk, encoding, codec);
+    describe_bounds(segment, i, chunk, arena, bounds, sizeof(bounds));
     snprintf(text, sizeof(text),
-             "  %-28s %-12s codec %-4s %9u bytes of %9u at %llu, nulls %u, distinct ~%u",
+             "  %-28s %-12s codec %-4s %9u bytes of %9u at %llu, nulls %u, distinct ~%u%s",
              col_name(segment, i, name, sizeof(name)), form, codec, chunk->stored_bytes,
-             chunk->raw_bytes, (unsigned long long)chunk->offset, chunk->nulls, chunk->distinct);
+             chunk->raw_bytes, (unsigned long long)chunk->offset, chunk->nulls, chunk->distinct,
+             bounds);
     line(arg, text);
 }
 
@@ -242,7 +262,6 @@ lk_segment_describe(struct luma_ctx *ctx, struct lk_segment *segment,
     const struct lk_segment_info *info = &segment->info;
     char text[256];
 
-    (void)ctx;
     snprintf(text, sizeof(text),
              "segment %llu of collection %llu: %llu rows, %u groups, %u columns, %llu bytes, "
              "level %u",
@@ -259,7 +278,7 @@ lk_segment_describe(struct luma_ctx *ctx, struct lk_segment *segment,
         snprintf(text, sizeof(text), "group %u: %u rows", g, segment->group_rows[g]);
         line(arg, text);
         for (uint32_t i = 0; i < segment->cols_all; i++)
-            describe_chunk(segment, g, i, line, arg);
+            describe_chunk(segment, g, i, ctx->arena, line, arg);
     }
     return LUMA_OK;
 }
