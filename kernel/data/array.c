@@ -253,16 +253,18 @@ lki_array_text_write(const struct luma_str *array, struct luma_type type,
                      const struct luma_format *format, char *out)
 {
     uint32_t count = lk_data_array_count(array);
+    bool braces = !luma_type_is_oldvector(type);
     char *p = out;
 
-    *p++ = '{';
+    if (braces)
+        *p++ = '{';
     for (uint32_t i = 0; i < count; i++) {
         struct luma_value v;
         struct luma_vec vec;
         size_t n, bound;
         char *text;
         if (i > 0)
-            *p++ = ',';
+            *p++ = braces ? ',' : ' ';
         if (!lki_array_value(array, luma_type((enum luma_type_id)type.elem), i, &v)) {
             memcpy(p, "NULL", 4);
             p += 4;
@@ -286,7 +288,8 @@ lki_array_text_write(const struct luma_str *array, struct luma_type type,
         }
         *p++ = '"';
     }
-    *p++ = '}';
+    if (braces)
+        *p++ = '}';
     return (size_t)(p - out);
 }
 

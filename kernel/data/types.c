@@ -153,6 +153,8 @@ uint32_t
 lk_data_type_oid(struct luma_type type)
 {
     const struct luma_type_info *info = lk_data_type_info(type);
+    if (luma_type_is_oldvector(type))
+        return type.elem == LUMA_TYPE_INT2 ? 22 : 30;
     return info == NULL ? 0 : info->oid;
 }
 

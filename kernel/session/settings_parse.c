@@ -233,7 +233,7 @@ canonical_encoding(struct luma_ctx *ctx, const char *text, const char **out)
     char plain[32];
     size_t n = 0;
     for (const char *c = text; *c != '\0' && n + 1 < sizeof(plain); c++)
-        if (*c != '-' && *c != '_' && *c != ' ')
+        if (*c != '-' && *c != '_' && *c != ' ' && *c != '\'') /* drivers quote it */
             plain[n++] = *c;
     plain[n] = '\0';
     if (strcasecmp(plain, "utf8") == 0 || strcasecmp(plain, "unicode") == 0) {

@@ -358,6 +358,9 @@ struct luma_expr *
 sql_bind_func(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCall *call)
 {
     const char *name = sql_name_parts(call->funcname, call->n_funcname, NULL);
+    bool expand = strcmp(name, "_pg_expandarray") == 0;
+    if (expand)
+        name = "unnest"; /* its element stands for the pair: see bind_indirection */
     bool is_agg = any_named(name, LUMA_FUNC_AGGREGATE) != NULL, is_window = false;
     uint32_t count = 0;
     known_schema(b, call);
@@ -385,5 +388,7 @@ sql_bind_func(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCa
         set_place(b, scope, call->location);
         e->kind = LUMA_EXPR_SET;
     }
+    if (expand)
+        e->type.scale = 1;
     return e;
 }

@@ -281,13 +281,42 @@ bind_slice(struct sql_bind *b, struct sql_scope *scope, struct luma_expr *array,
     return sql_call(b, "array_slice", location, args, 3);
 }
 
+/* information_schema._pg_expandarray(array) gives (x, n): element and position. Drivers take one of
+ * them: n is bound here, the call by itself gives x. */
+static struct luma_expr *
+expanded_position(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AIndirection *ind)
+{
+    const char *schema = NULL;
+    if (ind->arg->node_case != PGN(FUNC_CALL) || ind->n_indirection != 1 ||
+        ind->indirection[0]->node_case != PGN(STRING) ||
+        strcmp(ind->indirection[0]->string->sval, "n") != 0)
+        return NULL;
+    const PgQuery__FuncCall *call = ind->arg->func_call;
+    if (call->n_args != 1 ||
+        strcmp(sql_name_parts(call->funcname, call->n_funcname, &schema), "_pg_expandarray") != 0)
+        return NULL;
+    struct luma_expr **args = SQL_NEW_ARRAY(b, struct luma_expr *, 2);
+    args[0] = sql_bind_expr(b, scope, call->args[0]);
+    args[1] = sql_coerce(b, sql_const_i64(b, 1), luma_type(LUMA_TYPE_INT4), SQL_CAST_EXPLICIT, -1);
+    struct luma_expr *e = sql_call(b, "generate_subscripts", call->location, args, 2);
+    e->kind = LUMA_EXPR_SET;
+    scope->has_sets = true;
+    return e;
+}
+
 static struct luma_expr *
 bind_indirection(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AIndirection *ind)
 {
-    struct luma_expr *e = sql_bind_expr(b, scope, ind->arg);
+    struct luma_expr *e = expanded_position(b, scope, ind);
+    if (e != NULL)
+        return e;
+    e = sql_bind_expr(b, scope, ind->arg);
     int32_t location = sql_node_location(ind->arg);
     for (size_t i = 0; i < ind->n_indirection; i++) {
         const PgQuery__Node *step = ind->indirection[i];
+        if (step->node_case == PGN(STRING) && e->type.id == LUMA_TYPE_INT2 && e->type.scale == 1 &&
+            strcmp(step->string->sval, "x") == 0)
+            continue; /* (_pg_expandarray(...)).x is what stands for the whole */
         if (step->node_case != PGN(A_INDICES))
             SQL_THROW(b, location, LUMA_E_UNSUPPORTED, "0A000",
                       "selecting a field of a composite value is not supported");
@@ -301,6 +330,13 @@ bind_indirection(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AIn
             e = sql_operator(b, "->", location, e, index);
             continue;
         }
+        if (e->type.id == LUMA_TYPE_NAME) {
+            /* characters from 0: pg_dump looks for the underscore of array types so */
+            struct luma_expr *args[3] = {
+                e, sql_operator(b, "+", location, index, sql_const_i64(b, 1)), sql_const_i64(b, 1)};
+            e = sql_call(b, "substr", location, args, 3);
+            continue;
+        }
         if (e->type.id != LUMA_TYPE_ARRAY)
             SQL_THROW(b, location, LUMA_E_TYPE, "42804",
                       "cannot subscript type %s because it does not support subscripting",
@@ -309,6 +345,8 @@ bind_indirection(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AIn
             sql_expr(b, LUMA_EXPR_SUBSCRIPT, luma_type((enum luma_type_id)e->type.elem), 2);
         sub->args[0] = e;
         sub->args[1] = sql_coerce(b, index, luma_type(LUMA_TYPE_INT4), SQL_CAST_ASSIGN, location);
+        if (luma_type_is_oldvector(e->type))
+            sub->args[1] = sql_operator(b, "+", location, sub->args[1], sql_const_i64(b, 1));
         e = sub;
     }
     return e;

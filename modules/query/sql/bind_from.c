@@ -413,17 +413,75 @@ function_plan(struct sql_bind *b, struct luma_expr *e, const char *name, bool or
     return plan;
 }
 
+/* One column of json_to_record(set): what the object has under its name, as its type. */
+static struct luma_expr *
+record_column(struct sql_bind *b, struct luma_type json, const PgQuery__ColumnDef *def)
+{
+    struct luma_type type = sql_type_resolve(b, def->type_name);
+    bool as_json = type.id == LUMA_TYPE_JSON || type.id == LUMA_TYPE_JSONB;
+    struct luma_expr *name = sql_const_text(b, luma_type(LUMA_TYPE_TEXT), def->colname);
+    struct luma_expr *e = sql_operator(b, as_json ? "->" : "->>", -1, sql_col(b, 0, json), name);
+    return sql_coerce(b, e, type, SQL_CAST_EXPLICIT, -1);
+}
+
+/* json_to_record(x) AS t(a int, ...) and its kin. */
+static void
+bind_record_function(struct sql_bind *b, struct sql_scope *scope, const PgQuery__RangeFunction *rf,
+                     const PgQuery__Node *node, struct sql_from *out)
+{
+    const char *schema = NULL, *name = "";
+    if (node->node_case == PGN(FUNC_CALL))
+        name = sql_name_parts(node->func_call->funcname, node->func_call->n_funcname, &schema);
+    bool is_json = strcmp(name, "json_to_record") == 0 || strcmp(name, "json_to_recordset") == 0;
+    bool is_jsonb = strcmp(name, "jsonb_to_record") == 0 || strcmp(name, "jsonb_to_recordset") == 0;
+    if ((!is_json && !is_jsonb) || node->func_call->n_args != 1)
+        SQL_THROW(b, -1, LUMA_E_SYNTAX, "42601",
+                  "a column definition list is only allowed for functions returning \"record\"");
+    bool is_set = strcmp(name + strlen(name) - 3, "set") == 0;
+    struct luma_type json = luma_type(is_json ? LUMA_TYPE_JSON : LUMA_TYPE_JSONB);
+    struct luma_expr **arg = SQL_NEW_ARRAY(b, struct luma_expr *, 1);
+    arg[0] = sql_coerce(b, sql_bind_expr(b, scope, node->func_call->args[0]), json,
+                        SQL_CAST_IMPLICIT, -1);
+    struct luma_plan *source;
+    if (is_set) {
+        struct luma_expr *each =
+            sql_call(b, is_json ? "json_array_elements" : "jsonb_array_elements", -1, arg, 1);
+        each->kind = LUMA_EXPR_SET;
+        source = function_plan(b, each, "value", rf->ordinality);
+    } else {
+        source = sql_plan_project(b, NULL, 1, arg, NULL);
+    }
+    uint32_t n = (uint32_t)rf->n_coldeflist, total = n + (is_set && rf->ordinality ? 1 : 0);
+    struct luma_expr **exprs = SQL_NEW_ARRAY(b, struct luma_expr *, total);
+    const char **names = SQL_NEW_ARRAY(b, const char *, total);
+    for (uint32_t i = 0; i < n; i++) {
+        const PgQuery__ColumnDef *def = rf->coldeflist[i]->column_def;
+        exprs[i] = record_column(b, json, def);
+        names[i] = def->colname;
+    }
+    if (total > n) {
+        exprs[n] = sql_col(b, 1, luma_type(LUMA_TYPE_INT8));
+        names[n] = "ordinality";
+    }
+    out->plan = sql_plan_project(b, source, total, exprs, names);
+    out->items = sql_item_of_plan(b, out->plan, name, rf->alias);
+}
+
 static void
 bind_function(struct sql_bind *b, struct sql_scope *bound, const PgQuery__RangeFunction *rf,
               struct sql_from *out, bool *out_escaped)
 {
-    if (rf->n_functions != 1 || rf->n_coldeflist > 0)
-        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000", "%s is not supported",
-                  rf->n_coldeflist > 0 ? "a column definition list" : "ROWS FROM");
+    if (rf->n_functions != 1)
+        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000", "ROWS FROM is not supported");
     const PgQuery__Node *node = rf->functions[0];
     if (node->node_case == PGN(LIST))
         node = node->list->items[0];
     struct sql_scope scope = {.parent = bound, .place = SQL_PLACE_FROM_FUNCTION};
+    if (rf->n_coldeflist > 0) {
+        bind_record_function(b, &scope, rf, node, out);
+        *out_escaped |= scope.escaped;
+        return;
+    }
     struct luma_expr *e = sql_bind_expr(b, &scope, node);
     *out_escaped |= scope.escaped;
     const char *name = sql_target_name(node, "function");

@@ -412,6 +412,10 @@ sql_bind_limit(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Selec
     if (limit->with_ties && select->n_sort_clause == 0)
         SQL_THROW(b, -1, LUMA_E_SYNTAX, "42601",
                   "WITH TIES cannot be specified without ORDER BY clause");
+    if (limit->with_ties && select->limit_count->node_case == PGN(A_CONST) &&
+        select->limit_count->a_const->isnull)
+        SQL_THROW(b, -1, LUMA_E_INVALID, "2201W",
+                  "row count cannot be null in FETCH FIRST ... WITH TIES clause");
     return limit;
 }
 

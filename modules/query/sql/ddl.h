@@ -62,6 +62,7 @@ luma_rc sql_internal(struct sql_utility *u, uint64_t *out_rows, const char *fmt,
     LUMA_PRINTF(3, 4);
 /* Shallow copy to be changed and put. */
 struct luma_cat_object *sql_object_copy(struct luma_ctx *ctx, const struct luma_cat_object *object);
+luma_rc sql_drop_absent(struct sql_utility *u);
 /* Do all rows have a partner? 23503 with PostgreSQL's words when not. */
 luma_rc sql_foreign_validate(struct sql_utility *u, uint64_t table_id, uint64_t constraint_id);
 luma_rc sql_role_find(struct luma_ctx *ctx, struct luma_session *session,

@@ -160,24 +160,21 @@ struct drop_call {
     uint32_t indexes_count;
 };
 
-static enum luma_cat_kind
-kind_of(struct sql_bind *b, PgQuery__ObjectType type)
+static bool
+is_ours(PgQuery__ObjectType type)
 {
-    switch (type) {
-    case PG_OBJECT(TABLE):
-        return LUMA_CAT_TABLE;
-    case PG_OBJECT(VIEW):
-        return LUMA_CAT_VIEW;
-    case PG_OBJECT(INDEX):
-        return LUMA_CAT_INDEX;
-    case PG_OBJECT(SEQUENCE):
-        return LUMA_CAT_SEQUENCE;
-    case PG_OBJECT(SCHEMA):
-        return LUMA_CAT_SCHEMA;
-    default:
-        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000",
-                  "DROP of this kind of object is not supported");
-    }
+    return type == PG_OBJECT(TABLE) || type == PG_OBJECT(VIEW) || type == PG_OBJECT(INDEX) ||
+           type == PG_OBJECT(SEQUENCE) || type == PG_OBJECT(SCHEMA);
+}
+
+static enum luma_cat_kind
+kind_of(PgQuery__ObjectType type)
+{
+    return type == PG_OBJECT(TABLE)      ? LUMA_CAT_TABLE
+           : type == PG_OBJECT(VIEW)     ? LUMA_CAT_VIEW
+           : type == PG_OBJECT(INDEX)    ? LUMA_CAT_INDEX
+           : type == PG_OBJECT(SEQUENCE) ? LUMA_CAT_SEQUENCE
+                                         : LUMA_CAT_SCHEMA;
 }
 
 static const char *
@@ -255,6 +252,12 @@ drop_relation(struct sql_bind *b, struct drop_call *call, const char *schema, co
               enum luma_cat_kind kind)
 {
     struct sql_relation rel;
+    if (schema != NULL && call->stmt->missing_ok && strcmp(schema, "pg_temp") != 0 &&
+        sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, schema) == NULL) {
+        sql_host->session->notice(b->session, "NOTICE", "00000",
+                                  "schema \"%s\" does not exist, skipping", schema);
+        return;
+    }
     if (!sql_relation_find(b, schema, name, &rel)) {
         if (!call->stmt->missing_ok)
             SQL_THROW(b, -1, LUMA_E_NOTFOUND, kind == LUMA_CAT_INDEX ? "42704" : "42P01",
@@ -292,7 +295,7 @@ name_objects(struct sql_bind *b, void *arg)
     struct drop_call *call = arg;
     const PgQuery__DropStmt *stmt = call->stmt;
     struct drops *d = &call->drops;
-    enum luma_cat_kind kind = kind_of(b, stmt->remove_type);
+    enum luma_cat_kind kind = kind_of(stmt->remove_type);
     d->ids = SQL_NEW_ARRAY(b, uint64_t, DROPS_MAX);
     d->foreign_tables = SQL_NEW_ARRAY(b, uint64_t, DROPS_MAX);
     d->foreign_ids = SQL_NEW_ARRAY(b, uint64_t, DROPS_MAX);
@@ -365,6 +368,8 @@ sql_drop(struct sql_utility *u)
     const PgQuery__DropStmt *stmt = u->node->drop_stmt;
     struct drop_call call = {.stmt = stmt};
     struct sql_bind b;
+    if (!is_ours(stmt->remove_type))
+        return sql_drop_absent(u);
     sql_utility_bind(u, &b);
     LUMA_TRY(sql_guard(&b, name_objects, &call));
     for (uint32_t i = 0; i < call.indexes_count; i++)

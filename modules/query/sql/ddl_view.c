@@ -186,6 +186,26 @@ replace_view(struct sql_bind *b, struct luma_cat_object *o, const struct luma_ca
     o->owner_id = old->owner_id;
 }
 
+/* FETCH FIRST n ROWS takes constants and names as they are, all else in parentheses, which the text
+ * of the tree leaves out: a subquery brings its own. */
+static void
+wrap_fetch_count(struct sql_bind *b, PgQuery__SelectStmt *select)
+{
+    PgQuery__Node *count = select->limit_count;
+    if (select->limit_option != PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES || count == NULL ||
+        count->node_case == PGN(A_CONST) || count->node_case == PGN(SUB_LINK))
+        return;
+    PgQuery__SubLink *link = SQL_NEW(b, PgQuery__SubLink);
+    pg_query__sub_link__init(link);
+    link->sub_link_type = PG_LINK(EXPR);
+    link->subselect = sql_select_of(b, count);
+    PgQuery__Node *node = SQL_NEW(b, PgQuery__Node);
+    pg_query__node__init(node);
+    node->node_case = PGN(SUB_LINK);
+    node->sub_link = link;
+    select->limit_count = node;
+}
+
 static void
 build_view(struct sql_bind *b, void *arg)
 {
@@ -206,6 +226,7 @@ build_view(struct sql_bind *b, void *arg)
     o->temporary = stmt->view->relpersistence[0] == 't';
     view_columns(b, call, plan, o);
     qualify_query(b, stmt->query);
+    wrap_fetch_count(b, stmt->query->select_stmt);
     o->sql = sql_deparse_here(b, stmt->query);
     const struct luma_cat_object *old = sql_host->catalog->relation(b->view, o->schema_id, o->name);
     if (old != NULL)

@@ -86,10 +86,26 @@ numeric_precision(struct luma_type t)
 }
 
 static void
+identity_texts(struct sql_rows *rows, const struct luma_cat_object *seq, const char *out[5])
+{
+    memset(out, 0, sizeof(*out) * 5);
+    if (seq == NULL)
+        return;
+    const int64_t numbers[4] = {seq->seq_start, seq->seq_increment, seq->seq_max, seq->seq_min};
+    for (int i = 0; i < 4; i++)
+        out[i] = sql_rows_format(rows, "%lld", (long long)numbers[i]);
+    out[4] = seq->seq_cycle ? "YES" : "NO";
+}
+
+#define IDENTITY(ids) (ids)[0], (ids)[1], (ids)[2], (ids)[3], (ids)[4]
+
+static void
 add_column(struct sql_rows *rows, const char *schema, const char *table, const char *name,
            int position, struct luma_type type, const char *def, bool not_null, char identity,
-           const char *generated, bool updatable)
+           const char *generated, bool updatable, const struct luma_cat_object *sequence)
 {
+    const char *ids[5];
+    identity_texts(rows, identity != 0 ? sequence : NULL, ids);
     const struct luma_type_info *info = sql_host->data->type_info(type);
     bool array = type.id == LUMA_TYPE_ARRAY;
     bool text = type.id == LUMA_TYPE_VARCHAR || type.id == LUMA_TYPE_BPCHAR;
@@ -100,13 +116,14 @@ add_column(struct sql_rows *rows, const char *schema, const char *table, const c
                 type.id == LUMA_TYPE_TIMESTAMPTZ || type.id == LUMA_TYPE_INTERVAL ||
                 type.id == LUMA_TYPE_TIMETZ;
     int precision = numeric_precision(type);
-    char kinds[48] = "ttttittt";
+    char kinds[64] = "ttttittt";
     strcat(kinds, text && type.mod > 0 ? "i" : "n");
     strcat(kinds, sql_type_is_string(type) ? "i" : "n");
     strcat(kinds, precision > 0 ? "ii" : "nn");
     strcat(kinds, exact ? "i" : "n");
     strcat(kinds, time || type.id == LUMA_TYPE_DATE ? "i" : "n");
     strcat(kinds, "ttttttttt");
+    strcat(kinds, "nnttttt");
     const char *udt =
         array ? sql_rows_format(
                     rows, "_%s",
@@ -125,28 +142,32 @@ add_column(struct sql_rows *rows, const char *schema, const char *table, const c
     if (text && type.mod > 0)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
                      not_null ? "NO" : "YES", data_type, length, octets, database, "pg_catalog",
-                     udt, is_identity, generation, is_generated, generated, can_update, NULL);
+                     udt, is_identity, generation, is_generated, generated, can_update, NULL,
+                     IDENTITY(ids));
     else if (sql_type_is_string(type))
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
                      not_null ? "NO" : "YES", data_type, octets, database, "pg_catalog", udt,
-                     is_identity, generation, is_generated, generated, can_update, NULL);
+                     is_identity, generation, is_generated, generated, can_update, NULL,
+                     IDENTITY(ids));
     else if (exact)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
                      not_null ? "NO" : "YES", data_type, precision, radix, scale, database,
                      "pg_catalog", udt, is_identity, generation, is_generated, generated,
-                     can_update, NULL);
+                     can_update, NULL, IDENTITY(ids));
     else if (precision > 0)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
                      not_null ? "NO" : "YES", data_type, precision, radix, database, "pg_catalog",
-                     udt, is_identity, generation, is_generated, generated, can_update, NULL);
+                     udt, is_identity, generation, is_generated, generated, can_update, NULL,
+                     IDENTITY(ids));
     else if (time || type.id == LUMA_TYPE_DATE)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
                      not_null ? "NO" : "YES", data_type, digits, database, "pg_catalog", udt,
-                     is_identity, generation, is_generated, generated, can_update, NULL);
+                     is_identity, generation, is_generated, generated, can_update, NULL,
+                     IDENTITY(ids));
     else
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
                      not_null ? "NO" : "YES", data_type, database, "pg_catalog", udt, is_identity,
-                     generation, is_generated, generated, can_update, NULL);
+                     generation, is_generated, generated, can_update, NULL, IDENTITY(ids));
 }
 
 static bool
@@ -159,7 +180,7 @@ columns_object(void *arg, const struct luma_cat_object *o)
         const struct luma_cat_column *c = &o->cols[i];
         add_column(rows, schema_name(rows, o), o->name, c->name, (int)c->id, c->type,
                    c->default_sql, c->not_null, c->identity, c->generated_sql,
-                   o->kind == LUMA_CAT_TABLE);
+                   o->kind == LUMA_CAT_TABLE, sql_rows_object(rows, c->sequence_id));
     }
     return rows->rc == LUMA_OK;
 }
@@ -172,7 +193,7 @@ fill_columns(struct sql_rows *rows)
     for (size_t i = 0; (virt = sql_virtual_at(i)) != NULL; i++)
         for (uint32_t c = 0; c < virt->cols_count; c++)
             add_column(rows, virt->schema, virt->name, virt->cols[c].name, (int)c + 1,
-                       virt->cols[c].type, NULL, false, 0, NULL, false);
+                       virt->cols[c].type, NULL, false, 0, NULL, false, NULL);
 }
 
 /* ---- constraints ---- */
@@ -193,7 +214,8 @@ constraints_object(void *arg, const struct luma_cat_object *o)
     for (uint32_t i = 0; i < o->constraints_count; i++)
         sql_rows_add(rows, "tttttttttt", database_name(rows), schema_name(rows, o),
                      o->constraints[i].name, database_name(rows), schema_name(rows, o), o->name,
-                     kind_text(o->constraints[i].kind), "NO", "NO", "YES");
+                     kind_text(o->constraints[i].kind), o->constraints[i].deferrable ? "YES" : "NO",
+                     o->constraints[i].deferred ? "YES" : "NO", "YES");
     for (uint32_t i = 0; i < o->cols_count; i++)
         if (o->cols[i].not_null)
             sql_rows_add(
@@ -461,7 +483,9 @@ static struct sql_virtual tables[] = {
      "numeric_precision_radix int4, numeric_scale int4, datetime_precision int4, udt_catalog name, "
      "udt_schema name, udt_name name, is_identity text, identity_generation text, "
      "is_generated text, generation_expression text, is_updatable text, interval_type text, "
-     "collation_name name, domain_name name",
+     "collation_name name, domain_name name, identity_start text, identity_increment text, "
+     "identity_maximum text, identity_minimum text, identity_cycle text, "
+     "character_set_name name, domain_schema name, interval_precision int4",
      fill_columns,
      0,
      NULL,

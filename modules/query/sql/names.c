@@ -298,7 +298,8 @@ column_unqualified(struct sql_bind *b, struct sql_scope *scope, const char *name
             continue;
         for (uint32_t i = 0; i < item->cols_count; i++) {
             struct sql_column *col = &item->cols[i];
-            if (strcmp(col->name, name) != 0 || (col->hidden && item->object == NULL))
+            if (strcmp(col->name, name) != 0 ||
+                (col->hidden && item->object == NULL && col->merged == NULL))
                 continue;
             if (col->hidden && col->merged == NULL && col->index < 0)
                 continue;

@@ -198,6 +198,15 @@ select_of(struct luma_arena *arena, PgQuery__Node *node)
     return stmt;
 }
 
+PgQuery__Node *
+sql_select_of(struct sql_bind *b, PgQuery__Node *expr)
+{
+    PgQuery__Node *node = select_of(b->arena, expr);
+    if (node == NULL)
+        SQL_THROW(b, -1, LUMA_E_NOMEM, "53200", "out of memory");
+    return node;
+}
+
 static luma_rc
 deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node, bool here,
         const char **out_text)

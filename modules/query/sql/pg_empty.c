@@ -24,7 +24,8 @@ static struct sql_virtual tables[] = {
     EMPTY("pg_trigger", 2620,
           "oid oid, tgrelid oid, tgparentid oid, tgname name, tgfoid oid, tgtype int2, "
           "tgenabled char, tgisinternal bool, tgconstrrelid oid, tgconstrindid oid, "
-          "tgconstraint oid, tgdeferrable bool, tginitdeferred bool, tgnargs int2, tgattr int2[], "
+          "tgconstraint oid, tgdeferrable bool, tginitdeferred bool, tgnargs int2, tgattr "
+          "int2vector, "
           "tgargs bytea, tgqual text, tgoldtable name, tgnewtable name"),
     EMPTY("pg_event_trigger", 3466,
           "oid oid, evtname name, evtevent name, evtowner oid, evtfoid oid, evtenabled char, "
@@ -46,7 +47,7 @@ static struct sql_virtual tables[] = {
           "subslotname name, subsynccommit text, subpublications text[], subskiplsn text"),
     EMPTY("pg_statistic_ext", 3381,
           "oid oid, stxrelid oid, stxname name, stxnamespace oid, stxowner oid, "
-          "stxstattarget int4, stxkeys int2[], stxkind text[], stxexprs text"),
+          "stxstattarget int4, stxkeys int2vector, stxkind text[], stxexprs text"),
     EMPTY("pg_statistic_ext_data", 3429, "stxoid oid, stxdinherit bool"),
     EMPTY("pg_stats", 0,
           "schemaname name, tablename name, attname name, inherited bool, null_frac float4, "
@@ -92,8 +93,8 @@ static struct sql_virtual tables[] = {
     EMPTY("pg_default_acl", 826,
           "oid oid, defaclrole oid, defaclnamespace oid, defaclobjtype char, defaclacl text[]"),
     EMPTY("pg_partitioned_table", 3350,
-          "partrelid oid, partstrat char, partnatts int2, partdefid oid, partattrs int2[], "
-          "partclass oid[], partcollation oid[], partexprs text"),
+          "partrelid oid, partstrat char, partnatts int2, partdefid oid, partattrs int2vector, "
+          "partclass oidvector, partcollation oid[], partexprs text"),
     EMPTY("pg_init_privs", 3394,
           "objoid oid, classoid oid, objsubid int4, privtype char, initprivs text[]"),
     EMPTY("pg_seclabel", 3596,

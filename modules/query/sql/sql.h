@@ -66,6 +66,8 @@ luma_rc sql_parse_guard(struct luma_ctx *ctx, struct luma_slice text);
 /* Text of an expression or statement node, in arena. */
 luma_rc sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
                     const char **out_text);
+/* SELECT expr */
+PgQuery__Node *sql_select_of(struct sql_bind *b, PgQuery__Node *expr);
 /* The same below a binding, on the stack we have; throws. */
 const char *sql_deparse_here(struct sql_bind *b, PgQuery__Node *node);
 /* 1-based character of a byte offset. */

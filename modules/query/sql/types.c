@@ -31,6 +31,8 @@ static const struct {
     {"anyarray", LUMA_TYPE_ARRAY, LUMA_TYPE_TEXT},
 };
 
+#define OLD_VECTORS 2u /* the first ones */
+
 bool
 sql_type_by_name(const char *name, struct luma_type *out)
 {
@@ -38,6 +40,7 @@ sql_type_by_name(const char *name, struct luma_type *out)
         if (strcmp(aliases[i].name, name) == 0) {
             *out = luma_type((enum luma_type_id)aliases[i].id);
             out->elem = aliases[i].elem;
+            out->scale = i < OLD_VECTORS ? 1 : 0;
             return true;
         }
     const struct luma_type_info *info = sql_host->data->type_by_name(name);

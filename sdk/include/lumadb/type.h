@@ -185,6 +185,15 @@ luma_type_array(enum luma_type_id elem)
     return t;
 }
 
+/* int2vector, oidvector: an array of int2 or oid whose type has scale 1. Its text has no braces,
+ * its subscripts begin at 0. */
+static inline bool
+luma_type_is_oldvector(struct luma_type t)
+{
+    return t.id == LUMA_TYPE_ARRAY && t.scale == 1 &&
+           (t.elem == LUMA_TYPE_INT2 || t.elem == LUMA_TYPE_OID);
+}
+
 /* Bytes of one value in a flat vector. */
 static inline uint32_t
 luma_phys_bytes(enum luma_phys phys)
