@@ -19,6 +19,8 @@ static const char help_program[] =
     "  modules   list modules, or judge one: modules --check FILE.so\n"
     "  config    print every effective setting and where it comes from\n"
     "  check     read everything in a data folder and verify it\n"
+    "  backup    copy a data folder to a backup place, while a server works on it\n"
+    "  restore   make a data folder from a backup, and the log that came after it\n"
     "  segment   say what is in a segment's file\n"
     "  user      add a user, or give one a new password\n"
     "\n"
@@ -78,6 +80,32 @@ static const char help_check[] =
     "reports what is damaged. Changes nothing. Exit status 0 only if all is sound.\n"
     "\n" HELP_COMMON;
 
+static const char help_backup[] =
+    "usage: lumadb backup PLACE [--data DIR] [OPTION]...\n"
+    "       lumadb backup PLACE --list\n"
+    "\n"
+    "Copies a data folder to PLACE, whether a server works on it or not: one state, with "
+    "everything\n"
+    "that was committed when it began. A place keeps any number of backups of one store; what they "
+    "have\n"
+    "in common is copied once.\n"
+    "\n"
+    "  --list                   print the backups of a place, change nothing\n" HELP_COMMON;
+
+static const char help_restore[] =
+    "usage: lumadb restore PLACE DIR [OPTION]...\n"
+    "\n"
+    "Makes the data folder DIR, which is absent or empty, from the newest backup in PLACE. With "
+    "--log,\n"
+    "what was committed after the backup comes back too, up to the time or commit given.\n"
+    "\n"
+    "  --to TIME                no commit after this time: '2026-01-31 10:15:00+00'\n"
+    "  --to-commit NUMBER       no commit after this one\n"
+    "  --backup NAME            begin with this backup, as backup --list names it\n"
+    "  --log DIR                a folder with archived log (storage.wal_archive), or the log of "
+    "the\n"
+    "                           lost data folder; may be repeated\n" HELP_COMMON;
+
 static const char help_segment[] =
     "usage: lumadb segment [--verify] [OPTION]... FILE\n"
     "\n"
@@ -106,6 +134,7 @@ static const struct {
     {"server", help_server, lki_cmd_server, 0},    {"modules", help_modules, lki_cmd_modules, 1},
     {"config", help_config, lki_cmd_config, 0},    {"check", help_check, lki_cmd_check, 1},
     {"segment", help_segment, lki_cmd_segment, 1}, {"user", help_user, lki_cmd_user, 2},
+    {"backup", help_backup, lki_cmd_backup, 1},    {"restore", help_restore, lki_cmd_restore, 2},
 };
 
 static int

@@ -12,6 +12,7 @@
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 #define SETS_MAX 256
+#define LOGS_MAX 16
 
 /* What all subcommands understand. */
 struct lki_options {
@@ -24,6 +25,12 @@ struct lki_options {
     const char *template_name; /* config --template KIND-NAME */
     bool reference;            /* config --reference */
     bool verify;               /* segment --verify */
+    bool list;                 /* backup --list */
+    const char *to_time;       /* restore --to, --to-commit, --backup, --log */
+    const char *to_commit;
+    const char *backup_name;
+    const char *logs[LOGS_MAX];
+    uint32_t logs_count;
     bool help;
     const char **rest; /* arguments that are no options, NULL terminated */
     int rest_count;
@@ -51,6 +58,7 @@ struct lki_storage {
     int64_t checkpoint_interval;
     const char *codec;
     int64_t temp_limit;
+    const char *wal_archive;
 };
 
 /* The structs in force; replaced by a reload, never changed. */
@@ -121,6 +129,8 @@ int lki_complain(const struct luma_error *error);
 int lki_cmd_server(const struct lki_options *options);
 int lki_cmd_modules(const struct lki_options *options);
 int lki_cmd_check(const struct lki_options *options);
+int lki_cmd_backup(const struct lki_options *options);
+int lki_cmd_restore(const struct lki_options *options);
 int lki_cmd_segment(const struct lki_options *options);
 int lki_cmd_user(const struct lki_options *options);
 int lki_cmd_config(const struct lki_options *options);

@@ -16,6 +16,11 @@ enum {
     OPT_TEMPLATE,
     OPT_REFERENCE,
     OPT_VERIFY,
+    OPT_LIST,
+    OPT_TO,
+    OPT_TO_COMMIT,
+    OPT_BACKUP,
+    OPT_LOG,
     OPT_HELP
 };
 
@@ -29,6 +34,11 @@ static const struct option long_options[] = {
     {"template", required_argument, NULL, OPT_TEMPLATE},
     {"reference", no_argument, NULL, OPT_REFERENCE},
     {"verify", no_argument, NULL, OPT_VERIFY},
+    {"list", no_argument, NULL, OPT_LIST},
+    {"to", required_argument, NULL, OPT_TO},
+    {"to-commit", required_argument, NULL, OPT_TO_COMMIT},
+    {"backup", required_argument, NULL, OPT_BACKUP},
+    {"log", required_argument, NULL, OPT_LOG},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -44,6 +54,17 @@ add_set(struct lki_options *o, const char *prefix, const char *value)
     if (asprintf(&text, "%s%s", prefix, value) < 0)
         return false;
     o->sets[o->sets_count++] = text; /* as long as the process: a reload reads it again */
+    return true;
+}
+
+static bool
+add_log(struct lki_options *o, const char *dir)
+{
+    if (o->logs_count == LOGS_MAX) {
+        fprintf(stderr, "lumadb: more than %d folders with log\n", LOGS_MAX);
+        return false;
+    }
+    o->logs[o->logs_count++] = dir;
     return true;
 }
 
@@ -75,6 +96,20 @@ take_option(struct lki_options *o, int option, const char *value)
     case OPT_VERIFY:
         o->verify = true;
         return true;
+    case OPT_LIST:
+        o->list = true;
+        return true;
+    case OPT_TO:
+        o->to_time = value;
+        return true;
+    case OPT_TO_COMMIT:
+        o->to_commit = value;
+        return true;
+    case OPT_BACKUP:
+        o->backup_name = value;
+        return true;
+    case OPT_LOG:
+        return add_log(o, value);
     case OPT_HELP:
         o->help = true;
         return true;

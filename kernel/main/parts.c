@@ -44,6 +44,7 @@ lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *
     out_conf->dir = dir;
     out_conf->services = &lk_services_host;
     out_conf->codec = storage->codec;
+    out_conf->wal_archive = storage->wal_archive;
     out_conf->async = strcmp(storage->durability, "async") == 0;
     out_conf->async_flush_ns = (uint64_t)storage->async_flush;
     out_conf->hot_bytes =

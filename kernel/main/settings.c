@@ -60,6 +60,10 @@ static const struct luma_conf_item storage_items[] = {
     LUMA_CONF_DURATION(struct lki_storage, checkpoint_interval, .def = 300 * (int64_t)SECOND,
                        .min = SECOND, .max = 86400 * (int64_t)SECOND,
                        .help = "a checkpoint is due after this time if anything changed"),
+    LUMA_CONF_PATH(struct lki_storage, wal_archive, .sdef = NULL,
+                   .help = "full files of the write-ahead log are copied to this folder, so that a "
+                           "backup can be restored to any time after it; not set: they are not "
+                           "kept"),
     LUMA_CONF_TEXT(struct lki_storage, codec, .sdef = NULL,
                    .help = "byte codec of new segments, such as zstd or lz4; not set: lz4, and "
                            "zstd where it packs much tighter"),

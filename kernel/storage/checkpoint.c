@@ -681,7 +681,7 @@ checkpoint_run(struct checkpoint *cp)
 {
     struct lk_store *store = cp->store;
     LUMA_TRY(checkpoint_mark(cp));
-    if (cp->commit == store->checkpoint_commit)
+    if (cp->commit == store->checkpoint_commit && !store->settling)
         return LUMA_OK;
     /* What is dead below the horizon must be so after a crash too. */
     LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
@@ -706,7 +706,8 @@ checkpoint_run(struct checkpoint *cp)
         work_publish(cp, w);
     store->checkpoint_commit = cp->commit;
     store->checkpoint_lsn = cp->lsn;
-    lk_wal_trim(store->wal, cp->lsn);
+    if (!lk_objects_pinned(store->objects))
+        lk_wal_trim(store->wal, cp->lsn);
     for (size_t i = 0; i < cp->gone_count; i++)
         lk_object_remove(store->objects, (enum lk_object_kind)cp->gone[i].kind, cp->gone[i].id);
     return LUMA_OK;
@@ -735,5 +736,14 @@ lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store *store)
     lk_wait_unlock(store->conf.sched, &store->work_lock);
     lk_stat_add(store->stats.checkpoints, 1);
     lk_stat_observe_ns(store->stats.checkpoint_ns, store->checkpoint_at_ns - start_ns);
+    return rc;
+}
+
+luma_rc
+lk_store_settle(struct luma_ctx *ctx, struct lk_store *store)
+{
+    store->settling = true;
+    luma_rc rc = lk_store_checkpoint(ctx, store);
+    store->settling = false;
     return rc;
 }

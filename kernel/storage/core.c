@@ -208,6 +208,13 @@ folders_open(struct luma_ctx *ctx, struct lk_store *store, bool read_only)
     luma_rc rc = lk_io_lock(ctx, conf->io, path, &store->lock_file);
     free(path);
     LUMA_TRY(rc);
+    if (asprintf(&path, "%s/" LK_STORE_RESTORING, conf->dir) < 0)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "store: out of memory");
+    bool unfinished = !conf->restoring && lk_io_exists(conf->io, path);
+    free(path);
+    if (unfinished)
+        return LUMA_FAIL(ctx, LUMA_E_CONFIG,
+                         "%s was not restored to the end: run lumadb restore again", conf->dir);
     LUMA_TRY(manifest_open(ctx, store, read_only));
     if (!read_only)
         LUMA_TRY(lk_io_mkdir_all(ctx, conf->io, store->wal_dir));
@@ -238,6 +245,7 @@ wal_open(struct luma_ctx *ctx, struct lk_store *store, const struct lk_wal_end *
     struct lk_wal_conf wal = {.io = conf->io, .dir = store->wal_dir, .store_id = store->id};
     wal.file_bytes = conf->wal_file_bytes;
     wal.async = conf->async;
+    wal.archive_dir = conf->wal_archive;
     wal.async_flush_ns = conf->async_flush_ns;
     wal.inline_write = conf->wal_inline;
     wal.sched = conf->sched;

@@ -373,6 +373,7 @@ struct lk_store {
     struct lk_file *lock_file;
     uint64_t id;
     bool is_new;
+    bool settling; /* a checkpoint is made even if nothing has changed */
     struct luma_budget *budget, *hot_budget;
     struct lk_cache *cache;
     struct lk_objects *objects;
@@ -431,6 +432,8 @@ void lk_core_close(struct lk_store *store);
 uint64_t lk_core_hot_bytes(const struct lk_store *store);
 /* Waits while the hot tier is over its limit and a checkpoint can help. LUMA_E_NOMEM: it cannot. */
 LUMA_NODISCARD luma_rc lk_core_throttle(struct luma_ctx *ctx, struct lk_store *store);
+/* A checkpoint that leaves nothing of the log to be replayed, not even what was not applied. */
+LUMA_NODISCARD luma_rc lk_store_settle(struct luma_ctx *ctx, struct lk_store *store);
 /* Asks for a checkpoint soon. */
 void lk_core_want_checkpoint(struct lk_store *store);
 struct lk_sequence *lk_core_sequence(struct lk_store *store, uint64_t seq_id, bool create);

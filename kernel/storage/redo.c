@@ -79,6 +79,76 @@ lk_redo_sequence(struct lk_bytes *out, uint64_t seq_id, enum lk_sequence_state s
            lk_bytes_u8(out, (uint8_t)state) && lk_bytes_u64(out, (uint64_t)position);
 }
 
+bool
+lk_redo_stamp_time(struct lk_bytes *out, int64_t time_us)
+{
+    return lk_bytes_u8(out, LK_REDO_TIME) && lk_bytes_u64(out, (uint64_t)time_us);
+}
+
+/* --- looking --- */
+
+bool
+lk_redo_walk(struct lk_reader *r, struct lk_redo_seen *out)
+{
+    struct lk_segment_info segment;
+    struct lk_run_info run;
+    memset(out, 0, sizeof(*out));
+    if (r->failed || lk_reader_left(r) == 0)
+        return false;
+    out->op = lk_reader_u8(r);
+    if (out->op == LK_REDO_TIME) {
+        out->time_us = (int64_t)lk_reader_u64(r);
+        return !r->failed;
+    }
+    (void)lk_reader_varint(r); /* the collection, or the sequence */
+    switch ((enum lk_redo_op)out->op) {
+    case LK_REDO_INSERT:
+    case LK_REDO_UPDATE:
+    case LK_REDO_DELETE:
+        (void)lk_reader_varint(r);
+        if (out->op != LK_REDO_DELETE)
+            (void)lk_reader_sized(r);
+        break;
+    case LK_REDO_DEFINE:
+        (void)lk_reader_sized(r);
+        break;
+    case LK_REDO_SEGMENT:
+        lk_segment_info_read(r, &segment);
+        out->object_id = segment.object_id;
+        out->bytes = segment.bytes;
+        break;
+    case LK_REDO_RUN:
+        lk_run_info_read(r, &run);
+        out->object_id = run.object_id;
+        out->bytes = run.bytes;
+        break;
+    case LK_REDO_SEQUENCE:
+        (void)lk_reader_u8(r);
+        (void)lk_reader_u64(r);
+        break;
+    case LK_REDO_ROWIDS:
+        (void)lk_reader_varint(r);
+        break;
+    case LK_REDO_DROP:
+    case LK_REDO_TRUNCATE:
+        break;
+    default:
+        r->failed = true;
+    }
+    return !r->failed;
+}
+
+int64_t
+lk_redo_time(struct luma_slice payload)
+{
+    struct lk_reader r = lk_reader(payload);
+    struct lk_redo_seen seen;
+    int64_t time_us = 0;
+    while (lk_redo_walk(&r, &seen))
+        time_us = seen.op == LK_REDO_TIME ? seen.time_us : time_us;
+    return time_us;
+}
+
 /* --- applying --- */
 
 struct apply {
@@ -399,6 +469,9 @@ lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
             break;
         case LK_REDO_SEQUENCE:
             LUMA_TRY(apply_sequence(&a));
+            break;
+        case LK_REDO_TIME:
+            (void)lk_reader_u64(&a.r);
             break;
         default:
             return apply_damaged(&a, "has an operation this program does not know");

@@ -18,7 +18,8 @@ enum lk_redo_op {
     LK_REDO_SEGMENT = 7,  /* collection, segment info: its rows begin with this commit */
     LK_REDO_RUN = 8,      /* collection, run info */
     LK_REDO_SEQUENCE = 9, /* sequence, its state, position */
-    LK_REDO_ROWIDS = 10   /* collection, next row id */
+    LK_REDO_ROWIDS = 10,  /* collection, next row id */
+    LK_REDO_TIME = 11     /* when it was committed: microseconds since 1970 */
 };
 
 LUMA_NODISCARD bool lk_redo_row(struct lk_bytes *out, enum lk_redo_op op, uint64_t coll_id,
@@ -38,6 +39,17 @@ void lk_run_info_read(struct lk_reader *r, struct lk_run_info *out);
 /* Applies one record to the store in memory; reports LUMA_E_CORRUPT with `where`. */
 LUMA_NODISCARD luma_rc lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
                                      struct luma_slice payload, const char *where);
+/* One operation of a record, without applying it; false: the end, or r->failed. */
+struct lk_redo_seen {
+    uint8_t op;                /* enum lk_redo_op */
+    uint64_t object_id, bytes; /* of SEGMENT and RUN */
+    int64_t time_us;           /* of TIME */
+};
+bool lk_redo_walk(struct lk_reader *r, struct lk_redo_seen *out);
+/* When a record was committed; 0: it does not say. */
+int64_t lk_redo_time(struct luma_slice payload);
+LUMA_NODISCARD bool lk_redo_stamp_time(struct lk_bytes *out, int64_t time_us);
+
 /* A segment of recovery: one that cannot be read is said, and stands there as broken. */
 LUMA_NODISCARD luma_rc lk_redo_segment_open(struct luma_ctx *ctx, struct lk_store *store,
                                             const struct lk_segment_info *info,

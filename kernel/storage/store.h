@@ -21,6 +21,7 @@ struct luma_budget;
 struct luma_host_services;
 
 #define LK_STORE_SYSTEM_END 1000
+#define LK_STORE_RESTORING  "restoring" /* a file that is there while a folder is restored */
 
 struct lk_store_conf {
     struct lk_io *io;
@@ -37,6 +38,10 @@ struct lk_store_conf {
     uint64_t checkpoint_wal_bytes;  /* log since the last checkpoint that asks for the next */
     uint64_t checkpoint_ns;         /* time after which a checkpoint is due if anything changed */
     uint64_t small_bytes;           /* hot rows below this share an object with other collections */
+    const char *wal_archive;        /* folder for copies of full log files; NULL: none are made */
+    bool restoring;                 /* the folder is being restored; else such a one is refused */
+    uint64_t until_commit;          /* a restore replays no commit after this one; 0: all */
+    int64_t until_us;               /* nor after this time */
     uint64_t build_rows;            /* collections from this size on are indexed beside writers */
     void (*build_pause)(void *arg); /* tests: called in the middle of such a build; NULL: none */
     void *build_pause_arg;

@@ -291,6 +291,8 @@ lki_commit_place(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commi
     struct lk_store *store = txn->store;
     bool loads = txn->privates != NULL;
     luma_rc rc = LUMA_OK;
+    if (!lk_redo_stamp_time(&txn->redo, lk_io_wall_us(store->conf.io)))
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "commit: out of memory");
     /* No merge of runs is under way while runs join that it does not know of. */
     if (loads) {
         lk_wait_lock(store->conf.sched, &store->work_lock);

@@ -50,6 +50,10 @@ work_once(struct lk_store *store)
         return;
     }
     lk_store_heal(store);
+    lk_ctx_init(&c, NULL);
+    if (lk_wal_archive(&c.ctx, store->wal) != LUMA_OK)
+        lk_log_error("storage", "the log is not archived, which is tried again: %s",
+                     c.error.message);
     bool work = true;
     while (work && !atomic_load(&store->stopping)) {
         lk_ctx_init(&c, NULL);

@@ -36,6 +36,12 @@ struct lk_objects {
     _Atomic uint64_t id_last;
     struct lk_mutex lock;
     struct object *buckets[BUCKETS];
+    /* What could not go because a backup was being taken. */
+    struct kept {
+        enum lk_object_kind kind;
+        uint64_t id;
+    } * kept;
+    size_t kept_count, kept_room;
 };
 
 struct writer {
@@ -122,6 +128,7 @@ lk_objects_close(struct lk_objects *objects)
     for (int i = 0; i < BUCKETS; i++)
         LK_ASSERT(objects->buckets[i] == NULL);
     lk_mutex_fini(&objects->lock);
+    free(objects->kept);
     free(objects->dir);
     free(objects);
 }
@@ -250,8 +257,58 @@ lk_object_create(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_objec
     return LUMA_OK;
 }
 
+const char *
+lk_object_kind_name(enum lk_object_kind kind)
+{
+    return kind_names[kind];
+}
+
+bool
+lk_objects_pinned(struct lk_objects *objects)
+{
+    struct lk_file *lock = NULL;
+    char *path = NULL;
+    if (asprintf(&path, "%s/" LK_OBJECTS_PIN, objects->dir) < 0)
+        return true;
+    /* Who makes the file after this look finds the state that the manifest has now. */
+    bool pinned = lk_io_exists(objects->io, path) &&
+                  lk_io_lock(NULL, objects->io, path, &lock) == LUMA_E_BUSY;
+    lk_io_close(lock);
+    free(path);
+    return pinned;
+}
+
+/* It goes with the first one that goes after the backup, or at the next start. */
 static void
-unlink_object(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+unlink_later(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    lk_mutex_lock(&objects->lock);
+    if (objects->kept_count == objects->kept_room) {
+        size_t room = objects->kept_room == 0 ? 32 : objects->kept_room * 2;
+        struct kept *kept = realloc(objects->kept, room * sizeof(*kept));
+        if (kept != NULL) {
+            objects->kept = kept;
+            objects->kept_room = room;
+        }
+    }
+    if (objects->kept_count < objects->kept_room)
+        objects->kept[objects->kept_count++] = (struct kept){kind, id};
+    lk_mutex_unlock(&objects->lock);
+}
+
+static bool
+kept_take(struct lk_objects *objects, struct kept *out)
+{
+    lk_mutex_lock(&objects->lock);
+    bool any = objects->kept_count > 0;
+    if (any)
+        *out = objects->kept[--objects->kept_count];
+    lk_mutex_unlock(&objects->lock);
+    return any;
+}
+
+static void
+unlink_now(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
 {
     char *path = object_path(objects, kind, id);
     /* A file that stays is garbage: the next start collects it. */
@@ -259,6 +316,19 @@ unlink_object(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
     if (rc != LUMA_OK && rc != LUMA_E_UNDEFINED)
         lk_log_warn("storage", "cannot remove %s", path);
     free(path);
+}
+
+static void
+unlink_object(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    struct kept kept;
+    if (kind != LK_OBJECT_SPILL && lk_objects_pinned(objects)) {
+        unlink_later(objects, kind, id);
+        return;
+    }
+    unlink_now(objects, kind, id);
+    while (kind != LK_OBJECT_SPILL && kept_take(objects, &kept))
+        unlink_now(objects, kept.kind, kept.id);
 }
 
 void

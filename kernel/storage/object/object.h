@@ -60,6 +60,10 @@ struct lk_cache *lk_object_cache(struct luma_object_reader *reader);
 /* What a message calls it: "0000000000000007.segment". */
 const char *lk_object_name(const struct luma_object_reader *reader);
 void lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
+/* Is a backup being taken? Then nothing of an older state may go. */
+bool lk_objects_pinned(struct lk_objects *objects);
+const char *lk_object_kind_name(enum lk_object_kind kind);
+#define LK_OBJECTS_PIN "backup.lock" /* held by who takes a backup */
 /* Puts a damaged object aside, in the folder "quarantine" of the data folder, for people to look
  * at. Who has it open reads on. */
 void lk_object_quarantine(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);

@@ -17,6 +17,7 @@ struct recovery {
     struct lk_store *store;
     struct lk_seg **segs; /* of the collection being loaded */
     uint32_t segs_count, segs_room;
+    bool stopped; /* a restore goes no further */
 };
 
 static luma_rc
@@ -221,7 +222,12 @@ replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *recor
     struct recovery *r = arg;
     if (LK_MUTANT(STALE_REPLAYED))
         return lk_redo_apply(ctx, r->store, r->store->commit, record->payload, "log");
-    if (record->commit <= r->store->checkpoint_commit)
+    if (record->commit <= r->store->checkpoint_commit || r->stopped)
+        return LUMA_OK;
+    const struct lk_store_conf *conf = &r->store->conf;
+    r->stopped = (conf->until_commit != 0 && record->commit > conf->until_commit) ||
+                 (conf->until_us != 0 && lk_redo_time(record->payload) > conf->until_us);
+    if (r->stopped)
         return LUMA_OK;
     if (record->commit != r->store->commit + 1)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT,

@@ -318,7 +318,10 @@ lk_wal_trim(struct lk_wal *wal, lk_lsn lsn)
     lk_mutex_lock(&wal->lock);
     while (wal->files != wal->files_tail && wal->files->number < lsn >> 32) {
         struct lki_wal_file *file = wal->files;
+        if (wal->conf.archive_dir != NULL && file->file != NULL && !file->archived)
+            break;
         wal->files = file->next;
+        file->archived = false;
         bool keep = file->file != NULL && wal->spares_count < LKI_WAL_SPARES;
         struct lki_wal_file **list = keep ? &wal->spares : &drop;
         file->next = *list;

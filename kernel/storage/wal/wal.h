@@ -25,8 +25,9 @@ struct lk_wal_conf {
     uint64_t store_id;
     uint64_t file_bytes;
     uint64_t async_flush_ns;
-    bool async;        /* "written" is enough for lk_wal_wait */
-    bool inline_write; /* waiters write themselves; else a thread does */
+    const char *archive_dir; /* full files are copied there before they go; NULL: nowhere */
+    bool async;              /* "written" is enough for lk_wal_wait */
+    bool inline_write;       /* waiters write themselves; else a thread does */
     const struct luma_host_sched *sched;
 };
 
@@ -87,8 +88,10 @@ uint64_t lk_wal_durable(const struct lk_wal *wal);
 bool lk_wal_failed(const struct lk_wal *wal);
 
 lk_lsn lk_wal_position(struct lk_wal *wal); /* of the next record */
-/* Nothing before lsn is needed any more. */
+/* Nothing before lsn is needed any more. What is to be archived and is not yet stays. */
 void lk_wal_trim(struct lk_wal *wal, lk_lsn lsn);
+/* Copies full files to the archive that it has not; one thread at a time. */
+LUMA_NODISCARD luma_rc lk_wal_archive(struct luma_ctx *ctx, struct lk_wal *wal);
 /* Nothing is appended any more; what was is durable on return. */
 LUMA_NODISCARD luma_rc lk_wal_seal(struct luma_ctx *ctx, struct lk_wal *wal);
 

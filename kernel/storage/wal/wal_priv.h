@@ -47,6 +47,7 @@ struct lki_wal_file {
     char *path;
     uint64_t number; /* 0: a spare */
     uint64_t epoch;
+    bool archived;
 };
 
 /* Bytes that go to one file with one write and one sync. */
