@@ -55,6 +55,11 @@ STATEMENTS = {
                "DESC) s FROM a GROUP BY g) x",
     "grouping sets": "SELECT count(*), sum(c), count(k), count(g), count(t) FROM (SELECT k, g, t, count(*) c "
                      "FROM a GROUP BY GROUPING SETS ((k, g), (t), ())) x",
+    "sort": "SELECT md5(string_agg(r, ',')) FROM (SELECT coalesce(k, 0) % 7 || left(t, 1) AS r FROM (SELECT * FROM a "
+            "ORDER BY t DESC NULLS LAST, d, k) x) y",
+    "sort, offset": "SELECT k, t, n, d FROM a ORDER BY n NULLS FIRST, t, k DESC LIMIT 3 OFFSET 100000",
+    "sort, ties": "SELECT count(*), max(d), max(k) FROM (SELECT k, t, d FROM a ORDER BY d "
+                  "FETCH FIRST 100000 ROWS WITH TIES) x",
     "join": "SELECT count(*), sum(a.n), min(b.v), max(a.t) FROM a JOIN b ON a.k = b.k",
     "self join": "SELECT count(*), sum(x.n), min(y.t), max(y.t) FROM a x JOIN a y ON x.t = y.t AND x.k > y.k",
     "left join": "SELECT count(*), count(b.v), sum(a.n) FROM a LEFT JOIN (SELECT k + 1 AS k, v || v AS v "

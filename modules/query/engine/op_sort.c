@@ -26,6 +26,11 @@ struct sort_state {
     uint64_t keep;         /* rows each part must keep; 0: all */
     struct sort_item last;
     struct luma_batch batch;
+    struct sort_disk disk;
+    struct sort_merge *merge; /* some run went to disk: all did */
+    struct luma_str last_key; /* the same as last, of a merge; in last_room */
+    char *last_room;
+    uint32_t last_bytes;
 };
 
 static void
@@ -37,6 +42,38 @@ truncate_run(const struct op_sort *op, struct sort_run *run, uint64_t keep)
 }
 
 static luma_rc
+run_ready(struct part *p, const struct op_sort *op, struct sort_run *run)
+{
+    if (run->rows.lay != NULL)
+        return LUMA_OK;
+    if (run->budget == NULL)
+        run->budget = eng.mem->budget_create(p->x->budget, "sort", 0);
+    if (run->budget != NULL && run->arena == NULL)
+        run->arena = eng.mem->arena_create(run->budget, 32u << 10);
+    ENG_NEED(p->ctx, run->arena, "a sort");
+    eng_rows_init(&run->rows, &op->lay, run->arena);
+    return LUMA_OK;
+}
+
+/* What the run holds, and what it takes more when so many rows come. */
+static size_t
+run_bytes(const struct sort_run *run, uint32_t rows)
+{
+    bool grows = run->count + rows > run->room;
+    return eng.mem->used_bytes(run->budget) +
+           (grows ? run->room * 2 * sizeof(struct sort_item) : 0);
+}
+
+/* With a limit the rows beyond it are worth nothing: only what is left then goes to disk. */
+static luma_rc
+make_room(struct part *p, const struct op_sort *op, struct sort_state *st, struct sort_run *run)
+{
+    if (st->keep > 0)
+        truncate_run(op, run, st->keep);
+    return eng_sort_spill(p, &op->op, &op->lay, &st->disk, run);
+}
+
+static luma_rc
 sort_sink(struct part *p, void *arg, struct luma_batch *in)
 {
     const struct op_sort *op = arg;
@@ -45,8 +82,9 @@ sort_sink(struct part *p, void *arg, struct luma_batch *in)
     struct luma_arena *arena;
     LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
     struct xenv e = eng_env(p, arena);
-    if (run->rows.lay == NULL)
-        eng_rows_init(&run->rows, &op->lay, p->arena);
+    LUMA_TRY(run_ready(p, op, run));
+    if (eng_spill_due(p->x, run_bytes(run, in->sel_rows) * st->parts))
+        LUMA_TRY(make_room(p, op, st, run));
     struct luma_vec *keys = luma_arena_alloc(arena, sizeof(*keys) * (op->keys_count + 1));
     ENG_NEED(p->ctx, keys, "a sort");
     for (uint32_t i = 0; i < op->keys_count; i++)
@@ -57,7 +95,7 @@ sort_sink(struct part *p, void *arg, struct luma_batch *in)
     }
     /* The last row of the last cut: whatever is not before it is not wanted. */
     const struct sort_item *threshold = run->cut ? &run->items[st->keep - 1] : NULL;
-    return eng_sort_append(&e, run, p->x->budget, in->cols, keys, op->keys, op->keys_count, in->sel,
+    return eng_sort_append(&e, run, run->budget, in->cols, keys, op->keys, op->keys_count, in->sel,
                            in->sel_rows, in->rows, threshold);
 }
 
@@ -72,6 +110,20 @@ sort_done(struct part *p, void *arg)
     else
         eng_sort_items(&op->lay, run->items, run->count);
     return LUMA_OK;
+}
+
+static void
+run_free(struct exec *x, struct sort_run *run)
+{
+    eng_sort_run_fini(run, run->budget);
+    eng.mem->arena_destroy(run->arena);
+    run->arena = NULL;
+    run->rows.lay = NULL;
+    run->rows.first = run->rows.last = NULL;
+    if (run->budget != NULL)
+        eng.mem->budget_destroy(run->budget);
+    run->budget = NULL;
+    (void)x;
 }
 
 static luma_rc
@@ -90,7 +142,22 @@ sort_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     st->parts = eng_parts_for(x, base->child[0]);
     st->runs = LUMA_NEW_ARRAY(x->arena, struct sort_run, st->parts);
     ENG_NEED(ctx, st->runs, "a sort");
-    return eng_run(x, ctx, base->child[0], st->parts, sort_sink, sort_done, (void *)(uintptr_t)op);
+    LUMA_TRY(
+        eng_run(x, ctx, base->child[0], st->parts, sort_sink, sort_done, (void *)(uintptr_t)op));
+    eng_release(x, base->child[0]);
+    if (st->disk.count == 0)
+        return LUMA_OK;
+    struct part *p = eng_part(x, 0, ctx);
+    for (uint32_t i = 0; i < st->parts; i++) {
+        struct sort_run *run = &st->runs[i];
+        uint32_t serial = run->serial;
+        if (run->count > 0)
+            LUMA_TRY(eng_sort_spill(p, base, &op->lay, &st->disk, run));
+        if (run->serial > serial)
+            st->disk.runs[st->disk.count - 1].part = i;
+        run_free(x, run);
+    }
+    return eng_sort_merge_begin(p, base, &st->disk, &st->merge);
 }
 
 /* The least of the runs' heads. */
@@ -111,6 +178,72 @@ pop(const struct op_sort *op, struct sort_state *st, struct sort_item *out)
     return true;
 }
 
+/* Remembers the key of the last row of a batch: rows equal to it may still be wanted. */
+static luma_rc
+keep_last(struct part *p, struct sort_state *st, const struct luma_str *key)
+{
+    if (key->bytes > st->last_bytes) {
+        st->last_bytes = key->bytes * 2;
+        st->last_room = luma_arena_alloc_aligned(p->arena, st->last_bytes, 1);
+        ENG_NEED(p->ctx, st->last_room, "a sort");
+    }
+    memcpy(st->last_room == NULL ? (char *)&st->last_key : st->last_room, luma_str_data(key),
+           key->bytes);
+    st->last_key = luma_str_make(st->last_room, key->bytes);
+    return LUMA_OK;
+}
+
+/* Rows of the batch that are wanted: behind the offset, within the limit, or equal to its last. */
+static luma_rc
+limit_batch(struct part *p, const struct op_sort *op, struct sort_state *st,
+            struct luma_batch *batch, uint16_t *sel)
+{
+    const struct luma_str *keys = batch->cols[batch->cols_count].data;
+    uint32_t skip = st->offset < batch->rows ? (uint32_t)st->offset : batch->rows, n = 0;
+    st->offset -= skip;
+    for (uint32_t i = skip; i < batch->rows && st->limit != 0; i++) {
+        if (st->limit == LIMIT_TIES && !luma_str_equal(&keys[i], &st->last_key)) {
+            st->limit = 0;
+            break;
+        }
+        sel[n++] = (uint16_t)i;
+        if (st->limit <= 0 || --st->limit > 0)
+            continue;
+        if (op->with_ties) {
+            st->limit = LIMIT_TIES;
+            LUMA_TRY(keep_last(p, st, &keys[i]));
+        }
+    }
+    batch->sel = sel;
+    batch->sel_rows = n;
+    return LUMA_OK;
+}
+
+static luma_rc
+next_merged(struct part *p, const struct op_sort *op, struct sort_state *st,
+            struct luma_batch **out)
+{
+    while (st->limit != 0) {
+        struct luma_arena *arena;
+        LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+        LUMA_TRY(eng.sched->yield(p->ctx));
+        struct xenv e = eng_env(p, arena);
+        uint16_t *sel = luma_arena_alloc(arena, sizeof(uint16_t) * (LUMA_BATCH_ROWS + 8));
+        ENG_NEED(p->ctx, sel, "a sort");
+        LUMA_TRY(eng_sort_merge_next(&e, st->merge, LUMA_BATCH_ROWS, &st->batch));
+        if (st->batch.rows == 0)
+            return LUMA_OK;
+        LUMA_TRY(limit_batch(p, op, st, &st->batch, sel));
+        if (st->batch.sel_rows == 0)
+            continue;
+        if (st->batch.sel_rows == st->batch.rows)
+            st->batch.sel = NULL;
+        *out = &st->batch;
+        return LUMA_OK;
+    }
+    return LUMA_OK;
+}
+
 static luma_rc
 sort_next(struct part *p, const struct op *base, struct luma_batch **out)
 {
@@ -121,6 +254,8 @@ sort_next(struct part *p, const struct op *base, struct luma_batch **out)
     struct sort_item item;
     if (p->index > 0 || st->runs == NULL)
         return LUMA_OK;
+    if (st->merge != NULL)
+        return next_merged(p, op, st, out);
     while (st->offset > 0 && pop(op, st, &item))
         st->offset--;
     while (n < LUMA_BATCH_ROWS && st->limit != 0) {
@@ -154,11 +289,23 @@ sort_next(struct part *p, const struct op *base, struct luma_batch **out)
 }
 
 static void
-sort_close(struct exec *x, const struct op *base)
+sort_release(struct exec *x, const struct op *base)
 {
     struct sort_state *st = x->op_state[base->id];
     for (uint32_t i = 0; st->runs != NULL && i < st->parts; i++)
-        eng_sort_run_fini(&st->runs[i], x->budget);
+        run_free(x, &st->runs[i]);
+    eng_sort_merge_close(st->merge);
+    st->merge = NULL;
+    st->limit = 0;
+    eng_sort_disk_free(x, &st->disk);
+}
+
+static void
+sort_close(struct exec *x, const struct op *base)
+{
+    struct sort_state *st = x->op_state[base->id];
+    sort_release(x, base);
+    eng_spill_close(x, &st->disk.spill);
 }
 
 static void
@@ -168,6 +315,10 @@ sort_explain(struct explain *ex, const struct op *base)
     eng_explain_keys(ex, "Sort Key", base->rel->sort, base->rel->sort_count);
     if (op->limit != NULL)
         eng_explain_text(ex, "Sort Method", "top-N");
+    const struct exec *x = eng_explain_exec(ex);
+    const struct sort_state *st = x == NULL ? NULL : x->op_state[base->id];
+    if (st != NULL)
+        eng_explain_spill(ex, &st->disk.spill);
 }
 
 static const struct op_class sort_class = {
@@ -175,6 +326,7 @@ static const struct op_class sort_class = {
     .open = sort_open,
     .next = sort_next,
     .close = sort_close,
+    .release = sort_release,
     .explain = sort_explain,
 };
 
@@ -183,6 +335,7 @@ static const struct op_class top_class = {
     .open = sort_open,
     .next = sort_next,
     .close = sort_close,
+    .release = sort_release,
     .explain = sort_explain,
 };
 

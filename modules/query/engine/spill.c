@@ -320,8 +320,8 @@ eng_spool_flush(struct luma_ctx *ctx, struct spool *s)
     return LUMA_OK;
 }
 
-static void
-fill_release(struct spool *s)
+void
+eng_spool_settle(struct spool *s)
 {
     if (s->fill != NULL)
         eng.mem->release(s->budget, s->fill, s->fill_bytes);
@@ -335,7 +335,7 @@ fill_release(struct spool *s)
 void
 eng_spool_fini(struct spool *s)
 {
-    fill_release(s);
+    eng_spool_settle(s);
     if (s->blocks != NULL)
         eng.mem->release(s->budget, s->blocks, s->room * sizeof(*s->blocks));
     s->blocks = NULL;
@@ -458,7 +458,7 @@ eng_spools_flush(struct luma_ctx *ctx, struct spools *s)
 {
     for (uint32_t i = 0; i < SPILL_FANOUT; i++) {
         LUMA_TRY(eng_spool_flush(ctx, &s->of[i]));
-        fill_release(&s->of[i]);
+        eng_spool_settle(&s->of[i]);
     }
     return LUMA_OK;
 }

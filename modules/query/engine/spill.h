@@ -64,6 +64,7 @@ void eng_spool_init(struct spool *s, struct spill *spill, struct luma_budget *bu
 luma_rc eng_spool_append(struct xenv *e, struct spool *s, const struct luma_vec *vecs,
                          const uint16_t *sel, uint32_t n, uint32_t vec_rows);
 luma_rc eng_spool_flush(struct luma_ctx *ctx, struct spool *s); /* before it is read */
+void eng_spool_settle(struct spool *s); /* flushed, no more rows come: gives its buffers back */
 void eng_spool_fini(struct spool *s);
 luma_rc eng_spool_read(struct luma_ctx *ctx, struct spool_reader *r, struct luma_arena *arena,
                        struct luma_batch **out); /* NULL: the end */
