@@ -56,6 +56,7 @@ struct lki_storage {
     int64_t wal_file_size;
     int64_t checkpoint_wal_size;
     int64_t checkpoint_interval;
+    int64_t history;
     const char *codec;
     int64_t temp_limit;
     const char *wal_archive;

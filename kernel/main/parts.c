@@ -47,6 +47,7 @@ lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *
     out_conf->wal_archive = storage->wal_archive;
     out_conf->async = strcmp(storage->durability, "async") == 0;
     out_conf->async_flush_ns = (uint64_t)storage->async_flush;
+    out_conf->history_ns = (uint64_t)storage->history;
     out_conf->hot_bytes =
         storage->hot_tier_size > 0 ? (uint64_t)storage->hot_tier_size : budget / 4;
     out_conf->cache_bytes = storage->cache_size > 0 ? (uint64_t)storage->cache_size : budget / 3;

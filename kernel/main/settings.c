@@ -64,6 +64,10 @@ static const struct luma_conf_item storage_items[] = {
                    .help = "full files of the write-ahead log are copied to this folder, so that a "
                            "backup can be restored to any time after it; not set: they are not "
                            "kept"),
+    LUMA_CONF_DURATION(struct lki_storage, history, .def = 0, .min = 0,
+                       .max = 30 * 86400 * (int64_t)SECOND,
+                       .help = "how much of the past stays readable (SET lumadb.as_of); it takes "
+                               "room until it has passed; 0: none"),
     LUMA_CONF_TEXT(struct lki_storage, codec, .sdef = NULL,
                    .help = "byte codec of new segments, such as zstd or lz4; not set: lz4, and "
                            "zstd where it packs much tighter"),

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "data/data.h"
 #include "session/session_priv.h"
 
 static const struct luma_host_txn *
@@ -145,6 +146,16 @@ roll_back(struct luma_session *s)
     block_over(s, false);
 }
 
+/* The session's newest commit, for who wants to read it elsewhere. */
+static void
+committed(struct luma_session *s, uint64_t number)
+{
+    txns()->token_text(number, s->last_commit);
+    if (s->hooks.parameter != NULL &&
+        strcmp(lki_setting_at(s, LKI_SET_LUMADB_REPORT_COMMITS), "on") == 0)
+        s->hooks.parameter(s->hooks.arg, "lumadb.last_commit", s->last_commit);
+}
+
 static luma_rc
 commit(struct luma_ctx *ctx, struct luma_session *s)
 {
@@ -158,8 +169,11 @@ commit(struct luma_ctx *ctx, struct luma_session *s)
         }
     }
     struct luma_txn *txn = LUMA_TAKE(s->txn);
-    luma_rc rc = txn == NULL ? LUMA_OK : txns()->commit(ctx, txn);
+    uint64_t number = 0;
+    luma_rc rc = txn == NULL ? LUMA_OK : txns()->commit_get(ctx, txn, &number);
     block_over(s, rc == LUMA_OK);
+    if (number != 0)
+        committed(s, number);
     return rc;
 }
 
@@ -174,6 +188,24 @@ lki_block_drop(struct luma_session *s)
 
 /* --- statements --- */
 
+#define LKI_EPOCH_2000_US 946684800000000 /* of timestamps, from 1970 */
+
+luma_rc
+lki_block_as_of(struct luma_ctx *ctx, struct luma_session *s, const char *text,
+                uint64_t *out_commit)
+{
+    struct luma_value when;
+    bool token = strspn(text, "0123456789abcdef") == 16 && text[16] == '-';
+    if (token)
+        return txns()->token_read(ctx, text, out_commit);
+    memset(&when, 0, sizeof(when));
+    LUMA_TRY(lk_data_from_text(ctx, ctx->arena, luma_type(LUMA_TYPE_TIMESTAMPTZ), &s->format,
+                               luma_slice_text(text), &when));
+    if (when.is_null || when.i64 == INT64_MAX || when.i64 == INT64_MIN)
+        return LUMA_FAIL(ctx, LUMA_E_INVALID, "lumadb.as_of wants a time or a token");
+    return txns()->commit_at(ctx, when.i64 + LKI_EPOCH_2000_US, out_commit);
+}
+
 static luma_rc
 need_txn(struct luma_ctx *ctx, struct luma_session *s)
 {
@@ -186,6 +218,11 @@ need_txn(struct luma_ctx *ctx, struct luma_session *s)
     struct luma_txn_opts opts = s->block == LUMA_BLOCK_OPEN ? s->block_opts : default_opts(s);
     opts.lock_timeout_ns = s->lock_timeout_ns;
     opts.owner = s->pid;
+    const char *as_of = lki_setting_at(s, LKI_SET_LUMADB_AS_OF);
+    if (LUMA_UNLIKELY(as_of[0] != '\0')) {
+        LUMA_TRY(lki_block_as_of(ctx, s, as_of, &opts.as_of));
+        opts.read_only = true;
+    }
     LUMA_TRY(txns()->begin(ctx, &opts, &s->txn));
     s->implicit = s->block == LUMA_BLOCK_IDLE;
     s->lock_timeout_changed = false;
@@ -199,8 +236,6 @@ refuse_failed(struct luma_ctx *ctx)
                      "current transaction is aborted, commands ignored until end of transaction "
                      "block");
 }
-
-#define LKI_EPOCH_2000_US 946684800000000 /* of timestamps, from 1970 */
 
 luma_rc
 lki_statement_begin(struct luma_ctx *ctx, struct luma_session *s, struct luma_txn **out_txn)

@@ -131,6 +131,8 @@ struct luma_session {
                              struct luma_txn *txn, void *arg);
     void *before_commit_arg;
 
+    char last_commit[LUMA_COMMIT_TOKEN_BYTES]; /* token; empty: none */
+
     struct lki_slot *slots;
     uint32_t slots_count;
 };
@@ -202,6 +204,9 @@ bool lki_block_read_only(struct luma_session *s);
 bool lki_block_deferrable(struct luma_session *s);
 luma_rc lki_block_set_isolation(struct luma_ctx *ctx, struct luma_session *s, const char *text);
 luma_rc lki_block_set_read_only(struct luma_ctx *ctx, struct luma_session *s, bool read_only);
+/* What lumadb.as_of names: a token or a time. */
+luma_rc lki_block_as_of(struct luma_ctx *ctx, struct luma_session *s, const char *text,
+                        uint64_t *out_commit);
 luma_rc lki_block_set_deferrable(struct luma_ctx *ctx, struct luma_session *s, bool deferrable);
 
 /* --- identity --- */

@@ -124,6 +124,8 @@ lki_setting_get(struct luma_session *s, const char *name)
         return lki_block_read_only(s) ? "on" : "off";
     if (index == LKI_SET_TRANSACTION_DEFERRABLE)
         return lki_block_deferrable(s) ? "on" : "off";
+    if (index == LKI_SET_LUMADB_LAST_COMMIT)
+        return s->last_commit;
     if (index < 0)
         index = custom_find(s, name);
     return index < 0 ? NULL : value_of(s, (uint32_t)index);
@@ -312,6 +314,13 @@ lki_setting_set(struct luma_ctx *ctx, struct luma_session *s, const char *name, 
         LUMA_TRY(lki_setting_canonical(ctx, def, value, &text));
         if (text == NULL)
             return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for a setting");
+    }
+    uint64_t commit = 0;
+    if (index == LKI_SET_LUMADB_AS_OF && text != NULL && text[0] != '\0')
+        LUMA_TRY(lki_block_as_of(ctx, s, text, &commit));
+    if (index == LKI_SET_LUMADB_WAIT_FOR && text != NULL && text[0] != '\0') {
+        LUMA_TRY(lki_sessions.parts.txn->token_read(ctx, text, &commit));
+        LUMA_TRY(lki_sessions.parts.txn->wait_for(ctx, commit));
     }
     return change(ctx, s, (uint32_t)index, text, local);
 }

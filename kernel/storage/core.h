@@ -203,12 +203,13 @@ struct lk_coll {
     struct luma_txn *pending_txn;
     _Atomic uint64_t view_serial; /* grows with each publication */
     _Atomic int64_t next_rowid;
-    _Atomic uint64_t touched; /* newest commit that changed it */
-    uint64_t gen;             /* of views, grows with each flush */
-    uint64_t published_gen;   /* newest one that is in a view; under the latch */
-    uint64_t rows_pack;       /* object that holds its few rows; 0: none. Checkpoint's. */
-    uint64_t covered;         /* commit its objects describe. Checkpoint's. */
-    char *rows_broken;        /* its few rows in a pack cannot be read, for this reason */
+    _Atomic uint64_t touched;      /* newest commit that changed it */
+    _Atomic uint64_t history_from; /* what older snapshots saw is gone: TRUNCATE, other columns */
+    uint64_t gen;                  /* of views, grows with each flush */
+    uint64_t published_gen;        /* newest one that is in a view; under the latch */
+    uint64_t rows_pack;            /* object that holds its few rows; 0: none. Checkpoint's. */
+    uint64_t covered;              /* commit its objects describe. Checkpoint's. */
+    char *rows_broken;             /* its few rows in a pack cannot be read, for this reason */
 };
 
 /* NULL: there is none. Collections live as long as the store. */

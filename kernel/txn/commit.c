@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "storage/mutant.h"
+#include "txn/history.h"
 #include "txn/serial.h"
 
 /* The same change at a row of a segment and wherever merges have carried it since. The latch of
@@ -194,10 +195,25 @@ lki_privates_free(struct luma_txn *txn, uint32_t writes, bool committed)
 
 /* --- the log --- */
 
+/* Does the new view show older snapshots what the old one did? */
+static bool
+same_rows(const struct lk_view *old, const struct lk_view *view)
+{
+    if (old == NULL || view == NULL || old->hots[0] != view->hots[0] ||
+        old->def->coll.cols_count != view->def->coll.cols_count)
+        return false;
+    for (uint32_t i = 0; i < old->def->coll.cols_count; i++) {
+        const struct luma_store_col *a = &old->def->coll.cols[i], *b = &view->def->coll.cols[i];
+        if (a->id != b->id || a->type.id != b->type.id)
+            return false;
+    }
+    return true;
+}
+
 /* Pending views become what everybody sees. STORE_COMMIT is held: a checkpoint that marks this
  * commit finds them. */
 static void
-views_publish(struct luma_txn *txn)
+views_publish(struct luma_txn *txn, uint64_t commit)
 {
     for (uint32_t i = 0; i < txn->writes_count; i++) {
         struct lk_coll *coll = txn->writes[i].coll;
@@ -209,6 +225,8 @@ views_publish(struct luma_txn *txn)
         coll->pending = NULL;
         coll->pending_txn = NULL;
         lk_mutex_unlock(&coll->view_lock);
+        if (!same_rows(coll->view, view))
+            atomic_store(&coll->history_from, commit);
         lk_coll_publish(coll, view);
         lk_rwlock_unlock(&coll->latch);
     }
@@ -247,7 +265,7 @@ commit_placed(void *arg, uint64_t commit)
     struct luma_txn *txn = arg;
     for (uint32_t i = 0; i < txn->colls_count; i++)
         atomic_store_explicit(&txn->colls[i]->touched, commit, memory_order_release);
-    views_publish(txn);
+    views_publish(txn, commit);
     if (LUMA_UNLIKELY(txn->serial != NULL))
         lki_serial_placed(txn, commit);
     /* Pairs with lk_stamp_resolve: who takes a snapshot of this commit finds its number here. */
@@ -300,8 +318,10 @@ lki_commit_place(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commi
     }
     if (rc == LUMA_OK)
         rc = append(ctx, store, lk_bytes_view(&txn->redo), commit_placed, txn, out_commit);
-    if (rc == LUMA_OK)
+    if (rc == LUMA_OK) {
+        lki_history_note(store, *out_commit);
         lk_txn_stamp(txn, *out_commit);
+    }
     if (loads)
         lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;

@@ -19,6 +19,12 @@ coll_open(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t coll_id, struct l
         lk_view_unref(view);
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s", coll->rows_broken);
     }
+    if (txn->as_of && atomic_load(&coll->history_from) > txn->snap.commit) {
+        lk_view_unref(view);
+        return LUMA_FAIL_SQL(ctx, LUMA_E_INVALID, "72000",
+                             "snapshot too old: the table has been made, truncated or redefined "
+                             "since");
+    }
     struct luma_coll *h = malloc(sizeof(*h));
     if (h == NULL) {
         lk_view_unref(view);

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "txn/history.h"
 #include "txn/lock.h"
 #include "txn/serial.h"
 
@@ -144,7 +145,8 @@ lk_txns_create(struct luma_ctx *ctx, struct lk_store *store)
     lk_mutex_init(&txns->serial_lock, LK_LOCK_TXN_SERIAL);
     store->txns = txns;
     current_store = store;
-    return lk_locks_create(ctx, txns);
+    LUMA_TRY(lk_locks_create(ctx, txns));
+    return lki_history_create(ctx, store);
 }
 
 void
@@ -163,6 +165,7 @@ lk_txns_destroy(struct lk_store *store)
     }
     lki_locks_destroy(txns);
     lki_serial_destroy(txns);
+    lki_history_destroy(txns);
     free(txns);
     store->txns = NULL;
     if (current_store == store)
@@ -170,6 +173,17 @@ lk_txns_destroy(struct lk_store *store)
 }
 
 /* --- begin --- */
+
+/* The past does not change: no level is needed. */
+static luma_rc
+as_of(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t commit)
+{
+    LUMA_TRY(lki_history_pin(ctx, txn, commit));
+    txn->as_of = txn->read_only = true;
+    txn->isolation = LUMA_REPEATABLE_READ;
+    txn->snap.commit = commit;
+    return LUMA_OK;
+}
 
 static luma_rc
 txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_txn **out_txn)
@@ -184,6 +198,7 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     txn->read_only = opts != NULL && opts->read_only;
     txn->deferrable = opts != NULL && opts->deferrable;
     txn->serial = NULL;
+    txn->as_of = false;
     txn->owner = opts == NULL ? 0 : opts->owner;
     txn->lock_timeout_ns = opts == NULL ? 0 : opts->lock_timeout_ns;
     txn->id = atomic_fetch_add_explicit(&((struct lk_txns *)store->txns)->next_id, 1,
@@ -195,12 +210,14 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     txn->slot_content = NULL;
     txn->undo_count = 0;
     txn->savepoint_serial = 0;
-    if (txn->isolation == LUMA_SERIALIZABLE) {
-        luma_rc rc = lki_serial_begin(ctx, txn, false);
-        if (rc != LUMA_OK) {
-            txn_put(txn);
-            return rc;
-        }
+    luma_rc rc = LUMA_OK;
+    if (opts != NULL && opts->as_of != 0)
+        rc = as_of(ctx, txn, opts->as_of);
+    else if (txn->isolation == LUMA_SERIALIZABLE)
+        rc = lki_serial_begin(ctx, txn, false);
+    if (rc != LUMA_OK) {
+        txn_put(txn);
+        return rc;
     }
     *out_txn = txn;
     return LUMA_OK;
@@ -216,7 +233,7 @@ txn_statement_begin(struct luma_ctx *ctx, struct luma_txn *txn)
         return lki_serial_begin(ctx, txn, true);
     if (LUMA_UNLIKELY(txn->serial != NULL))
         return lki_serial_check(ctx, txn);
-    if (txn->isolation == LUMA_READ_COMMITTED || first)
+    if (txn->isolation == LUMA_READ_COMMITTED || (first && !txn->as_of))
         txn->snap.commit = lk_slots_snapshot(&txn->store->slots, txn->slot);
     return LUMA_OK;
 }
@@ -410,10 +427,11 @@ wait_durable(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit)
 }
 
 static luma_rc
-txn_commit(struct luma_ctx *ctx, struct luma_txn *txn)
+txn_commit_get(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commit)
 {
     struct lk_store *store = txn->store;
     uint64_t commit = 0;
+    *out_commit = 0;
     if (LUMA_UNLIKELY(txn->serial != NULL)) {
         luma_rc rc = lki_serial_prepare(ctx, txn);
         if (rc != LUMA_OK) {
@@ -429,6 +447,7 @@ txn_commit(struct luma_ctx *ctx, struct luma_txn *txn)
             return rc;
         }
     }
+    *out_commit = commit;
     txn_end(txn, true, commit);
     uint64_t seen = LK_MAX(commit, atomic_load_explicit(&txn->seen, memory_order_relaxed));
     seen = LK_MAX(seen, txn->snap.seen);
@@ -441,6 +460,13 @@ txn_commit(struct luma_ctx *ctx, struct luma_txn *txn)
     lk_stat_observe_ns(store->stats.commit_wait, lk_io_now_ns(store->conf.io) - start_ns);
     lki_checkpoint_due(store);
     return rc;
+}
+
+static luma_rc
+txn_commit(struct luma_ctx *ctx, struct luma_txn *txn)
+{
+    uint64_t commit;
+    return txn_commit_get(ctx, txn, &commit);
 }
 
 static luma_rc
@@ -532,4 +558,9 @@ const struct luma_host_txn lk_txn_host = {
     .on_end = txn_on_end,
     .locks = lki_locks_list,
     .blockers = lki_lock_blockers,
+    .commit_get = txn_commit_get,
+    .token_text = lki_token_text,
+    .token_read = lki_token_read,
+    .commit_at = lki_history_at,
+    .wait_for = lki_wait_for,
 };

@@ -70,6 +70,7 @@ struct luma_txn {
     struct lki_serial *serial; /* NULL: another level, or nothing can harm it */
     uint64_t lock_timeout_ns, id, stamp;
     int64_t start_us;
+    bool as_of;     /* reads the past */
     uint32_t owner; /* whose it is, for people */
     struct lk_snapshot snap;
     _Atomic uint64_t seen;

@@ -127,11 +127,19 @@ txn_start_us(const struct luma_txn *txn)
     return host->sched->wall_us();
 }
 
+static luma_rc
+txn_commit_get(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commit)
+{
+    *out_commit = 0;
+    return txn_commit(ctx, txn);
+}
+
 const struct luma_host_txn toy_txn = {
     .head = {sizeof(struct luma_host_txn), 1, 0},
     .begin = txn_begin,
     .statement_begin = txn_statement_begin,
     .commit = txn_commit,
+    .commit_get = txn_commit_get,
     .rollback = txn_rollback,
     .savepoint = txn_savepoint,
     .rollback_to = txn_rollback_to,

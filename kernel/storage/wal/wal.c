@@ -283,6 +283,12 @@ lk_wal_append(struct lk_wal *wal, uint64_t commit, struct luma_slice payload, ui
 }
 
 uint64_t
+lk_wal_epoch(const struct lk_wal *wal)
+{
+    return wal->epoch;
+}
+
+uint64_t
 lk_wal_durable(const struct lk_wal *wal)
 {
     return atomic_load_explicit(&wal->durable_commit, memory_order_acquire);

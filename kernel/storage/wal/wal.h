@@ -64,6 +64,7 @@ LUMA_NODISCARD luma_rc lk_wal_read(struct luma_ctx *ctx, const struct lk_wal_con
  * durable first: it may have been in the page cache only. */
 LUMA_NODISCARD luma_rc lk_wal_open(struct luma_ctx *ctx, const struct lk_wal_conf *conf,
                                    const struct lk_wal_end *end, struct lk_wal **out_wal);
+uint64_t lk_wal_epoch(const struct lk_wal *wal);
 void lk_wal_close(struct lk_wal *wal); /* writes what was appended; NULL is fine */
 
 /* Makes sure that payloads of `bytes` in all find room: may create files. LUMA_E_FULL. */

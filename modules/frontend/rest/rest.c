@@ -67,19 +67,33 @@ rest_error_status(luma_rc code, const char *sqlstate)
     return error_table[error_index(code)].http;
 }
 
+/* A commit of the request is named, so that another port can be asked to show it. */
+static const char *
+extra_headers(struct rest_call *call, int status, char *room, size_t bytes)
+{
+    const char *token = call->session == NULL
+                            ? NULL
+                            : call->host->session->setting(call->session, "lumadb.last_commit");
+    snprintf(room, bytes, "%s%s%s%s",
+             status == 401   ? "WWW-Authenticate: Bearer\r\n"
+             : status == 429 ? "Retry-After: 1\r\n"
+                             : "",
+             token == NULL || token[0] == '\0' ? "" : "LumaDB-Commit: ", token == NULL ? "" : token,
+             token == NULL || token[0] == '\0' ? "" : "\r\n");
+    return room[0] == '\0' ? NULL : room;
+}
+
 luma_rc
 rest_answer_json(struct rest_call *call, int status, const struct rest_text *text)
 {
+    char extra[160];
     static const char out_of_memory[] = "{\"error\":{\"code\":\"E012\",\"sqlstate\":\"53200\","
                                         "\"message\":\"out of memory\"}}";
     if (text->failed)
         return http_respond(call->http, 503, "application/json", NULL, out_of_memory,
                             sizeof(out_of_memory) - 1);
     return http_respond(call->http, status, "application/json",
-                        status == 401   ? "WWW-Authenticate: Bearer\r\n"
-                        : status == 429 ? "Retry-After: 1\r\n"
-                                        : NULL,
-                        text->data, text->bytes);
+                        extra_headers(call, status, extra, sizeof(extra)), text->data, text->bytes);
 }
 
 luma_rc
@@ -106,7 +120,15 @@ rest_authorize(struct rest_call *call)
     const char *header = http_header(call->http, "authorization");
     if (header == NULL || strncasecmp(header, "Bearer ", 7) != 0)
         return LUMA_FAIL_SQL(call->ctx, LUMA_E_AUTH, "28000", "a bearer token is needed");
-    return call->host->session->token_login(call->ctx, call->session, header + 7);
+    const struct luma_host_session *ses = call->host->session;
+    LUMA_TRY(ses->token_login(call->ctx, call->session, header + 7));
+    const char *as_of = http_header(call->http, "lumadb-as-of");
+    if (as_of != NULL)
+        LUMA_TRY(ses->setting_set(call->ctx, call->session, "lumadb.as_of", as_of, false));
+    const char *wait_for = http_header(call->http, "lumadb-wait-for");
+    if (wait_for != NULL)
+        LUMA_TRY(ses->setting_set(call->ctx, call->session, "lumadb.wait_for", wait_for, false));
+    return LUMA_OK;
 }
 
 /* --- routes --- */

@@ -80,6 +80,25 @@ backend_pid(struct system_row *row)
 }
 
 static luma_rc
+snapshot_token(struct system_row *row)
+{
+    char text[LUMA_COMMIT_TOKEN_BYTES];
+    system_host->txn->token_text(system_host->txn->snapshot(row->txn), text);
+    const char *copy = luma_arena_text(row->arena, text, strlen(text));
+    return copy == NULL ? LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory")
+                        : system_set_text(row, copy);
+}
+
+static luma_rc
+last_commit(struct system_row *row)
+{
+    const char *text = system_host->session->setting(row->session, "lumadb.last_commit");
+    const char *copy =
+        text == NULL || text[0] == '\0' ? NULL : luma_arena_text(row->arena, text, strlen(text));
+    return copy == NULL ? LUMA_OK : system_set_text(row, copy);
+}
+
+static luma_rc
 blocking_pids(struct system_row *row)
 {
     uint32_t *pids = NULL, count = 0;
@@ -295,6 +314,8 @@ static const struct system_func list[] = {
     {"current_schema", "", 'n', ST, current_schema},
     {"current_schemas", "b", 'N', ST, current_schemas},
     {"pg_backend_pid", "", 'i', ST, backend_pid},
+    {"lumadb_snapshot", "", 't', VO, snapshot_token},
+    {"lumadb_last_commit", "", 't', VO, last_commit},
     {"pg_blocking_pids", "i", 'I', VO, blocking_pids},
     {"pg_cancel_backend", "i", 'b', VO, cancel_backend},
     {"pg_terminate_backend", "i", 'b', VO, terminate_backend},

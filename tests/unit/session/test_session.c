@@ -116,11 +116,19 @@ fake_start_us(const struct luma_txn *txn)
     return 0;
 }
 
+static luma_rc
+fake_commit_get(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commit)
+{
+    *out_commit = 0;
+    return fake_commit(ctx, txn);
+}
+
 static const struct luma_host_txn fake_txn = {
     .head = {sizeof(struct luma_host_txn), 1, 0},
     .begin = fake_begin,
     .statement_begin = fake_statement_begin,
     .commit = fake_commit,
+    .commit_get = fake_commit_get,
     .rollback = fake_rollback,
     .savepoint = fake_savepoint,
     .rollback_to = fake_rollback_to,

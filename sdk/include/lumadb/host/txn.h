@@ -21,7 +21,10 @@ struct luma_txn_opts {
     bool deferrable; /* SERIALIZABLE, read only: waits for a snapshot that needs no watching */
     uint64_t lock_timeout_ns; /* 0: wait for ever */
     uint32_t owner;           /* number of the session, shown with its locks */
+    uint64_t as_of;           /* reads as of this commit; 0: now. Read only; 72000: not kept */
 };
+
+#define LUMA_COMMIT_TOKEN_BYTES 56
 
 enum luma_locked {
     LUMA_LOCKED_COLLECTION = 0, /* id is the collection's */
@@ -77,6 +80,15 @@ struct luma_host_txn {
     /* For whom the transaction of this owner waits. */
     luma_rc (*blockers)(struct luma_ctx *ctx, uint32_t owner, uint32_t **out_owners,
                         uint32_t *out_count);
+    /* As commit; *out_commit: its number, 0 when nothing was written. */
+    luma_rc (*commit_get)(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commit);
+    /* A commit's token: opaque text that names it on every port of this server, across restarts. */
+    void (*token_text)(uint64_t commit, char *out_text /* LUMA_COMMIT_TOKEN_BYTES */);
+    luma_rc (*token_read)(struct luma_ctx *ctx, const char *text, uint64_t *out_commit);
+    /* The newest commit at a time of the wall clock (us since 1970). 72000: not kept. */
+    luma_rc (*commit_at)(struct luma_ctx *ctx, int64_t us, uint64_t *out_commit);
+    /* Parks until what this commit did is seen and durable. */
+    luma_rc (*wait_for)(struct luma_ctx *ctx, uint64_t commit);
 };
 
 #endif

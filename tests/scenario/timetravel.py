@@ -1,0 +1,239 @@
+"""timetravel.py - reading the store as it was, and tokens of commits on every port. TAP."""
+import http.client
+import json
+import os
+import random
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+import sessions  # noqa: E402
+from lumaserver import FULL, SEED, Server, cannot_serve, run_tap  # noqa: E402
+
+SERVER = Server(["--set", "storage.history=1h"])
+BRIEF = Server(["--set", "storage.history=1s"])
+NONE = Server()
+
+
+def Session(of=SERVER):  # pylint: disable=invalid-name
+    return sessions.Session(of)
+
+
+def one(s, text):
+    return s.run(text)[0][0]
+
+
+def token(s):
+    return one(s, "SELECT lumadb_last_commit()")
+
+
+def as_of(s, when):
+    s.run(f"SET lumadb.as_of = '{when}'")
+
+
+def by_token_and_by_time():
+    a, b = Session(), Session()
+    a.run("CREATE TABLE tt (k int PRIMARY KEY, v int)")
+    states = []
+    for statement in ("INSERT INTO tt SELECT i, i FROM generate_series(1, 5) i",
+                      "UPDATE tt SET v = v * 10 WHERE k <= 3", "DELETE FROM tt WHERE k = 2",
+                      "INSERT INTO tt VALUES (2, 22)", "UPDATE tt SET k = 50 WHERE k = 5",
+                      "DELETE FROM tt"):
+        a.run(statement)
+        states.append((token(a), one(a, "SELECT clock_timestamp()::text"),
+                       a.run("SELECT k, v FROM tt ORDER BY k")))
+        time.sleep(0.01)
+    for _ in range(2):
+        for tok, when, rows in states:
+            for what in (tok, when):
+                as_of(b, what)
+                assert b.run("SELECT k, v FROM tt ORDER BY k") == rows, what
+                by_key = [b.run(f"SELECT k, v FROM tt WHERE k = {k}") for k in (1, 2, 5, 50)]
+                assert by_key == [[r for r in rows if r[0] == k] for k in (1, 2, 5, 50)], what
+        b.run("RESET lumadb.as_of")
+        assert b.run("SELECT * FROM tt") == []
+        a.run("CHECKPOINT")
+    as_of(b, states[2][0])
+    b.fails("INSERT INTO tt VALUES (9, 9)", "25006")
+    b.fails("DELETE FROM tt", "25006")
+    b.run("BEGIN ISOLATION LEVEL SERIALIZABLE")
+    assert b.run("SELECT k, v FROM tt ORDER BY k") == states[2][2]
+    a.run("INSERT INTO tt VALUES (7, 7)")
+    assert b.run("SELECT k, v FROM tt ORDER BY k") == states[2][2]
+    b.run("COMMIT")
+    b.run("SET lumadb.as_of = ''")
+    assert b.run("SELECT k FROM tt") == [(7,)]
+
+
+def every_state_of_a_history():
+    """Random transactions over rows in every place they may lie; each state is read again."""
+    rng = random.Random(SEED)
+    a, b = Session(), Session()
+    a.run("DROP TABLE IF EXISTS hist")
+    a.run("CREATE TABLE hist (k int PRIMARY KEY, v int, t text)")
+    a.run("CREATE INDEX hist_v ON hist (v)")
+    a.run("INSERT INTO hist SELECT i, i % 7, 'x' || i FROM generate_series(1, 300) i")
+    states, rounds = [], 150 if FULL else 40
+    for n in range(rounds):
+        a.run("BEGIN")
+        for _ in range(rng.randint(1, 4)):
+            k = rng.randint(1, 320)
+            a.run(rng.choice((f"UPDATE hist SET v = v + 1 WHERE k = {k}",
+                              f"UPDATE hist SET t = t || '.' WHERE v = {k % 7}",
+                              f"DELETE FROM hist WHERE k = {k}",
+                              f"INSERT INTO hist VALUES ({k}, {n}, 'n') ON CONFLICT DO NOTHING")))
+        a.run(rng.choice(("COMMIT", "COMMIT", "COMMIT", "ROLLBACK")))
+        states.append((token(a), a.run("SELECT * FROM hist ORDER BY k")))
+        if rng.random() < 0.15:
+            a.run("CHECKPOINT")
+    rng.shuffle(states)
+    for tok, rows in states:
+        as_of(b, tok)
+        assert b.run("SELECT * FROM hist ORDER BY k") == rows, tok
+        assert b.run("SELECT * FROM hist WHERE v = 3 ORDER BY k") == [r for r in rows if r[1] == 3]
+    return f"{rounds} states"
+
+
+def what_is_not_kept():
+    BRIEF.start()
+    NONE.start()
+    a = Session(BRIEF)
+    a.run("CREATE TABLE w (k int)")
+    a.run("INSERT INTO w VALUES (1)")
+    old, when = token(a), one(a, "SELECT clock_timestamp()::text")
+    as_of(a, old)
+    assert a.run("SELECT * FROM w") == [(1,)]
+    a.run("RESET lumadb.as_of")
+    for k in range(4):
+        time.sleep(0.6)
+        a.run(f"INSERT INTO w VALUES ({k})")
+    as_of(a, old)
+    a.fails("SELECT * FROM w", "72000")
+    a.run("RESET lumadb.as_of")
+    error = a.fails(f"SET lumadb.as_of = '{when}'", "72000")
+    assert "snapshot too old" in str(error), error
+    assert one(a, "SELECT count(*) FROM w") == 5
+    n = Session(NONE)
+    n.run("CREATE TABLE w (k int)")
+    n.fails("SET lumadb.as_of = '2020-01-01'", "72000")
+    as_of(n, token(n))
+    n.fails("SELECT * FROM w", "72000")
+    n.run("RESET lumadb.as_of")
+    n.fails(f"SET lumadb.as_of = '{old}'", "22023")
+    a.fails("SET lumadb.as_of = 'last tuesday'", "22007")
+    a.fails("SET lumadb.as_of = '2199-01-01'", "22023")
+    a.fails(f"SET lumadb.as_of = '{old[:17]}x'", "22023")
+    a.fails(f"SET lumadb.wait_for = '{old}0000'", "22023")
+    a.fails("SET lumadb.last_commit = 'x'", "55P02")
+    BRIEF.close()
+    NONE.close()
+
+
+def redefined_tables():
+    """A table that was truncated or got other columns shows its past no more, others do."""
+    a, b = Session(), Session()
+    a.run("CREATE TABLE rd (k int PRIMARY KEY, v int)")
+    a.run("CREATE TABLE rd2 (k int)")
+    a.run("INSERT INTO rd VALUES (1, 1)")
+    a.run("INSERT INTO rd2 VALUES (1)")
+    before = token(a)
+    a.run("CREATE INDEX rd_v ON rd (v)")
+    as_of(b, before)
+    assert b.run("SELECT v FROM rd WHERE v = 1") == [(1,)]
+    for change in ("TRUNCATE rd", "ALTER TABLE rd ADD COLUMN w int DEFAULT 3"):
+        a.run(change)
+        b.fails("SELECT * FROM rd", "72000")
+        assert b.run("SELECT * FROM rd2") == [(1,)]
+    as_of(b, token(a))
+    assert b.run("SELECT * FROM rd") == []
+
+
+def rest(path, body, bearer=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", SERVER.http_port, timeout=20)
+    if bearer:
+        headers["Authorization"] = "Bearer " + bearer
+    connection.request("POST", path, json.dumps(body), headers)
+    answer = connection.getresponse()
+    data = json.loads(answer.read())
+    connection.close()
+    return answer.status, answer.headers, data
+
+
+def tokens_on_every_port():
+    """What REST wrote is named, waited for and read through SQL, and the other way round."""
+    _, _, login = rest("/api/v1/login", {"username": "lumadb", "password": "lumadb"})
+    bearer = login["token"]
+    a = Session()
+    a.run("CREATE TABLE tp (k int PRIMARY KEY)")
+    status, headers, data = rest("/query", {"sql": "INSERT INTO tp VALUES (1)"}, bearer)
+    assert status == 200 and headers["LumaDB-Commit"], (status, data, headers)
+    a.run(f"SET lumadb.wait_for = '{headers['LumaDB-Commit']}'")
+    assert a.run("SELECT * FROM tp") == [(1,)]
+    old = headers["LumaDB-Commit"]
+    a.run("DELETE FROM tp")
+    status, headers, data = rest("/query", {"sql": "SELECT count(*) AS n FROM tp"}, bearer,
+                                 **{"LumaDB-Wait-For": token(a)})
+    assert status == 200 and "0" in json.dumps(data["rows"]), data
+    assert "LumaDB-Commit" not in headers
+    status, _, data = rest("/query", {"sql": "SELECT count(*) AS n FROM tp"}, bearer,
+                           **{"LumaDB-As-Of": old})
+    assert status == 200 and "1" in json.dumps(data["rows"]), data
+    status, _, data = rest("/query", {"sql": "SELECT 1"}, bearer, **{"LumaDB-Wait-For": "nonsense"})
+    assert status == 400, data
+
+
+def what_a_session_hears():
+    a = Session()
+    a.run("CREATE TABLE wh (k int)")
+    assert one(a, "SHOW lumadb.last_commit") == token(a)
+    assert a.connection.get_parameter_status("lumadb.last_commit") is None
+    a.run("SET lumadb.report_commits = on")
+    a.run("INSERT INTO wh VALUES (1)")
+    assert a.connection.get_parameter_status("lumadb.last_commit") == token(a)
+    before = token(a)
+    a.run("SELECT * FROM wh")
+    assert token(a) == before
+    snapshot = one(a, "SELECT lumadb_snapshot()")
+    a.run("INSERT INTO wh VALUES (2)")
+    as_of(a, snapshot)
+    assert a.run("SELECT * FROM wh") == [(1,)]
+
+
+def a_restart_begins_anew():
+    a = Session()
+    a.run("CREATE TABLE rs (k int)")
+    a.run("INSERT INTO rs VALUES (1)")
+    old = token(a)
+    a.run("INSERT INTO rs VALUES (2)")
+    newest = token(a)
+    SERVER.kill()
+    SERVER.start()
+    b = Session()
+    b.run(f"SET lumadb.wait_for = '{newest}'")
+    assert one(b, "SELECT count(*) FROM rs") == 2
+    as_of(b, old)
+    b.fails("SELECT * FROM rs", "72000")
+    as_of(b, newest)
+    assert one(b, "SELECT count(*) FROM rs") == 2
+    b.run("RESET lumadb.as_of")
+    b.run("DELETE FROM rs WHERE k = 1")
+    as_of(b, newest)
+    assert one(b, "SELECT count(*) FROM rs") == 2
+
+
+def main():
+    if cannot_serve():
+        print(cannot_serve())
+        return 77
+    try:
+        SERVER.start()
+        return run_tap([by_token_and_by_time, every_state_of_a_history, what_is_not_kept,
+                        redefined_tables, tokens_on_every_port, what_a_session_hears,
+                        a_restart_begins_anew])
+    finally:
+        for server in (SERVER, BRIEF, NONE):
+            server.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
