@@ -2,6 +2,7 @@
 packages are looked for in NODE_PATH.
 """
 import asyncio
+import difflib
 import os
 import shutil
 import subprocess
@@ -209,7 +210,11 @@ def with_pg_dump(server):
     run(server, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", input=text)
     assert contents(cursor) == want, (contents(cursor), want)
     again = run(server, f"{BIN}/pg_dump", "-n", "shop")
-    assert again == text, "a dump of what was restored differs"
+    # newer ones guard the dump with a word of chance
+    lines = [[line for line in dump.split("\n") if not line.startswith(("\\restrict", "\\unrestrict"))]
+             for dump in (text, again)]
+    difference = list(difflib.unified_diff(*lines, n=0, lineterm=""))
+    assert not difference, "a dump of what was restored differs: " + "\n".join(difference)
     with Server() as second:
         second.connect().close()
         run(second, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", input=text)

@@ -355,7 +355,14 @@ to_regtype(struct system_row *row)
     const char *text = system_text(row, 0);
     size_t bytes = strlen(text);
     bool array = bytes > 2 && strcmp(text + bytes - 2, "[]") == 0;
-    const char *name = array ? luma_arena_text(row->arena, text, bytes - 2) : text;
+    char *plain = luma_arena_text(row->arena, text, array ? bytes - 2 : bytes), *to = plain;
+    if (plain == NULL)
+        return LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory");
+    for (const char *p = plain; *p != '\0'; p++)
+        if (*p != '"') /* no type's name needs its quotes */
+            *to++ = *p;
+    *to = '\0';
+    const char *name = plain;
     if (strncmp(name, "pg_catalog.", 11) == 0)
         name += 11;
     const struct luma_type_info *info = system_host->data->type_by_name(name);

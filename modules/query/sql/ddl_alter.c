@@ -463,6 +463,25 @@ check_rows(struct sql_utility *u, const char *table, const struct alter *a)
     return LUMA_OK;
 }
 
+/* Indexes over a column go, so that their names are free for the ones that are built anew. */
+static luma_rc
+drop_indexes_of(struct sql_utility *u, struct sql_draft *d, uint32_t col_id)
+{
+    struct luma_cat_object without = d->object;
+    struct luma_cat_index *kept =
+        LUMA_NEW_ARRAY(u->ctx->arena, struct luma_cat_index, d->object.indexes_count + 1);
+    if (kept == NULL)
+        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
+    without.indexes_count = 0;
+    without.indexes = kept;
+    for (uint32_t i = 0; i < d->object.indexes_count; i++)
+        if (!index_uses(&d->indexes[i], col_id))
+            kept[without.indexes_count++] = d->indexes[i];
+    if (without.indexes_count == d->object.indexes_count)
+        return LUMA_OK;
+    return sql_host->catalog->put(u->ctx, u->txn, &without);
+}
+
 /* Puts the table with a new column beside the old one, fills it, puts it again without the old. */
 static luma_rc
 rewrite_type(struct sql_utility *u, const char *table, struct alter *a)
@@ -482,6 +501,7 @@ rewrite_type(struct sql_utility *u, const char *table, struct alter *a)
     d->object.cols_count++;
     LUMA_TRY(sql_draft_put(u, d));
     LUMA_TRY(sql_internal(u, NULL, "UPDATE %s SET \"%s\" = %s", table, temp_name, a->type_using));
+    LUMA_TRY(drop_indexes_of(u, d, old.id));
     struct luma_cat_column done = *fresh;
     done.name = old.name;
     done.not_null = old.not_null;

@@ -178,7 +178,83 @@ subscripts_close(void *state)
 static const struct luma_func_set subscripts_set = {NULL, subscripts_open, subscripts_next,
                                                     subscripts_close};
 
+/* ---- pg_options_to_table(text[]): "name=value" in two columns ---- */
+
+struct options {
+    struct luma_batch batch;
+    bool done;
+};
+
+static luma_rc
+options_columns(const struct luma_func_call *call, const struct luma_value *args,
+                uint32_t args_count, uint32_t *out_count, const char *const **out_names,
+                const struct luma_type **out_types)
+{
+    static const char *const names[] = {"option_name", "option_value"};
+    static const struct luma_type types[] = {TEXT, TEXT};
+    (void)call;
+    (void)args;
+    (void)args_count;
+    *out_count = 2;
+    *out_names = names;
+    *out_types = types;
+    return LUMA_OK;
+}
+
+static luma_rc
+options_open(const struct luma_func_call *call, const struct luma_value *args, uint32_t args_count,
+             void **out_state)
+{
+    const struct luma_host_data *data = sql_host->data;
+    struct options *state = LUMA_NEW(call->arena, struct options);
+    struct luma_vec *cols = LUMA_NEW_ARRAY(call->arena, struct luma_vec, 2);
+    uint32_t n = args_count == 0 || args[0].is_null ? 0 : data->array_count(&args[0].str);
+    n = n < LUMA_BATCH_ROWS ? n : LUMA_BATCH_ROWS;
+    if (state == NULL || cols == NULL ||
+        !luma_vec_init(&cols[0], call->arena, luma_type(LUMA_TYPE_TEXT), n + 1) ||
+        !luma_vec_init(&cols[1], call->arena, luma_type(LUMA_TYPE_TEXT), n + 1))
+        return LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < n; i++) {
+        struct luma_value v;
+        LUMA_TRY(data->array_get(&args[0].str, luma_type(LUMA_TYPE_TEXT), i, &v));
+        struct luma_slice s = v.is_null ? luma_slice("", 0) : luma_str_slice(&v.str);
+        const char *text = luma_arena_text(call->arena, s.data, s.bytes);
+        if (text == NULL)
+            return LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "out of memory");
+        const char *equals = memchr(text, '=', s.bytes);
+        size_t name = equals != NULL ? (size_t)(equals - text) : s.bytes;
+        size_t rest = equals != NULL ? s.bytes - name - 1 : 0;
+        ((struct luma_str *)cols[0].data)[i] = luma_str_make(text, (uint32_t)name);
+        ((struct luma_str *)cols[1].data)[i] =
+            luma_str_make(equals != NULL ? equals + 1 : text, (uint32_t)rest);
+    }
+    state->batch = (struct luma_batch){.rows = n, .sel_rows = n, .cols = cols, .cols_count = 2};
+    *out_state = state;
+    return LUMA_OK;
+}
+
+static luma_rc
+options_next(const struct luma_func_call *call, void *arg, struct luma_batch *out)
+{
+    struct options *state = arg;
+    (void)call;
+    memset(out, 0, sizeof(*out));
+    if (!state->done)
+        *out = state->batch;
+    state->done = true;
+    return LUMA_OK;
+}
+
+static const struct luma_func_set options_set = {options_columns, options_open, options_next,
+                                                 subscripts_close};
+
 const struct luma_func sql_own_functions[] = {
+    {.name = "pg_options_to_table",
+     .flags = LUMA_FUNC_SET,
+     .args_count = 1,
+     .args = {{LUMA_TYPE_ARRAY, LUMA_TYPE_TEXT, 0, -1}},
+     .result = {LUMA_TYPE_RECORD, 0, 0, -1},
+     .set = &options_set},
     {.name = "generate_subscripts",
      .flags = LUMA_FUNC_STRICT | LUMA_FUNC_SET,
      .args_count = 2,

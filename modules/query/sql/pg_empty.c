@@ -77,8 +77,12 @@ static struct sql_virtual tables[] = {
     EMPTY("pg_ts_dict", 3600,
           "oid oid, dictname name, dictnamespace oid, dictowner oid, dicttemplate oid, "
           "dictinitoption text"),
-    EMPTY("pg_ts_parser", 3601, "oid oid, prsname name, prsnamespace oid"),
-    EMPTY("pg_ts_template", 3764, "oid oid, tmplname name, tmplnamespace oid"),
+    EMPTY("pg_ts_parser", 3601,
+          "oid oid, prsname name, prsnamespace oid, prsstart regproc, prstoken regproc, prsend "
+          "regproc, "
+          "prsheadline regproc, prslextype regproc"),
+    EMPTY("pg_ts_template", 3764,
+          "oid oid, tmplname name, tmplnamespace oid, tmplinit regproc, tmpllexize regproc"),
     EMPTY("pg_foreign_data_wrapper", 2328,
           "oid oid, fdwname name, fdwowner oid, fdwhandler oid, fdwvalidator oid, fdwacl text[], "
           "fdwoptions text[]"),

@@ -6,6 +6,16 @@
 
 /* ---- pg_class ---- */
 
+/* PostgreSQL keeps foreign keys by triggers: pg_dump looks for keys where there are some. */
+static bool
+has_foreign(const struct luma_cat_object *o)
+{
+    for (uint32_t i = 0; i < o->constraints_count; i++)
+        if (o->constraints[i].kind == LUMA_CONSTRAINT_FOREIGN)
+            return true;
+    return false;
+}
+
 static void
 add_class(struct sql_rows *rows, const struct luma_cat_object *o, char kind, uint32_t am,
           uint32_t checks, bool has_index)
@@ -41,9 +51,9 @@ add_class(struct sql_rows *rows, const struct luma_cat_object *o, char kind, uin
                  o->temporary  ? 't'
                  : o->unlogged ? 'u'
                                : 'p',
-                 kind, (int)natts, (int)checks, kind == 'v', 0, 0, 0, 0, 1, kind == 'r' ? 'd' : 'n',
-                 0, 0u, 700u, 1u, acl, acl_count, options_count > 0 ? options : NULL,
-                 options_count);
+                 kind, (int)natts, (int)checks, kind == 'v', has_foreign(o), 0, 0, 0, 1,
+                 kind == 'r' ? 'd' : 'n', 0, 0u, 700u, 1u, acl, acl_count,
+                 options_count > 0 ? options : NULL, options_count);
 }
 
 static bool

@@ -92,6 +92,25 @@ struct sql_bound {
     bool returns_rows;
 };
 
+#define SQL_LITERALS_MAX 64u
+
+/* What normalize.c took out of a text, and the text without it. */
+struct sql_literals {
+    char *text;
+    size_t bytes;
+    uint32_t count;
+    struct luma_value values[SQL_LITERALS_MAX];
+    struct {
+        uint32_t end;   /* of $n in text */
+        uint32_t bytes; /* of the number it stands for */
+    } places[SQL_LITERALS_MAX];
+};
+
+/* false: the text is to be taken as it is. */
+bool sql_normalize(struct luma_slice text, struct luma_arena *arena, struct sql_literals *out);
+/* Where an error's position in the changed text lies in the client's. */
+uint32_t sql_literals_position(const struct sql_literals *literals, uint32_t position);
+
 struct luma_stmt {
     uint32_t refs;
     struct sql_parse *parse;
@@ -101,7 +120,9 @@ struct luma_stmt {
     struct luma_type *param_types; /* as declared; id NONE: to be inferred */
     uint32_t param_types_count;
     struct sql_bound *bound; /* NULL: not bound yet */
-    bool described;          /* a client was told the result's columns */
+    /* A statement with numbers taken out: those of the text that runs now, in its arena. */
+    const struct sql_literals *literals;
+    bool described; /* a client was told the result's columns */
     uint64_t cache_hash;
     struct luma_stmt *cache_next; /* in the session's cache */
     bool cached;
@@ -129,6 +150,7 @@ struct sql_session {
     struct luma_stmt **cache; /* hash table of chains */
     uint32_t cache_count, cache_slots;
     uint64_t cache_clock;
+    uint64_t plain_texts[64]; /* hashes of normalized texts that did not bind */
     struct sql_named *named;
     struct sql_cursor *cursors;
     struct sql_result *results_free;

@@ -148,7 +148,7 @@ cache_find(struct sql_session *own, struct luma_slice text, const uint32_t *oids
     if (own->cache == NULL || text.bytes > CACHED_TEXT_BYTES_MAX)
         return NULL;
     for (struct luma_stmt *s = own->cache[hash % CACHE_SLOTS]; s != NULL; s = s->cache_next)
-        if (s->cache_hash == hash && s->parse->bytes == text.bytes &&
+        if (s->cache_hash == hash && s->literals == NULL && s->parse->bytes == text.bytes &&
             memcmp(s->parse->text, text.data, text.bytes) == 0 && types_match(s, oids, count)) {
             s->cache_used = ++own->cache_clock;
             return s;
@@ -193,21 +193,80 @@ cache_put(struct sql_session *own, struct luma_stmt *stmt, uint64_t hash)
 /* ---- from text ---- */
 
 static luma_rc
+script_of_one(struct luma_ctx *ctx, struct luma_stmt *stmt, struct luma_stmt ***out_stmts,
+              uint32_t *out_count)
+{
+    *out_stmts = LUMA_NEW_ARRAY(ctx->arena, struct luma_stmt *, 1);
+    if (*out_stmts == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
+    sql_stmt_ref(stmt);
+    (*out_stmts)[0] = stmt;
+    *out_count = 1;
+    return LUMA_OK;
+}
+
+/* The statement that texts with other numbers share; NULL: there is none for this one. Whatever
+ * goes wrong here is found and said when the text is taken as it is. */
+static struct luma_stmt *
+shared_statement(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text)
+{
+    struct sql_session *own = sql_session_of(session);
+    struct sql_literals *literals = luma_arena_alloc(ctx->arena, sizeof(*literals));
+    if (own->cache == NULL || sql_conf->cached_statements == 0 || literals == NULL ||
+        !sql_normalize(text, ctx->arena, literals))
+        return NULL;
+    struct luma_slice plain = luma_slice(literals->text, literals->bytes);
+    uint64_t hash = text_hash(plain, NULL, 0) ^ 0x5bd1e995u; /* apart from texts that have $1 */
+    for (uint32_t i = 0; i < literals->count; i++)
+        hash = (hash ^ literals->values[i].type.id) * 0x100000001b3u;
+    struct luma_stmt *hit = NULL;
+    for (struct luma_stmt *s = own->cache[hash % CACHE_SLOTS]; s != NULL; s = s->cache_next)
+        if (s->cache_hash == hash && s->literals != NULL && s->parse->bytes == plain.bytes &&
+            s->param_types_count == literals->count &&
+            memcmp(s->parse->text, plain.data, plain.bytes) == 0)
+            hit = s;
+    if (hit != NULL) {
+        hit->cache_used = ++own->cache_clock;
+        hit->literals = literals;
+        return hit;
+    }
+    if (own->plain_texts[hash % LUMA_COUNTOF(own->plain_texts)] == hash)
+        return NULL;
+    struct luma_type types[SQL_LITERALS_MAX];
+    struct luma_txn *txn = NULL;
+    for (uint32_t i = 0; i < literals->count; i++)
+        types[i] = literals->values[i].type;
+    luma_rc rc = sql_stmt_prepare(ctx, session, plain, types, literals->count, &hit);
+    if (rc == LUMA_OK && (hit->node == NULL || !sql_stmt_is_plan(hit->node)))
+        rc = LUMA_E_UNSUPPORTED;
+    if (rc == LUMA_OK)
+        rc = sql_host->session->statement_begin(ctx, session, &txn);
+    if (rc == LUMA_OK)
+        rc = sql_stmt_bind(ctx, session, txn, hit);
+    if (rc == LUMA_OK && hit->bound->params_count == literals->count) {
+        hit->literals = literals;
+        cache_put(own, hit, hash);
+        sql_stmt_release(hit); /* the cache has it */
+        return hit->cached ? hit : NULL;
+    }
+    if (rc != LUMA_E_NOTFOUND && rc != LUMA_E_UNDEFINED && rc != LUMA_E_ABORTED)
+        own->plain_texts[hash % LUMA_COUNTOF(own->plain_texts)] = hash;
+    luma_error_reset(ctx->error);
+    sql_stmt_release(hit);
+    return NULL;
+}
+
+static luma_rc
 script(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
        struct luma_stmt ***out_stmts, uint32_t *out_count)
 {
     struct sql_session *own = sql_session_of(session);
     uint64_t hash = text_hash(text, NULL, 0);
     struct luma_stmt *hit = cache_find(own, text, NULL, 0, hash);
-    if (hit != NULL) {
-        *out_stmts = LUMA_NEW_ARRAY(ctx->arena, struct luma_stmt *, 1);
-        if (*out_stmts == NULL)
-            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
-        sql_stmt_ref(hit);
-        (*out_stmts)[0] = hit;
-        *out_count = 1;
-        return LUMA_OK;
-    }
+    if (hit == NULL)
+        hit = shared_statement(ctx, session, text);
+    if (hit != NULL)
+        return script_of_one(ctx, hit, out_stmts, out_count);
     struct sql_parse *parse = NULL;
     LUMA_TRY(sql_parse_open(ctx, text, &parse));
     uint32_t n = (uint32_t)parse->tree->n_stmts;
@@ -534,8 +593,17 @@ execute(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *st
         return sql_utility(ctx, session, stmt, opts, out_result);
     struct luma_txn *txn = NULL;
     LUMA_TRY(sql_host->session->statement_begin(ctx, session, &txn));
-    luma_rc rc = sql_run_stmt(ctx, session, txn, stmt, opts != NULL ? opts->params : NULL,
-                              opts != NULL ? opts->params_count : 0, true, out_result);
+    const struct sql_literals *literals = stmt->literals;
+    luma_rc rc;
+    if (literals != NULL) {
+        rc = sql_run_stmt(ctx, session, txn, stmt, literals->values, literals->count, true,
+                          out_result);
+        if (rc != LUMA_OK && ctx->error->position != 0)
+            ctx->error->position = sql_literals_position(literals, ctx->error->position);
+    } else {
+        rc = sql_run_stmt(ctx, session, txn, stmt, opts != NULL ? opts->params : NULL,
+                          opts != NULL ? opts->params_count : 0, true, out_result);
+    }
     if (rc != LUMA_OK)
         sql_host->session->statement_end(session, rc);
     return rc;

@@ -293,6 +293,10 @@ find_way(struct luma_type from, struct luma_type to, enum sql_cast_context conte
     if (sql_type_is_string(from) && is_reg(to))
         return context == SQL_CAST_EXPLICIT || to.id == LUMA_TYPE_REGCLASS ? WAY_REG : WAY_NONE;
     int label = label_context(from, to);
+    /* values of reg types know their type when they are written: a label alone would not reach them
+     */
+    if (label >= 0 && is_reg(to) && (*out_func = sql_cast_func(from, to, context)) != NULL)
+        return WAY_CALL;
     if (label >= 0 && (int)context >= label)
         return WAY_LABEL;
     *out_func = sql_cast_func(from, to, context);
