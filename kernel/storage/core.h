@@ -342,6 +342,9 @@ LUMA_NODISCARD luma_rc lk_cidx_find(struct luma_ctx *ctx, struct lk_coll *coll,
                                     size_t count,
                                     void (*emit)(void *arg, size_t key_index, int64_t rowid),
                                     void *arg);
+/* Builds a sound index anew. */
+LUMA_NODISCARD luma_rc lk_cidx_rebuild(struct luma_ctx *ctx, struct lk_coll *coll,
+                                       struct lk_cidx *cidx);
 /* Background work: every damaged index, if there is one. */
 void lk_store_heal(struct lk_store *store);
 

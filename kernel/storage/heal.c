@@ -216,6 +216,15 @@ lk_cidx_heal(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx)
 }
 
 luma_rc
+lk_cidx_rebuild(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx)
+{
+    /* Nothing is known to be wrong, but nothing is relied on either until it is new. */
+    atomic_store(&cidx->heal_after_ns, 0);
+    atomic_store(&cidx->damaged, true);
+    return lk_cidx_heal(ctx, coll, cidx);
+}
+
+luma_rc
 lk_cidx_find(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx,
              const struct luma_slice *keys, size_t count,
              void (*emit)(void *arg, size_t key_index, int64_t rowid), void *arg)

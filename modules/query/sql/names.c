@@ -163,7 +163,12 @@ sql_relation_find(struct sql_bind *b, const char *schema, const char *name,
             return b->own->temp_schema_id != 0 && find_in(b, b->own->temp_schema_id, name, out);
         const struct luma_cat_object *object =
             sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, schema);
-        return object != NULL && find_in(b, object->id, name, out);
+        if (object != NULL)
+            return find_in(b, object->id, name, out);
+        const struct sql_virtual *virt =
+            strcmp(schema, "lumadb") == 0 ? sql_virtual_find(schema, name) : NULL;
+        *out = (struct sql_relation){NULL, virt, schema};
+        return virt != NULL;
     }
     uint32_t count;
     const uint64_t *path = sql_search_path(b, &count);

@@ -1,7 +1,7 @@
 /*
  * utility.c - statements that are not queries: each is sent to the function that does it.
  */
-#include "sql.h"
+#include "ddl.h"
 
 typedef luma_rc (*utility_fn)(struct sql_utility *u);
 
@@ -14,13 +14,49 @@ struct utility {
 static luma_rc
 checkpoint(struct sql_utility *u)
 {
+    LUMA_TRY(sql_host->store->checkpoint(u->ctx));
     return sql_done(u, "CHECKPOINT");
+}
+
+struct reindex_call {
+    const PgQuery__ReindexStmt *stmt;
+    uint64_t table_id, index_id;
+};
+
+static void
+reindex_find(struct sql_bind *b, void *arg)
+{
+    struct reindex_call *call = arg;
+    struct sql_relation rel;
+    if (call->stmt->relation == NULL)
+        SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000",
+                  "REINDEX of a schema or database is not supported: name a table or an index");
+    sql_relation_get(b, call->stmt->relation, &rel);
+    if (rel.object == NULL)
+        return; /* a view of the system has no index */
+    sql_must_own(b, rel.object);
+    bool index = rel.object->kind == LUMA_CAT_INDEX;
+    if (index != (call->stmt->kind == PG_QUERY__REINDEX_OBJECT_TYPE__REINDEX_OBJECT_INDEX))
+        SQL_THROW(b, call->stmt->relation->location, LUMA_E_INVALID, "42809",
+                  "\"%s\" is not %s", rel.object->name, index ? "a table" : "an index");
+    call->table_id = index ? rel.object->table_id : rel.object->id;
+    call->index_id = index ? rel.object->id : 0;
 }
 
 static luma_rc
 reindex(struct sql_utility *u)
 {
-    return sql_done(u, "REINDEX");
+    struct reindex_call call = {.stmt = u->node->reindex_stmt};
+    struct sql_bind b;
+    LUMA_TRY(sql_host->session->statement_begin(u->ctx, u->session, &u->txn));
+    sql_utility_bind(u, &b);
+    luma_rc rc = sql_guard(&b, reindex_find, &call);
+    if (rc == LUMA_OK && call.table_id != 0)
+        rc = sql_host->store->reindex(u->ctx, call.table_id, call.index_id);
+    if (rc == LUMA_OK)
+        rc = sql_done(u, "REINDEX");
+    sql_host->session->statement_end(u->session, rc);
+    return rc;
 }
 
 #define LOCK_MODE_ROW_EXCLUSIVE 3 /* the strongest that changes of rows take */

@@ -174,6 +174,19 @@ struct luma_col_stats {
     double width_bytes;         /* average */
 };
 
+/* A piece of what a collection consists of. */
+struct luma_store_part {
+    uint64_t coll_id;
+    uint64_t index_id;  /* of runs; 0: rows */
+    uint64_t object_id; /* its file; 0: in memory */
+    const char *kind;   /* "hot", "segment", "index run", "index hot" */
+    uint64_t rows;      /* versions of rows, or entries */
+    uint64_t deleted;   /* of them, roughly */
+    uint64_t bytes;
+    uint32_t level;     /* how often merged */
+    const char *damage; /* why it cannot be read; NULL: sound as far as is known */
+};
+
 struct luma_host_store {
     struct luma_head head;
 
@@ -271,6 +284,16 @@ struct luma_host_store {
     /* Builds what is left, index runs too, checks unique constraints. */
     luma_rc (*bulk_finish)(struct luma_ctx *ctx, struct luma_bulk *bulk, uint64_t *out_rows);
     void (*bulk_abort)(struct luma_bulk *bulk);
+
+    /* --- the store itself --- */
+    /* Moves everything committed into objects; on return it is done. Since: 0.1 */
+    luma_rc (*checkpoint)(struct luma_ctx *ctx);
+    /* Builds an index of the collection (0: each) anew from the rows; others go on writing, and
+     * wait when they look something up in it. Since: 0.1 */
+    luma_rc (*reindex)(struct luma_ctx *ctx, uint64_t coll_id, uint64_t index_id);
+    /* What committed collections consist of, until fn says false. Since: 0.1 */
+    luma_rc (*parts)(struct luma_ctx *ctx,
+                     bool (*fn)(void *arg, const struct luma_store_part *part), void *arg);
 };
 
 #endif
