@@ -37,8 +37,8 @@ reindex_find(struct sql_bind *b, void *arg)
     sql_must_own(b, rel.object);
     bool index = rel.object->kind == LUMA_CAT_INDEX;
     if (index != (call->stmt->kind == PG_QUERY__REINDEX_OBJECT_TYPE__REINDEX_OBJECT_INDEX))
-        SQL_THROW(b, call->stmt->relation->location, LUMA_E_INVALID, "42809",
-                  "\"%s\" is not %s", rel.object->name, index ? "a table" : "an index");
+        SQL_THROW(b, call->stmt->relation->location, LUMA_E_INVALID, "42809", "\"%s\" is not %s",
+                  rel.object->name, index ? "a table" : "an index");
     call->table_id = index ? rel.object->table_id : rel.object->id;
     call->index_id = index ? rel.object->id : 0;
 }
