@@ -72,4 +72,5 @@ const struct luma_host_data lk_data_host = {
     .json_from_value = lk_data_json_from_value,
     .doc_valid = lk_data_doc_valid,
     .doc_path = lk_data_path_of,
+    .json_path = lk_data_json_path,
 };

@@ -70,6 +70,8 @@ int lki_doc_name_compare(struct luma_slice a, struct luma_slice b);
 /* Compares the numbers of two int or number documents. */
 int lki_doc_number_compare(struct luma_slice a, struct luma_slice b);
 uint64_t lki_doc_hash(struct luma_slice doc);
+/* JSON text without spaces; at most lk_data_doc_text_bound bytes. */
+size_t lki_doc_text_compact(struct luma_slice doc, char *out);
 size_t lki_json_string_bound(size_t bytes);
 /* With the quotes. */
 size_t lki_json_string_write(const char *text, size_t bytes, char *out);

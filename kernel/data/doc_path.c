@@ -276,6 +276,14 @@ lk_data_path_of(struct luma_ctx *ctx, struct luma_arena *arena, const struct lum
         const struct luma_str *doc = luma_vec_at(docs, row);
         struct luma_slice part;
         bool null = false;
+        if (docs->type.id == LUMA_TYPE_JSON && !luma_vec_is_null(docs, row)) {
+            LUMA_TRY(lk_data_json_path(ctx, arena, luma_str_slice(doc), path->steps,
+                                       path->steps_count, path->type.id == LUMA_TYPE_TEXT, to,
+                                       &null));
+            if (!null)
+                luma_bit_set(out->valid, row);
+            continue;
+        }
         if (luma_vec_is_null(docs, row) ||
             !lk_data_path_find(luma_str_slice(doc), path->steps, path->steps_count, &part))
             continue;

@@ -147,8 +147,10 @@ put_scalar(char *p, struct luma_slice doc)
     }
 }
 
+enum style { COMPACT, SPACED, PRETTY };
+
 static char *
-write_at(char *p, struct luma_slice doc, bool pretty, int depth)
+write_at(char *p, struct luma_slice doc, enum style style, int depth)
 {
     struct lki_doc_view view;
     bool object;
@@ -164,19 +166,20 @@ write_at(char *p, struct luma_slice doc, bool pretty, int depth)
             break;
         if (i > 0)
             *p++ = ',';
-        if (pretty)
+        if (style == PRETTY)
             p = put_indent(p, depth + 1);
-        else if (i > 0)
+        else if (i > 0 && style == SPACED)
             *p++ = ' ';
         if (object && lki_doc_name_at(&view, at, &part)) {
             p += lki_json_string_write((const char *)part.data, part.bytes, p);
             *p++ = ':';
-            *p++ = ' ';
+            if (style != COMPACT)
+                *p++ = ' ';
         }
         if (lki_doc_value_at(&view, at, &part))
-            p = write_at(p, part, pretty, depth + 1);
+            p = write_at(p, part, style, depth + 1);
     }
-    if (pretty)
+    if (style == PRETTY)
         p = put_indent(p, depth);
     *p++ = object ? '}' : ']';
     return p;
@@ -185,5 +188,11 @@ write_at(char *p, struct luma_slice doc, bool pretty, int depth)
 size_t
 lk_data_doc_text_write(struct luma_slice doc, bool pretty, char *out)
 {
-    return (size_t)(write_at(out, doc, pretty, 0) - out);
+    return (size_t)(write_at(out, doc, pretty ? PRETTY : SPACED, 0) - out);
+}
+
+size_t
+lki_doc_text_compact(struct luma_slice doc, char *out)
+{
+    return (size_t)(write_at(out, doc, COMPACT, 0) - out);
 }

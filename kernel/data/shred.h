@@ -82,7 +82,26 @@ bool lk_data_doc_as_text(struct luma_slice doc, struct luma_arena *arena, struct
 luma_rc lk_data_leaf_as(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_vec *vec,
                         struct luma_type type, const uint16_t *sel, uint32_t n, uint32_t rows,
                         struct luma_vec *out);
-/* A path of whole documents (JSONB), rows sel[0..n): TEXT or JSONB, in docs' bytes or in arena. */
+/* --- json: text that comes back as it was written --- */
+enum {
+    LK_JSON_RAW = 0,     /* the text itself follows */
+    LK_JSON_COMPACT = 1, /* a document follows; its text has no spaces */
+    LK_JSON_SPACED = 2   /* a document follows; a space behind each comma and colon */
+};
+/* The document that json is the text of, in a style; false: none (or no memory), keep the text. */
+bool lk_data_json_doc(struct luma_arena *arena, struct luma_slice json, struct luma_slice *out_doc,
+                      uint8_t *out_style);
+/* The text of what a shredded json column has: a style byte, then text or document with holes. */
+luma_rc lk_data_json_join(struct lk_join *join, struct luma_slice rest, uint32_t row,
+                          struct luma_arena *arena, struct luma_str *out);
+/* json's -> and ->> (as_text): the bytes as they are written, strings without quotes for ->>.
+ * *out_null: the path leads nowhere, or ->> of null. */
+luma_rc lk_data_json_path(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_slice json,
+                          const struct luma_path_step *steps, uint32_t count, bool as_text,
+                          struct luma_str *out, bool *out_null);
+
+/* A path of whole documents (JSONB or JSON), rows sel[0..n): TEXT or the same type, in docs' bytes
+ * or in arena. */
 luma_rc lk_data_path_of(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_vec *docs,
                         const struct luma_path *path, const uint16_t *sel, uint32_t n,
                         uint32_t rows, struct luma_vec *out);

@@ -6,6 +6,7 @@
 #include "base/ctx.h"
 #include "data/data.h"
 #include "data/doc.h"
+#include "data/shred.h"
 #include "data/tuple.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -55,12 +56,19 @@ as_document(struct luma_arena *arena, struct luma_slice in)
 static void
 as_json(struct lk_ctx *c, struct luma_arena *arena, struct luma_slice in)
 {
-    struct luma_str quick, careful, kept;
+    struct luma_str quick, careful, kept, found;
 
     if (lki_doc_fast(arena, in, false, &quick)) {
         LK_ASSERT(lki_doc_careful(&c->ctx, arena, in, &careful) == LUMA_OK);
         LK_ASSERT(luma_slice_equal(luma_str_slice(&quick), luma_str_slice(&careful)));
     }
+    static const struct luma_path_step steps[] = {
+        {.name = {(const uint8_t *)"a", 1}}, {.is_index = true, .index = 1}, {.is_index = true}};
+    bool null;
+    for (uint32_t n = 0; n <= LUMA_COUNTOF(steps); n++)
+        if (lk_data_json_path(&c->ctx, arena, in, steps, n, n > 1, &found, &null) == LUMA_OK &&
+            !null)
+            LK_ASSERT(found.bytes <= in.bytes);
     if (lki_doc_fast(arena, in, true, &kept))
         LK_ASSERT(lk_data_doc_compare(luma_str_slice(&kept), luma_str_slice(&quick)) == 0);
 }

@@ -222,7 +222,8 @@ lk_segment_cursor_seek(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
         struct lki_cursor_col *column = &cursor->columns[i];
         int32_t at = i >= cursor->spec->cols_count
                          ? (int32_t)(segment->cols + i - cursor->spec->cols_count)
-                     : same && column->def->type.id != LUMA_TYPE_JSONB
+                     : same && column->def->type.id != LUMA_TYPE_JSONB &&
+                             column->def->type.id != LUMA_TYPE_JSON
                          ? column->at
                          : lki_segment_col(segment, column->def->id);
         column->type = column->def->type;

@@ -59,7 +59,7 @@ enter_leaves(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_
         leaf->at = -1;
         struct luma_slice path = lki_leaf_path(segment, first + i);
         /* A scalar is found at its own path, and at index 0 below it. */
-        if (!lk_data_path_below(path, column->path_key) &&
+        if (column->def->type.id != LUMA_TYPE_JSON && !lk_data_path_below(path, column->path_key) &&
             !lk_data_path_below(column->path_key, path))
             continue;
         if (leaf->buffer == NULL)
@@ -76,6 +76,8 @@ static int32_t
 exact_leaf(const struct lk_segment_cursor *cursor, const struct lki_cursor_col *column,
            uint32_t first, uint32_t count)
 {
+    if (column->path->type.id == LUMA_TYPE_JSON)
+        return -1; /* text as it is written */
     uint32_t wanted =
         LKI_MARK_EXACT | (column->path->type.id == LUMA_TYPE_JSONB ? LKI_MARK_NO_NULLS : 0u);
     for (uint32_t i = first; i < first + count; i++)
@@ -166,6 +168,26 @@ row_part(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_curs
                                   : no_memory(ctx);
 }
 
+/* json: the whole text, or a field of it. */
+static luma_rc
+row_text(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_cursor_col *column,
+         struct luma_slice rest, uint32_t row, struct luma_vec *out)
+{
+    const struct luma_path *path = column->path;
+    struct luma_str whole, *to = (struct luma_str *)out->data + row;
+    bool null = false;
+    luma_rc rc = lk_data_json_join(&column->join, rest, row, cursor->arena, &whole);
+    if (rc != LUMA_OK)
+        return rc == LUMA_E_CORRUPT ? corrupt(ctx, cursor, column) : no_memory(ctx);
+    *to = whole;
+    if (path != NULL)
+        LUMA_TRY(lk_data_json_path(ctx, cursor->arena, luma_str_slice(&whole), path->steps,
+                                   path->steps_count, path->type.id == LUMA_TYPE_TEXT, to, &null));
+    if (!null)
+        luma_bit_set(out->valid, row);
+    return LUMA_OK;
+}
+
 static luma_rc
 row_value(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_cursor_col *column,
           const struct luma_vec *docs, uint32_t row, struct luma_vec *out)
@@ -176,6 +198,8 @@ row_value(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_cur
 
     if (luma_vec_is_null(docs, row))
         return LUMA_OK;
+    if (column->def->type.id == LUMA_TYPE_JSON)
+        return row_text(ctx, cursor, column, luma_str_slice(luma_vec_at(docs, row)), row, out);
     LUMA_TRY(
         row_part(ctx, cursor, column, luma_str_slice(luma_vec_at(docs, row)), row, &there, &part));
     if (!there)

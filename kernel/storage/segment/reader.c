@@ -68,7 +68,7 @@ check_role(struct luma_ctx *ctx, const struct lk_segment *segment, uint32_t i)
     bool sound = col->role <= LKI_LEAF;
 
     if (col->role == LKI_SHREDDED)
-        sound = col->type_id == LUMA_TYPE_JSONB;
+        sound = col->type_id == LUMA_TYPE_JSONB || col->type_id == LUMA_TYPE_JSON;
     if (col->role == LKI_LEAF) {
         int32_t parent = lki_segment_col(segment, col->id);
         sound = i < segment->cols && parent >= 0 && segment->col[parent].role == LKI_SHREDDED &&
@@ -662,7 +662,12 @@ get_joined(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group, uin
 
     if (count > LK_SHRED_COLS_MAX)
         return corrupt(ctx, segment, "a document column has too many parts");
-    lk_data_doc_holes(luma_str_slice(&inout->str), holes);
+    bool text = segment->col[at].type_id == LUMA_TYPE_JSON;
+    struct luma_slice rest = luma_str_slice(&inout->str);
+    if (!text)
+        lk_data_doc_holes(rest, holes);
+    else if (rest.bytes > 0 && rest.data[0] != LK_JSON_RAW)
+        lk_data_doc_holes(luma_slice(rest.data + 1, rest.bytes - 1), holes);
     memset(vecs, 0, count * sizeof(vecs[0]));
     for (uint32_t i = 0; i < count; i++) {
         struct luma_type type = lki_segment_col_type(&segment->col[first + i]);
@@ -680,8 +685,12 @@ get_joined(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group, uin
     lk_data_join_init(&join);
     join.cols = vecs;
     join.cols_count = count;
-    luma_rc rc = lk_data_join(&join, luma_str_slice(&inout->str), 0, &whole);
-    if (rc == LUMA_OK) {
+    struct luma_str joined;
+    luma_rc rc = text ? lk_data_json_join(&join, rest, 0, arena, &joined)
+                      : lk_data_join(&join, rest, 0, &whole);
+    if (rc == LUMA_OK && text) {
+        inout->str = joined;
+    } else if (rc == LUMA_OK) {
         inout->str = luma_str_make((const char *)whole.data, (uint32_t)whole.bytes);
         rc = keep_value(ctx, arena, inout);
     } else {

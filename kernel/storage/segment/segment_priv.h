@@ -235,7 +235,7 @@ struct lki_write_col {
     struct lki_chunk_out out;
 };
 
-/* A jsonb column on its way apart. */
+/* A jsonb or json column on its way apart. */
 struct lki_shredder {
     struct lk_shape *shape; /* NULL: not shredded */
     struct lki_write_col *leaves;
@@ -245,7 +245,8 @@ struct lki_shredder {
 void lki_write_col_fini(struct luma_budget *budget, struct lki_write_col *column);
 /* Looks at documents of the first group and makes the leaves. */
 luma_rc lki_shredder_learn(struct luma_ctx *ctx, struct luma_budget *budget,
-                           struct lki_write_col *column, uint32_t rows, struct lki_shredder *out);
+                           struct lki_write_col *column, struct luma_arena *texts, uint32_t rows,
+                           struct lki_shredder *out);
 /* Puts documents with holes (in texts) in place of the column's, and fills the leaves. */
 luma_rc lki_shredder_split(struct luma_ctx *ctx, struct luma_budget *budget,
                            struct luma_arena *texts, struct lki_write_col *column, uint32_t rows,

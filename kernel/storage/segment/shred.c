@@ -29,6 +29,18 @@ doc_at(const struct lki_write_col *column, uint32_t row)
     return (const struct luma_str *)(const void *)column->data + row;
 }
 
+/* The document of a row: json's is read from its text; false: it has none, the text stays. */
+static bool
+row_document(const struct lki_write_col *column, const struct luma_str *value,
+             struct luma_arena *arena, struct luma_slice *out, uint8_t *out_style)
+{
+    *out_style = LK_JSON_RAW;
+    if (column->type.id == LUMA_TYPE_JSON)
+        return lk_data_json_doc(arena, luma_str_slice(value), out, out_style);
+    *out = luma_str_slice(value);
+    return true;
+}
+
 static luma_rc
 leaves_make(struct luma_ctx *ctx, struct luma_budget *budget, const struct lki_write_col *column,
             struct lki_shredder *out)
@@ -56,7 +68,7 @@ leaves_make(struct luma_ctx *ctx, struct luma_budget *budget, const struct lki_w
 
 luma_rc
 lki_shredder_learn(struct luma_ctx *ctx, struct luma_budget *budget, struct lki_write_col *column,
-                   uint32_t rows, struct lki_shredder *out)
+                   struct luma_arena *texts, uint32_t rows, struct lki_shredder *out)
 {
     if (rows < ROWS_MIN)
         return LUMA_OK;
@@ -64,10 +76,14 @@ lki_shredder_learn(struct luma_ctx *ctx, struct luma_budget *budget, struct lki_
     if (out->shape == NULL)
         return no_memory(ctx);
     uint32_t step = rows / SAMPLES_MAX + 1;
-    for (uint32_t row = 0; row < rows; row += step)
+    for (uint32_t row = 0; row < rows; row += step) {
+        struct luma_slice doc;
+        uint8_t style;
         if (luma_bit_get(column->valid, row) &&
-            !lk_data_shape_sample(out->shape, luma_str_slice(doc_at(column, row))))
+            row_document(column, doc_at(column, row), texts, &doc, &style) &&
+            !lk_data_shape_sample(out->shape, doc))
             return no_memory(ctx);
+    }
     LUMA_TRY(leaves_make(ctx, budget, column, out));
     if (out->leaves_count > 0)
         column->role = LKI_SHREDDED;
@@ -114,25 +130,64 @@ keep_once(struct luma_str *same, struct luma_arena *texts, struct luma_slice doc
     return true;
 }
 
+/* json: the style comes before the document, or the text where there is none, and then no leaf has
+ * everything. */
+static luma_rc
+split_text(struct luma_ctx *ctx, const struct lki_shredder *shredder, const struct luma_str *value,
+           const struct lki_write_col *column, struct luma_arena *texts, uint32_t row,
+           struct lk_shred_col *cols, struct lk_bytes *room, struct luma_slice *out)
+{
+    struct luma_slice doc, rest = luma_str_slice(value);
+    uint8_t style;
+    if (row_document(column, value, texts, &doc, &style)) {
+        if (!lk_data_shred(shredder->shape, doc, row, cols, &rest))
+            return no_memory(ctx);
+    } else {
+        style = LK_JSON_RAW;
+        for (uint32_t i = 0; i < shredder->leaves_count; i++)
+            cols[i].others++;
+    }
+    room->bytes = 0;
+    if (!lk_bytes_u8(room, style) || !lk_bytes_slice(room, rest))
+        return no_memory(ctx);
+    *out = lk_bytes_view(room);
+    return LUMA_OK;
+}
+
+static luma_rc
+split_row(struct luma_ctx *ctx, const struct lki_shredder *shredder, const struct luma_str *value,
+          const struct lki_write_col *column, struct luma_arena *texts, uint32_t row,
+          struct lk_shred_col *cols, struct lk_bytes *room, struct luma_slice *out)
+{
+    if (column->type.id == LUMA_TYPE_JSON)
+        return split_text(ctx, shredder, value, column, texts, row, cols, room, out);
+    return lk_data_shred(shredder->shape, luma_str_slice(value), row, cols, out) ? LUMA_OK
+                                                                                 : no_memory(ctx);
+}
+
 static luma_rc
 split_rows(struct luma_ctx *ctx, struct luma_arena *texts, struct lki_write_col *column,
            uint32_t rows, const struct lki_shredder *shredder, struct lk_shred_col *cols)
 {
     struct luma_str *docs = (struct luma_str *)(void *)column->data;
     struct luma_str *same = luma_arena_zalloc(texts, SAME_SLOTS * sizeof(*same));
+    struct lk_bytes room;
+    luma_rc rc = LUMA_OK;
     if (same == NULL)
         return no_memory(ctx);
-    for (uint32_t row = 0; row < rows; row++) {
+    lk_bytes_init(&room, NULL);
+    for (uint32_t row = 0; row < rows && rc == LUMA_OK; row++) {
         struct luma_slice rest;
         if (!luma_bit_get(column->valid, row))
             continue;
         /* A short document lies in its slot, which is written below. */
-        struct luma_str doc = docs[row];
-        if (!lk_data_shred(shredder->shape, luma_str_slice(&doc), row, cols, &rest) ||
-            !keep_once(same, texts, rest, &docs[row]))
-            return no_memory(ctx);
+        struct luma_str value = docs[row];
+        rc = split_row(ctx, shredder, &value, column, texts, row, cols, &room, &rest);
+        if (rc == LUMA_OK && !keep_once(same, texts, rest, &docs[row]))
+            rc = no_memory(ctx);
     }
-    return LUMA_OK;
+    lk_bytes_fini(&room);
+    return rc;
 }
 
 luma_rc

@@ -136,12 +136,21 @@ check_rowids(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group,
     return LUMA_OK;
 }
 
+static bool
+document_sound(struct luma_ctx *ctx, bool text, const struct luma_str *doc)
+{
+    return text ? lk_data_json_check(ctx, luma_str_slice(doc)) == LUMA_OK
+                : lk_data_doc_valid(luma_str_slice(doc));
+}
+
 /* Every document can be put together and is one. */
 static luma_rc
 check_documents(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t col)
 {
     uint32_t id = segment->col[col].id;
-    const struct luma_store_col column = {.id = id, .type = luma_type(LUMA_TYPE_JSONB)};
+    bool text = segment->col[col].type_id == LUMA_TYPE_JSON;
+    const struct luma_store_col column = {
+        .id = id, .type = luma_type(text ? LUMA_TYPE_JSON : LUMA_TYPE_JSONB)};
     const struct luma_store_coll def = {.cols_count = 1, .cols = &column};
     const struct luma_scan_spec spec = {.cols = &id, .cols_count = 1};
     struct lk_segment_cursor *cursor = NULL;
@@ -155,7 +164,7 @@ check_documents(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t col)
             rc = lk_segment_cursor_next(ctx, cursor, NULL, NULL, &batch, &more);
             for (uint32_t i = 0; rc == LUMA_OK && more && i < batch->rows; i++)
                 if (!luma_vec_is_null(&batch->cols[0], i) &&
-                    !lk_data_doc_valid(luma_str_slice(luma_vec_at(&batch->cols[0], i))))
+                    !document_sound(ctx, text, luma_vec_at(&batch->cols[0], i)))
                     rc = bad(ctx, segment, g, col, "a document is damaged");
         }
     }

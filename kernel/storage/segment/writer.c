@@ -16,7 +16,7 @@ struct lk_segment_writer {
     struct luma_arena *texts;      /* bytes of long strings of the group that fills */
     struct lki_write_col *columns; /* cols, then the specials */
     uint32_t cols, cols_all;
-    struct lki_shredder *shredders; /* per column; those of jsonb columns are at work */
+    struct lki_shredder *shredders; /* per column; those of jsonb and json columns are at work */
     uint32_t leaves;                /* of all of them */
     uint32_t rows;                  /* in the group that fills */
     uint32_t room;                  /* of the columns: small segments take little memory */
@@ -298,11 +298,12 @@ shred_group(struct luma_ctx *ctx, struct lk_segment_writer *writer)
     bool first = writer->group_rows.bytes == 0;
     for (uint32_t i = 0; i < writer->cols; i++) {
         struct lki_write_col *column = &writer->columns[i];
-        if (column->type.id != LUMA_TYPE_JSONB)
+        if (column->type.id != LUMA_TYPE_JSONB && column->type.id != LUMA_TYPE_JSON)
             continue;
         struct lki_shredder *shredder = &writer->shredders[i];
         if (first) {
-            LUMA_TRY(lki_shredder_learn(ctx, writer->budget, column, writer->rows, shredder));
+            LUMA_TRY(lki_shredder_learn(ctx, writer->budget, column, writer->texts, writer->rows,
+                                        shredder));
             writer->leaves += shredder->leaves_count;
         }
         if (shredder->leaves_count > 0)

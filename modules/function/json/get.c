@@ -1,4 +1,6 @@
 /* function/json/get.c - reading documents: -> ->> #> #>> @> ? and their kin. */
+#include <lumadb/host/store.h>
+
 #include "js.h"
 
 /* The answer of ->, ->>, #>, #>>: absent is null; ->> of null is null. */
@@ -16,9 +18,37 @@ answer(const struct luma_func_call *call, bool found, struct luma_slice doc, con
     return null ? luma_out_null(call, out, sel, rows, row) : LUMA_OK;
 }
 
+/* json keeps what is written: a step into the text itself. */
+static luma_rc
+text_step(const struct luma_func_call *call, const struct luma_vec *docs,
+          const struct luma_path_step *step, const uint16_t *sel, uint32_t rows, uint32_t row,
+          struct luma_vec *out)
+{
+    struct luma_str *r = (struct luma_str *)out->data + row;
+    const struct luma_str *json = luma_vec_at(docs, row);
+    bool null;
+    LUMA_TRY(js_host->data->json_path(call->ctx, call->arena, luma_str_slice(json), step, 1,
+                                      call->func->result.id == LUMA_TYPE_TEXT, r, &null));
+    return null ? luma_out_null(call, out, sel, rows, row) : LUMA_OK;
+}
+
+static luma_rc
+text_field(const struct luma_func_call *call, const struct luma_vec *args, const uint16_t *sel,
+           uint32_t rows, struct luma_vec *out)
+{
+    LUMA_ROWS(sel, rows, i)
+    {
+        const struct luma_path_step step = {.name = luma_str_slice(luma_arg_str(&args[1], i))};
+        LUMA_TRY(text_step(call, &args[0], &step, sel, rows, i, out));
+    }
+    return LUMA_OK;
+}
+
 JS_EVAL(get_field)
 {
     (void)args_count;
+    if (args[0].type.id == LUMA_TYPE_JSON)
+        return text_field(call, args, sel, rows, out);
     LUMA_ROWS(sel, rows, i)
     {
         struct luma_slice doc, found = {NULL, 0};
@@ -37,6 +67,12 @@ JS_EVAL(get_element)
     {
         struct luma_slice doc, found = {NULL, 0};
         bool has;
+        if (args[0].type.id == LUMA_TYPE_JSON && luma_arg_i32(&args[1], i) >= 0) {
+            const struct luma_path_step step = {.is_index = true,
+                                                .index = (uint32_t)luma_arg_i32(&args[1], i)};
+            LUMA_TRY(text_step(call, &args[0], &step, sel, rows, i, out));
+            continue;
+        }
         LUMA_TRY(js_doc_at(call, &args[0], i, &doc));
         has = js_host->data->doc_element(doc, luma_arg_i32(&args[1], i), &found);
         if (!has && js_host->data->doc_kind(doc) != 'a' && js_host->data->doc_kind(doc) != 'o' &&

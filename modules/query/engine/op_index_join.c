@@ -121,9 +121,11 @@ ij_probe(struct xenv *e, const struct op_index_join *op, struct index_join_state
     }
     for (uint32_t i = 0; i < op->inner_cols; i++) {
         struct luma_vec docs = found.cols[i];
-        if (op->paths[i] != NULL)
-            LUMA_TRY(eng.data->doc_path(e->ctx, e->arena, &docs, op->paths[i], NULL, found.rows,
-                                        found.rows, &found.cols[i]));
+        if (op->paths[i] == NULL)
+            continue;
+        docs.type = op->paths[i]->of;
+        LUMA_TRY(eng.data->doc_path(e->ctx, e->arena, &docs, op->paths[i], NULL, found.rows,
+                                    found.rows, &found.cols[i]));
     }
     for (uint32_t i = 0; i < found.rows; i++)
         key[i] = st->key_row[key[i]];

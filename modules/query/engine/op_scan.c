@@ -322,7 +322,7 @@ eng_scan_fields(struct luma_ctx *ctx, struct luma_arena *arena, const struct op_
         if (op->paths[i].steps_count == 0)
             continue;
         struct luma_vec docs = cols[i];
-        docs.type = luma_type(LUMA_TYPE_JSONB);
+        docs.type = op->paths[i].of;
         LUMA_TRY(eng.data->doc_path(ctx, arena, &docs, &op->paths[i], NULL, rows, rows, &cols[i]));
     }
     return LUMA_OK;

@@ -1,9 +1,9 @@
 /*
  * opt_path.c - fields of documents instead of documents.
  *
- * doc->'a'->>'b' over a jsonb column of a table becomes a column of the scan: storage has the
- * common fields as columns of their own and reads just those. Runs when conditions and joins are in
- * their places. The field travels up through nodes that pass their rows on; where rows are
+ * doc->'a'->>'b' over a jsonb or json column of a table becomes a column of the scan: storage has
+ * the common fields as columns of their own and reads just those. Runs when conditions and joins
+ * are in their places. The field travels up through nodes that pass their rows on; where rows are
  * positional (set operations, changes) or locked and read again, documents stay what they are.
  *
  * A cast of such a text to a number asks for the stored numbers: xp_path.c casts those, or their
@@ -153,14 +153,21 @@ step_of(const struct ex *ex, struct luma_path_step *out)
     return true;
 }
 
-/* Is ex a chain of -> with constant steps over a jsonb column? The steps go to the end of steps. */
+static bool
+is_document(struct luma_type type)
+{
+    return type.id == LUMA_TYPE_JSONB || type.id == LUMA_TYPE_JSON;
+}
+
+/* Is ex a chain of -> with constant steps over a jsonb or json column? The steps go to the end of
+ * steps. */
 static bool
 chain(const struct prep *pp, const struct ex *ex, struct luma_path_step *steps,
       uint32_t *inout_free, uint32_t *out_base)
 {
     for (; ex->kind == LUMA_EXPR_CALL; ex = ex->args[0]) {
         const char *name = ex->func->name;
-        if (ex->args_count != 2 || ex->args[0]->type.id != LUMA_TYPE_JSONB ||
+        if (ex->args_count != 2 || !is_document(ex->args[0]->type) ||
             (strcmp(name, "->") != 0 && strcmp(name, "->>") != 0) || *inout_free == 0 ||
             !step_of(ex->args[1], &steps[*inout_free - 1]))
             return false;
@@ -168,7 +175,7 @@ chain(const struct prep *pp, const struct ex *ex, struct luma_path_step *steps,
     }
     *out_base = (uint32_t)ex->index;
     return ex->kind == LUMA_EXPR_COL && pp->vars[*out_base].coll_id != 0 &&
-           pp->vars[*out_base].path == NULL && pp->vars[*out_base].type.id == LUMA_TYPE_JSONB &&
+           pp->vars[*out_base].path == NULL && is_document(pp->vars[*out_base].type) &&
            pp->vars[*out_base].def != NULL && pp->vars[*out_base].def->kind == REL_SCAN;
 }
 
@@ -204,7 +211,8 @@ field(struct paths *p, const struct ex *ex, bool number)
     const struct luma_path path = {.steps = steps + from,
                                    .steps_count = STEPS_MAX - from,
                                    .any_type = number && p->below == scan,
-                                   .type = ex->type};
+                                   .type = ex->type,
+                                   .of = p->pp->vars[base].type};
     uint32_t var = path_var(p->pp, scan, base, &path);
     if (p->rel != scan)
         bring_up(p->pp, p->below, scan, base, var);

@@ -74,6 +74,7 @@ enum luma_numeric_fn {
 enum luma_key_flags { LUMA_KEY_DESC = 1, LUMA_KEY_NULLS_FIRST = 2 };
 
 struct luma_path; /* host/store.h */
+struct luma_path_step;
 
 struct luma_host_data {
     struct luma_head head;
@@ -226,11 +227,16 @@ struct luma_host_data {
                                struct luma_str *out);
     /* Are these bytes (from a disk or a wire) one whole, sound document? */
     bool (*doc_valid)(struct luma_slice doc);
-    /* A field (host/store.h) of jsonb values, rows sel[0..n) of docs (sel NULL: 0..n): text or
-     * jsonb as path->type says, null where the path leads nowhere; rows not named are null. */
+    /* A field (host/store.h) of jsonb or json values, rows sel[0..n) of docs (sel NULL: 0..n), of
+     * path->type; null where the path leads nowhere; rows not named are null. */
     luma_rc (*doc_path)(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_vec *docs,
                         const struct luma_path *path, const uint16_t *sel, uint32_t n,
                         uint32_t rows, struct luma_vec *out);
+    /* A field of JSON text as it is written: json's -> and ->> (as_text). *out_null: the path leads
+     * nowhere, or ->> of null. Bytes in json's or in arena. */
+    luma_rc (*json_path)(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_slice json,
+                         const struct luma_path_step *steps, uint32_t count, bool as_text,
+                         struct luma_str *out, bool *out_null);
 };
 
 #endif

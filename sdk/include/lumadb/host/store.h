@@ -103,7 +103,7 @@ struct luma_path_step {
 };
 
 /*
- * A field of a jsonb column in place of the column: what `->` (type jsonb) or `->>` (type text)
+ * A field of a jsonb or json column in place of the column: what `->` (the type) or `->>` (text)
  * gives at the end of the steps, null where there is none. Segments keep common fields as columns
  * of their own: then only those are read.
  *
@@ -115,6 +115,7 @@ struct luma_path {
     uint32_t steps_count; /* 0: the column itself */
     bool any_type;
     struct luma_type type;
+    struct luma_type of; /* the column's: jsonb or json */
 };
 
 struct luma_scan_spec {

@@ -21,14 +21,16 @@ static struct lk_io *io;
 static struct lk_cache *cache;
 static struct lk_objects *objects;
 static struct lk_formats *formats;
-static const struct luma_store_col column = {.id = 3, .type = {LUMA_TYPE_JSONB, 0, 0, -1}};
+static struct luma_store_col column = {.id = 3, .type = {LUMA_TYPE_JSONB, 0, 0, -1}};
 static const struct luma_store_coll def = {.id = 7, .cols_count = 1, .cols = &column};
 static struct luma_str docs[ROWS];
+static uint32_t raw_percent; /* of json: text that no document stands for */
 static uint64_t valid[LUMA_BIT_WORDS(ROWS)];
 
 static void
 setup(void)
 {
+    column.type = luma_type(LUMA_TYPE_JSONB);
     arena = lk_arena_create(NULL, 0);
     lk_ctx_init(&c, arena);
     io = lk_io_sim_create(1);
@@ -73,10 +75,28 @@ document(struct lk_rand *r, uint32_t row, char *out, size_t room)
              lk_rand_percent(r, 1) ? odd[lk_rand_below(r, LUMA_COUNTOF(odd))] : n,
              cities[lk_rand_below(r, LUMA_COUNTOF(cities))], row % 100000,
              (unsigned)lk_rand_below(r, 90), (unsigned)lk_rand_below(r, 100000),
-             (unsigned)lk_rand_below(r, 180), tags, (unsigned)lk_rand_below(r, 9), price,
+             1 + (unsigned)lk_rand_below(r, 180), tags, (unsigned)lk_rand_below(r, 9), price,
              lk_rand_percent(r, 5) ? "null" : "-3", odd[lk_rand_below(r, LUMA_COUNTOF(odd))],
              lk_rand_percent(r, 50) ? "true" : "false",
              lk_rand_percent(r, 1) ? ",\"rare\":{\"x\":[1,{\"y\":\"z\"}]}" : "");
+}
+
+/* Without spaces, with them, or in a way that no document stands for. */
+static struct luma_str
+json_text(struct lk_rand *r, char *text)
+{
+    size_t n = strlen(text + 1);
+    text[0] = ' ';
+    if (lk_rand_percent(r, raw_percent))
+        return luma_str_make(luma_arena_copy(arena, text, n + 1), (uint32_t)n + 1);
+    if (lk_rand_percent(r, 10))
+        for (size_t i = 1; i < n && n < 2000; i++)
+            if (text[i] == ':' || (text[i] == ',' && text[i + 1] != ' ')) {
+                memmove(text + i + 2, text + i + 1, n - i + 1);
+                text[++i] = ' ';
+                n++;
+            }
+    return luma_str_make(luma_arena_copy(arena, text + 1, n), (uint32_t)n);
 }
 
 static void
@@ -89,9 +109,13 @@ make_documents(uint32_t rows, uint64_t seed)
     for (uint32_t row = 0; row < rows; row++) {
         if (lk_rand_percent(&r, 2))
             continue;
-        document(&r, row, text, sizeof(text));
-        ck_assert_int_eq(lk_data_doc_from_json(&c.ctx, arena, luma_slice_text(text), &docs[row]),
-                         LUMA_OK);
+        document(&r, row, text + 1, sizeof(text) - 1);
+        if (column.type.id == LUMA_TYPE_JSON)
+            docs[row] = json_text(&r, text);
+        else
+            ck_assert_int_eq(
+                lk_data_doc_from_json(&c.ctx, arena, luma_slice_text(text + 1), &docs[row]),
+                LUMA_OK);
         luma_bit_set(valid, row);
     }
 }
@@ -127,12 +151,21 @@ check_value(const struct luma_path *path, uint32_t row, const struct luma_vec *v
     bool null = !luma_bit_get(valid, row);
     char text[64];
 
-    if (!null && path->steps_count > 0)
-        null = !lk_data_path_find(part, path->steps, path->steps_count, &part);
-    if (!null && path->type.id == LUMA_TYPE_TEXT)
-        ck_assert(lk_data_doc_as_text(part, arena, &want, &null));
-    else if (!null)
-        want = luma_str_make((const char *)part.data, (uint32_t)part.bytes);
+    if (column.type.id == LUMA_TYPE_JSON) {
+        if (!null)
+            ck_assert_int_eq(lk_data_json_path(&c.ctx, arena, part, path->steps, path->steps_count,
+                                               path->type.id == LUMA_TYPE_TEXT, &want, &null),
+                             LUMA_OK);
+        if (!null && path->steps_count == 0)
+            want = docs[row]; /* spaces around it too */
+    } else {
+        if (!null && path->steps_count > 0)
+            null = !lk_data_path_find(part, path->steps, path->steps_count, &part);
+        if (!null && path->type.id == LUMA_TYPE_TEXT)
+            ck_assert(lk_data_doc_as_text(part, arena, &want, &null));
+        else if (!null)
+            want = luma_str_make((const char *)part.data, (uint32_t)part.bytes);
+    }
     if (null != luma_vec_is_null(vec, at))
         ck_abort_msg("row %u: null %d", row, null);
     if (null)
@@ -220,9 +253,13 @@ check_segment(uint64_t id, uint32_t rows)
 
     for (uint32_t i = 0; i < PATHS; i++) {
         cols[i] = 3;
-        paths[i] =
-            (struct luma_path){all[i / 2].steps, all[i / 2].count, i % 4 == 1,
-                               luma_type(i % 2 == 1 && i > 1 ? LUMA_TYPE_TEXT : LUMA_TYPE_JSONB)};
+        paths[i] = (struct luma_path){.steps = all[i / 2].steps,
+                                      .steps_count = all[i / 2].count,
+                                      .any_type = i % 4 == 1,
+                                      .type = column.type,
+                                      .of = column.type};
+        if (i % 2 == 1 && i > 1)
+            paths[i].type = luma_type(LUMA_TYPE_TEXT);
     }
     ck_assert_int_eq(lk_segment_open(&c.ctx, objects, formats, id, &segment), LUMA_OK);
     ck_assert_int_eq(lk_segment_verify(&c.ctx, segment, NULL, NULL), LUMA_OK);
@@ -243,6 +280,18 @@ START_TEST(documents_come_back_as_they_were)
 {
     make_documents(ROWS, 1);
     check_segment(write_documents(0, ROWS), ROWS);
+}
+END_TEST
+
+START_TEST(json_comes_back_as_it_was_written)
+{
+    column.type = luma_type(LUMA_TYPE_JSON);
+    raw_percent = 0;
+    make_documents(ROWS, 6);
+    check_segment(write_documents(0, ROWS), ROWS);
+    raw_percent = 2;
+    make_documents(5000, 7);
+    check_segment(write_documents(0, 5000), 5000);
 }
 END_TEST
 
@@ -366,6 +415,7 @@ main(void)
     tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, documents_come_back_as_they_were);
+    tcase_add_test(tc, json_comes_back_as_it_was_written);
     tcase_add_test(tc, few_documents_stay_whole);
     tcase_add_test(tc, a_field_is_a_column_that_one_sees);
     tcase_add_test(tc, predicates_on_documents_hold);
