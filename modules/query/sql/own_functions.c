@@ -248,7 +248,28 @@ options_next(const struct luma_func_call *call, void *arg, struct luma_batch *ou
 static const struct luma_func_set options_set = {options_columns, options_open, options_next,
                                                  subscripts_close};
 
+/* ---- lumadb_statements_reset() ---- */
+
+static luma_rc
+reset_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+           const uint16_t *sel, uint32_t rows, struct luma_vec *out)
+{
+    (void)args;
+    (void)args_count;
+    if (!sql_host->session->is_superuser(call->ctx->session))
+        return LUMA_FAIL_SQL(call->ctx, LUMA_E_DENIED, "42501",
+                             "permission denied for function lumadb_statements_reset");
+    sql_stats_reset();
+    for (uint32_t i = 0; i < rows; i++)
+        ((uint8_t *)out->data)[sel != NULL ? sel[i] : i] = 1;
+    return LUMA_OK;
+}
+
 const struct luma_func sql_own_functions[] = {
+    {.name = "lumadb_statements_reset",
+     .flags = LUMA_FUNC_VOLATILE,
+     .result = {LUMA_TYPE_BOOL, 0, 0, -1},
+     .eval = reset_eval},
     {.name = "pg_options_to_table",
      .flags = LUMA_FUNC_SET,
      .args_count = 1,

@@ -123,6 +123,34 @@ fill_settings(struct sql_rows *rows)
 
 /* ---- activity ---- */
 
+static int64_t
+since_2000(int64_t us)
+{
+    return us != 0 ? us - 946684800000000 : INT64_MIN;
+}
+
+static void
+add_session(void *arg, const struct luma_session_info *s)
+{
+    struct sql_rows *rows = arg;
+    bool visible =
+        sql_host->session->is_superuser(rows->session) ||
+        (s->user != NULL && strcmp(s->user, sql_host->session->user(rows->session)) == 0);
+    sql_rows_add(rows,
+                 "ittttttt"
+                 "zzz",
+                 (int)s->pid, s->user, s->database, s->frontend, visible ? s->peer : NULL,
+                 s->application, s->state, visible ? s->statement : "<insufficient privilege>",
+                 since_2000(s->started_us), since_2000(s->statement_started_us),
+                 since_2000(s->state_changed_us));
+}
+
+static void
+fill_sessions(struct sql_rows *rows)
+{
+    sql_host->session->each(add_session, rows);
+}
+
 static void
 activity(void *arg, const struct luma_session_info *s)
 {
@@ -375,6 +403,25 @@ static struct sql_virtual tables[] = {
      "idx_scan int8, n_tup_ins int8, n_tup_upd int8, n_tup_del int8, last_vacuum timestamptz, "
      "last_autovacuum timestamptz, last_analyze timestamptz, last_autoanalyze timestamptz",
      fill_stat_tables,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "lumadb_statements",
+     0,
+     "queryid int8, query text, calls int8, errors int8, rows int8, total_ms float8, "
+     "mean_ms float8, p50_ms float8, p99_ms float8, max_ms float8, username name",
+     sql_fill_statements,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "lumadb_sessions",
+     0,
+     "pid int4, username name, database name, frontend text, peer text, application text, "
+     "state text, statement text, started timestamptz, statement_started timestamptz, "
+     "state_changed timestamptz",
+     fill_sessions,
      0,
      NULL,
      {0}},

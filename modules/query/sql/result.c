@@ -18,6 +18,8 @@ struct sql_result {
     struct luma_batch empty;
     bool ends_statement, counts;
     luma_rc rc;
+    struct luma_stmt *stmt; /* whose time is counted; NULL: nobody's */
+    uint64_t started_ns;
 };
 
 static luma_rc
@@ -55,8 +57,14 @@ result_close(struct luma_result *base)
 {
     struct sql_result *r = (struct sql_result *)base;
     struct sql_session *own = sql_session_of(r->session);
+    if (r->stmt != NULL) {
+        uint64_t ns = sql_host->sched->now_ns() - r->started_ns;
+        sql_stat_count(r->stmt->stat, ns, base->rows_done, r->rc != LUMA_OK);
+        sql_slow_log(r->session, r->stmt, r->bound, ns, base->rows_done, r->rc);
+    }
     if (r->inner != NULL)
         r->inner->close(r->inner);
+    sql_stmt_release(r->stmt);
     if (r->ends_statement)
         sql_host->session->statement_end(r->session, r->rc);
     sql_bound_release(r->bound);
@@ -129,6 +137,15 @@ sql_result_wrap(struct luma_ctx *ctx, struct luma_session *session, struct sql_b
     r->base.rows_done = r->counts ? 0 : inner->rows_done;
     *out_result = &r->base;
     return LUMA_OK;
+}
+
+void
+sql_result_time(struct luma_result *result, struct luma_stmt *stmt, uint64_t started_ns)
+{
+    struct sql_result *r = (struct sql_result *)result;
+    r->stmt = stmt;
+    r->started_ns = started_ns;
+    sql_stmt_ref(stmt);
 }
 
 /* ---- rows known beforehand ---- */

@@ -17,6 +17,10 @@ static const struct luma_conf_item conf_items[] = {
                   .help = "operators, brackets and subqueries a statement may nest"),
     LUMA_CONF_INT(struct sql_conf, cached_statements, .def = 128, .min = 0, .max = 4096,
                   .help = "bound statements a session keeps by their text"),
+    LUMA_CONF_DURATION(struct sql_conf, slow_statement, .def = 0, .min = 0, .max = 86400000000000,
+                       .help = "statements that take longer are logged with their plan; 0: none"),
+    LUMA_CONF_BOOL(struct sql_conf, slow_statement_plans, .def = 1,
+                   .help = "plans of slow statements are logged too"),
     LUMA_CONF_END,
 };
 

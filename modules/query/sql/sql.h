@@ -37,6 +37,8 @@ struct sql_conf {
     int64_t statement_bytes_max;
     int64_t nesting_max;
     int64_t cached_statements;
+    int64_t slow_statement;
+    bool slow_statement_plans;
 };
 
 /* The module's own: set once at init, read-only afterwards (the language table has no state
@@ -122,7 +124,8 @@ struct luma_stmt {
     struct sql_bound *bound; /* NULL: not bound yet */
     /* A statement with numbers taken out: those of the text that runs now, in its arena. */
     const struct sql_literals *literals;
-    bool described; /* a client was told the result's columns */
+    struct sql_stat *stat; /* NULL: not looked for yet */
+    bool described;        /* a client was told the result's columns */
     uint64_t cache_hash;
     struct luma_stmt *cache_next; /* in the session's cache */
     bool cached;
@@ -138,6 +141,19 @@ struct sql_foreign_mode {
     uint64_t constraint_id; /* 0: all */
     bool deferred;
 };
+
+/* ---- statistics.c: what statements cost ---- */
+
+struct sql_stat;
+/* The entry of a text, its constants left out; NULL: there are too many. */
+struct sql_stat *sql_stat_of(struct luma_session *session, const char *text, size_t bytes);
+void sql_stat_count(struct sql_stat *s, uint64_t ns, uint64_t rows, bool failed);
+void sql_stats_reset(void);
+struct luma_stmt;
+struct sql_bound;
+/* Says so when the statement took longer than slow_statement. Its transaction is still open. */
+void sql_slow_log(struct luma_session *session, const struct luma_stmt *stmt,
+                  const struct sql_bound *bound, uint64_t ns, uint64_t rows, luma_rc rc);
 
 struct sql_cursor;
 struct sql_named;
@@ -212,6 +228,8 @@ luma_rc sql_result_done(struct luma_ctx *ctx, struct luma_session *session, cons
 luma_rc sql_result_wrap(struct luma_ctx *ctx, struct luma_session *session, struct sql_bound *bound,
                         struct luma_result *inner, bool ends_statement,
                         struct luma_result **out_result);
+/* The result's end is counted for its statement, which it keeps. */
+void sql_result_time(struct luma_result *result, struct luma_stmt *stmt, uint64_t started_ns);
 /* Rows known beforehand, all text: rows * cols_count of them, NULL for null. Copies all. */
 luma_rc sql_result_rows(struct luma_ctx *ctx, struct luma_session *session, const char *tag,
                         const struct luma_result_col *cols, uint32_t cols_count,

@@ -584,13 +584,9 @@ sql_run_stmt(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn
 }
 
 static luma_rc
-execute(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *stmt,
-        const struct luma_exec_opts *opts, struct luma_result **out_result)
+execute_plan(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *stmt,
+             const struct luma_exec_opts *opts, struct luma_result **out_result)
 {
-    if (stmt->node == NULL)
-        return sql_result_done(ctx, session, "", false, 0, out_result);
-    if (!sql_stmt_is_plan(stmt->node))
-        return sql_utility(ctx, session, stmt, opts, out_result);
     struct luma_txn *txn = NULL;
     LUMA_TRY(sql_host->session->statement_begin(ctx, session, &txn));
     const struct sql_literals *literals = stmt->literals;
@@ -606,6 +602,29 @@ execute(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *st
     }
     if (rc != LUMA_OK)
         sql_host->session->statement_end(session, rc);
+    return rc;
+}
+
+static luma_rc
+execute(struct luma_ctx *ctx, struct luma_session *session, struct luma_stmt *stmt,
+        const struct luma_exec_opts *opts, struct luma_result **out_result)
+{
+    if (stmt->node == NULL)
+        return sql_result_done(ctx, session, "", false, 0, out_result);
+    if (LUMA_UNLIKELY(stmt->stat == NULL))
+        stmt->stat = sql_stat_of(session, stmt->text, stmt->text_bytes);
+    uint64_t started_ns = sql_host->sched->now_ns();
+    bool is_plan = sql_stmt_is_plan(stmt->node);
+    luma_rc rc = is_plan ? execute_plan(ctx, session, stmt, opts, out_result)
+                         : sql_utility(ctx, session, stmt, opts, out_result);
+    if (rc == LUMA_OK && is_plan) {
+        sql_result_time(*out_result, stmt, started_ns);
+        return rc;
+    }
+    uint64_t ns = sql_host->sched->now_ns() - started_ns;
+    uint64_t rows = rc == LUMA_OK ? (*out_result)->rows_done : 0;
+    sql_stat_count(stmt->stat, ns, rows, rc != LUMA_OK);
+    sql_slow_log(session, stmt, NULL, ns, rows, rc);
     return rc;
 }
 
