@@ -112,6 +112,31 @@ lki_doc_get_end(const uint8_t *ends, uint8_t width, uint32_t i)
     return v;
 }
 
+/* Names and scalars are short: no call for them. */
+static inline void
+lki_doc_put(uint8_t *to, const void *from, size_t n)
+{
+    const uint8_t *p = from;
+    if (n >= 8 && n <= 16) {
+        uint64_t a, b;
+        memcpy(&a, p, 8);
+        memcpy(&b, p + n - 8, 8);
+        memcpy(to, &a, 8);
+        memcpy(to + n - 8, &b, 8);
+    } else if (n >= 4 && n < 8) {
+        uint32_t a, b;
+        memcpy(&a, p, 4);
+        memcpy(&b, p + n - 4, 4);
+        memcpy(to, &a, 4);
+        memcpy(to + n - 4, &b, 4);
+    } else if (n < 4) {
+        for (size_t i = 0; i < n; i++)
+            to[i] = p[i];
+    } else {
+        memcpy(to, p, n);
+    }
+}
+
 /* Bytes an int document's payload takes. */
 static inline size_t
 lki_doc_int_bytes(int64_t v)

@@ -91,31 +91,6 @@ members_grow(struct fast *f)
     return true;
 }
 
-/* Names and scalars are short: no call for them. */
-static inline void
-put(uint8_t *to, const void *from, size_t n)
-{
-    const uint8_t *p = from;
-    if (n >= 8 && n <= 16) {
-        uint64_t a, b;
-        memcpy(&a, p, 8);
-        memcpy(&b, p + n - 8, 8);
-        memcpy(to, &a, 8);
-        memcpy(to + n - 8, &b, 8);
-    } else if (n >= 4 && n < 8) {
-        uint32_t a, b;
-        memcpy(&a, p, 4);
-        memcpy(&b, p + n - 4, 4);
-        memcpy(to, &a, 4);
-        memcpy(to + n - 4, &b, 4);
-    } else if (n < 4) {
-        for (size_t i = 0; i < n; i++)
-            to[i] = p[i];
-    } else {
-        memcpy(to, p, n);
-    }
-}
-
 /* --- strings --- */
 
 static inline bool
@@ -267,7 +242,7 @@ take_string(struct fast *f)
         if (!out_need(f, n + 1))
             return false;
         f->out[f->used] = LKI_DOC_STRING;
-        put(f->out + f->used + 1, start, n);
+        lki_doc_put(f->out + f->used + 1, start, n);
         f->used += n + 1;
         f->p = stop + 1;
         return true;
@@ -533,13 +508,13 @@ close_container(struct fast *f)
     uint8_t *order = lki_doc_begin(&layout, to, &name_ends, &value_ends, &names, &values);
     for (uint32_t i = 0; i < n; i++) {
         if (open->object) {
-            put(names + name_end, m[i].name, m[i].name_bytes);
+            lki_doc_put(names + name_end, m[i].name, m[i].name_bytes);
             name_end += m[i].name_bytes;
             lki_doc_put_end(name_ends, layout.width, i, name_end);
             if (ordered)
                 lki_doc_put_end(order, layout.width, m[i].place, i);
         }
-        put(values + value_end, f->out + m[i].at, m[i].bytes);
+        lki_doc_put(values + value_end, f->out + m[i].at, m[i].bytes);
         value_end += m[i].bytes;
         lki_doc_put_end(value_ends, layout.width, i, value_end);
     }

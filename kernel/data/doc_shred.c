@@ -15,15 +15,24 @@ lk_data_join_init(struct lk_join *join)
 }
 
 void
+lk_data_join_forget(struct lk_join *join)
+{
+    for (uint32_t i = 0; i < LK_JOIN_MET; i++)
+        lki_doc_plan_free(join->met[i].plan);
+    memset(join->met, 0, sizeof(join->met));
+}
+
+void
 lk_data_join_fini(struct lk_join *join)
 {
+    lk_data_join_forget(join);
     lk_free(NULL, join->data, join->room);
     join->data = NULL;
     join->room = 0;
 }
 
-static bool
-join_need(struct lk_join *join, size_t bytes)
+bool
+lki_join_room(struct lk_join *join, size_t bytes)
 {
     if (LUMA_LIKELY(join->room - join->used >= bytes))
         return true;
@@ -41,7 +50,7 @@ join_need(struct lk_join *join, size_t bytes)
 static bool
 join_copy(struct lk_join *join, struct luma_slice part)
 {
-    if (!join_need(join, part.bytes))
+    if (!lki_join_room(join, part.bytes))
         return false;
     if (part.bytes > 0)
         memcpy(join->data + join->used, part.data, part.bytes);
@@ -207,7 +216,7 @@ wrap(struct lk_join *room, size_t at, const struct lki_doc_view *view, const uin
     struct lki_doc_layout layout =
         lki_doc_layout_of((enum lki_doc_kind)view->kind, view->count, view->names_bytes,
                           values_bytes, view->order != NULL);
-    if (!join_need(room, layout.total_bytes))
+    if (!lki_join_room(room, layout.total_bytes))
         return false;
     uint8_t *to = room->data + room->used;
     uint8_t *order = lki_doc_begin(&layout, to, &name_ends, &value_ends, &names, &values);
@@ -363,7 +372,7 @@ lki_leaf_doc(struct lk_join *join, const struct luma_vec *vec, uint32_t row)
     uint8_t *out;
     int64_t v;
 
-    if (!join_need(join, 40 + (vec->phys == LUMA_PHYS_STR ? (size_t)str->bytes : 0)))
+    if (!lki_join_room(join, 40 + (vec->phys == LUMA_PHYS_STR ? (size_t)str->bytes : 0)))
         return false;
     out = join->data + join->used;
     switch (vec->type.id) {
@@ -440,9 +449,31 @@ join_at(struct lk_join *join, struct luma_slice part, uint32_t row, int depth)
     return join_copy(join, part) ? LUMA_OK : LUMA_E_NOMEM;
 }
 
+/* Documents of a dictionary come again and again: from the second time on they have a plan. Short
+ * ones may lie in a vector, whose bytes change. */
+static const struct lki_doc_plan *
+plan_of(struct lk_join *join, struct luma_slice part)
+{
+    struct lk_join_met *met =
+        &join->met[lk_hash_u64((uint64_t)(uintptr_t)part.data) & (LK_JOIN_MET - 1)];
+    if (part.bytes <= LUMA_STR_INLINE_MAX)
+        return NULL;
+    if (met->data == part.data && met->bytes == part.bytes) {
+        if (met->plan == NULL)
+            met->plan = lki_doc_plan_make(part);
+        return met->plan;
+    }
+    lki_doc_plan_free(met->plan);
+    *met = (struct lk_join_met){part.data, part.bytes, NULL};
+    return NULL;
+}
+
 luma_rc
 lk_data_join(struct lk_join *join, struct luma_slice part, uint32_t row, struct luma_slice *out)
 {
+    const struct lki_doc_plan *plan = plan_of(join, part);
+    if (plan != NULL)
+        return lki_doc_plan_run(plan, join, row, out);
     join->used = 0;
     LUMA_TRY(join_at(join, part, row, 0));
     *out = luma_slice(join->data, join->used);

@@ -30,6 +30,12 @@ struct lk_shape {
     struct lk_join room; /* documents with holes are built here */
 };
 
+bool lki_join_room(struct lk_join *join, size_t bytes);
+/* doc_plan.c: NULL when it is not worth it, or there is no memory. The plan points into part. */
+struct lki_doc_plan *lki_doc_plan_make(struct luma_slice part);
+void lki_doc_plan_free(struct lki_doc_plan *plan); /* NULL is fine */
+luma_rc lki_doc_plan_run(const struct lki_doc_plan *plan, struct lk_join *join, uint32_t row,
+                         struct luma_slice *out);
 /* Appends the document of a leaf's value; false: no memory. */
 bool lki_leaf_doc(struct lk_join *join, const struct luma_vec *vec, uint32_t row);
 

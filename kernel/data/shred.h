@@ -42,16 +42,26 @@ const struct lk_leaf *lk_data_shape_leaf(const struct lk_shape *shape, uint32_t 
 bool lk_data_shred(struct lk_shape *shape, struct luma_slice doc, uint32_t row,
                    struct lk_shred_col *cols, struct luma_slice *out);
 
-/* Where documents are put together. */
+/* Where documents are put together. What was met twice is remembered by its address: the bytes of
+ * documents with holes must not change before lk_data_join_forget. */
+struct lki_doc_plan;
+struct lk_join_met {
+    const uint8_t *data;
+    size_t bytes;
+    struct lki_doc_plan *plan; /* NULL: met once, or not worth one */
+};
+#define LK_JOIN_MET 32
 struct lk_join {
     const struct luma_vec
         *cols; /* vectors of the columns, by number; those not at hand are empty */
     uint32_t cols_count;
     uint8_t *data;
     size_t used, room;
+    struct lk_join_met met[LK_JOIN_MET];
 };
 void lk_data_join_init(struct lk_join *join);
 void lk_data_join_fini(struct lk_join *join);
+void lk_data_join_forget(struct lk_join *join);
 /* The whole document (or part of one) whose holes are filled from row `row`; *out is valid until
  * the next call. LUMA_E_CORRUPT: a hole nothing fits, LUMA_E_NOMEM. */
 luma_rc lk_data_join(struct lk_join *join, struct luma_slice part, uint32_t row,

@@ -51,6 +51,7 @@ enter_leaves(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_
     struct lk_segment *segment = cursor->segment;
 
     LUMA_TRY(leaves_room(ctx, column, count));
+    lk_data_join_forget(&column->join);
     column->leaves_count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct lki_cursor_col *leaf = &column->leaves[i];
@@ -227,6 +228,8 @@ decode_joined(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki
 
     LUMA_TRY(lki_cursor_decode(ctx, cursor, column, n, sel, sel_rows, &docs));
     LUMA_TRY(decode_leaves(ctx, cursor, column, n, sel, sel_rows));
+    if (docs.form == LUMA_VEC_FLAT) /* nothing says that these bytes stay longer than the window */
+        lk_data_join_forget(&column->join);
     memset(vec, 0, sizeof(*vec));
     vec->type = column->path == NULL ? column->type : column->path->type;
     vec->phys = LUMA_PHYS_STR;
