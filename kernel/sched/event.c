@@ -73,8 +73,12 @@ cancel_report(struct luma_ctx *ctx, luma_rc why)
 static luma_rc
 cancel_why(const struct luma_cancel *cancel)
 {
-    uint32_t flag = __atomic_load_n(&cancel->flag, __ATOMIC_SEQ_CST);
-    return flag == 0 ? LUMA_OK : -(luma_rc)(flag - 1);
+    for (; cancel != NULL; cancel = cancel->up) {
+        uint32_t flag = __atomic_load_n(&cancel->flag, __ATOMIC_SEQ_CST);
+        if (LUMA_UNLIKELY(flag != 0))
+            return -(luma_rc)(flag - 1);
+    }
+    return LUMA_OK;
 }
 
 luma_rc

@@ -277,6 +277,25 @@ lki_conn_peer_gone(struct luma_conn *conn)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+void
+lki_conn_cancel_on_close(struct luma_conn *conn, struct luma_cancel *cancel)
+{
+    lki_spin_lock(&conn->watch_lock);
+    conn->watch = cancel;
+    lki_spin_unlock(&conn->watch_lock);
+}
+
+void
+lki_conn_closing(struct luma_conn *conn)
+{
+    atomic_store_explicit(&conn->closing, true, memory_order_relaxed);
+    /* Under the lock the token is there: its owner takes it away before it goes. */
+    lki_spin_lock(&conn->watch_lock);
+    if (conn->watch != NULL)
+        lki_cancel(conn->watch, LUMA_E_CANCELED);
+    lki_spin_unlock(&conn->watch_lock);
+}
+
 #define LINGER_NS 1000000000u
 
 /* Closing with unread bytes makes the system reset the connection, and the peer may lose the answer

@@ -30,7 +30,7 @@ conn_event(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     struct luma_conn *conn = arg;
     if (what & EV_CLOSED)
-        atomic_store_explicit(&conn->closing, true, memory_order_relaxed);
+        lki_conn_closing(conn);
     if (what & (EV_READ | EV_CLOSED))
         atomic_store(&conn->readable, true);
     if (what & (EV_WRITE | EV_CLOSED))
@@ -527,4 +527,5 @@ const struct luma_host_net lk_net_host = {
     .draining = net_draining,
     .interrupt = net_interrupt,
     .peer_gone = lki_conn_peer_gone,
+    .cancel_on_close = lki_conn_cancel_on_close,
 };

@@ -34,6 +34,8 @@ struct luma_conn {
     _Atomic bool interrupted, killed;
     _Atomic uint8_t waits;
     bool ended; /* end of stream was read */
+    struct lki_spin watch_lock;
+    struct luma_cancel *watch; /* under watch_lock: cancelled when the peer closes; NULL: none */
     uint8_t *in, *out;
     size_t in_room, in_start, in_end, in_max;
     size_t out_room, out_used;
@@ -99,5 +101,7 @@ void lki_conn_commit(struct luma_conn *conn, size_t bytes);
 luma_rc lki_conn_write(struct luma_conn *conn, const void *data, size_t bytes);
 luma_rc lki_conn_flush(struct luma_conn *conn);
 bool lki_conn_peer_gone(struct luma_conn *conn);
+void lki_conn_cancel_on_close(struct luma_conn *conn, struct luma_cancel *cancel);
+void lki_conn_closing(struct luma_conn *conn); /* the peer has closed: on its loop */
 
 #endif

@@ -109,6 +109,7 @@ lki_parallel(struct luma_ctx *ctx, uint32_t parts,
     if (ctx != NULL && ctx->cancel != NULL) {
         LUMA_TRY(lki_cancel_check(ctx));
         job.cancel.deadline_ns = ctx->cancel->deadline_ns;
+        job.cancel.up = ctx->cancel; /* while the caller is busy with a part of its own */
     }
     uint32_t helpers = 0;
     if (lki_current() != NULL && parts > 1) {

@@ -409,8 +409,10 @@ pg_serve(void *arg, struct luma_conn *conn)
     if (c->ses->open("pgwire", conn, &hooks, &c->session) == LUMA_OK) {
         host->stats->add(pg->connections, 1);
         c->ctx = c->ses->ctx(c->session);
+        c->net->cancel_on_close(conn, c->ctx->cancel); /* nobody would read the answer */
         if (pg_startup(c) == LUMA_OK)
             talk(c);
+        c->net->cancel_on_close(conn, NULL);
         pg_extended_fini(c);
         c->ses->close(c->session);
         host->stats->add(pg->connections, -1);

@@ -2,9 +2,8 @@
  * agg_collect.c - DISTINCT and ORDER BY inside aggregates: what was collected row by row is fed to
  * the groups at the end, each argument once, or in order.
  */
-#include <stdlib.h>
-
 #include "agg.h"
+#include "sort.h"
 
 static uint8_t *
 living(uint8_t *group)
@@ -198,8 +197,8 @@ finish_ordered(struct feeder *f, struct agg_state *st, struct agg_part *into, ui
     count = gather_rows(agg, own, NULL, all);
     if (two)
         count += gather_rows(agg, first, item, all + count);
-    qsort_r(all, count, sizeof(*all), ordered_cmp, (void *)(uintptr_t)agg);
-    luma_rc rc = LUMA_OK;
+    luma_rc rc =
+        eng_sort_any(f->p->ctx, all, count, sizeof(*all), ordered_cmp, (void *)(uintptr_t)agg);
     for (uint64_t i = 0; i < count && rc == LUMA_OK; i++) {
         if (agg->distinct && last != NULL && same_args(agg, all[i], last))
             continue;

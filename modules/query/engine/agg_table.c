@@ -33,15 +33,19 @@ eng_table_init(struct agg_table *t, const struct rowlay *lay, struct luma_arena 
 }
 
 static void
+release_slots(struct luma_budget *budget, uint64_t *slots, size_t bytes)
+{
+    if (bytes >= (1u << 16))
+        eng.mem->release_pages(budget, slots, bytes);
+    else
+        eng.mem->release(budget, slots, bytes);
+}
+
+static void
 slots_release(struct agg_table *t)
 {
-    size_t bytes = (t->mask + 1) * sizeof(uint64_t);
-    if (t->slots == NULL)
-        return;
-    if (bytes >= (1u << 16))
-        eng.mem->release_pages(t->budget, t->slots, bytes);
-    else
-        eng.mem->release(t->budget, t->slots, bytes);
+    if (t->slots != NULL)
+        release_slots(t->budget, t->slots, (t->mask + 1) * sizeof(uint64_t));
     t->slots = NULL;
 }
 
@@ -63,6 +67,11 @@ grow(struct luma_ctx *ctx, struct agg_table *t)
     if (bytes < (1u << 16))
         memset(slots, 0, bytes);
     for (uint64_t i = 0; i <= t->mask; i++) {
+        luma_rc rc = (i & 0xffff) != 0xffff ? LUMA_OK : eng.sched->yield(ctx);
+        if (LUMA_UNLIKELY(rc != LUMA_OK)) {
+            release_slots(t->budget, slots, bytes);
+            return rc;
+        }
         if (t->slots[i] == 0)
             continue;
         uint64_t at = ROW_HASH(slot_row(t->slots[i])) & mask;

@@ -182,6 +182,7 @@ fill_filter(struct part *p, const struct op_join *op, struct join_state *st, uin
         while ((n = eng_rows_read(&reader, op->lay.bytes, rows, LUMA_BATCH_ROWS)) > 0) {
             struct luma_arena *arena;
             struct luma_vec vec;
+            LUMA_TRY(eng.sched->yield(p->ctx));
             LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
             struct xenv e = eng_env(p, arena);
             LUMA_TRY(eng_rows_gather(&e, &op->lay, key, rows, NULL, n, n, &vec));

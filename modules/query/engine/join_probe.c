@@ -349,7 +349,7 @@ drain(struct part *p, const struct op_join *op, struct join_state *st, struct pr
 {
     uint8_t want = op->kind == JOIN_BUILD_SEMI ? 1 : 0;
     uint8_t *ptrs[LUMA_BATCH_ROWS];
-    uint32_t n = 0;
+    uint32_t n = 0, seen = 0;
     while (n < LUMA_BATCH_ROWS) {
         uint8_t *row;
         if (pr->reader.chunk == NULL) {
@@ -358,6 +358,8 @@ drain(struct part *p, const struct op_join *op, struct join_state *st, struct pr
             pr->reader = (struct rows_reader){st->built[pr->reader_part++].rows.first, 0};
             continue;
         }
+        if (++seen % 8192 == 0)
+            LUMA_TRY(eng.sched->yield(p->ctx));
         if (eng_rows_read(&pr->reader, op->lay.bytes, &row, 1) == 0)
             continue;
         if (__atomic_load_n(row + op->lay.matched_off, __ATOMIC_RELAXED) == want)

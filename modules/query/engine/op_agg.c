@@ -369,7 +369,9 @@ merge_serial(struct part *p, const struct op_agg *op, struct agg_state *st)
                 continue;
             struct rows_reader reader = {st->part[i]->tables[set].rows.first, 0};
             uint8_t *row, *twin;
-            while (eng_rows_read(&reader, op->lay.bytes, &row, 1) > 0) {
+            for (uint32_t n = 1; eng_rows_read(&reader, op->lay.bytes, &row, 1) > 0; n++) {
+                if (n % 4096 == 0)
+                    LUMA_TRY(eng.sched->yield(p->ctx));
                 LUMA_TRY(eng_table_enter(p->ctx, into, row, op->keys_count, &twin));
                 if (twin != NULL)
                     LUMA_TRY(merge_row(&e, op, twin, row));

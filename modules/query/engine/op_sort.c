@@ -33,12 +33,13 @@ struct sort_state {
     uint32_t last_bytes;
 };
 
-static void
-truncate_run(const struct op_sort *op, struct sort_run *run, uint64_t keep)
+static luma_rc
+truncate_run(struct luma_ctx *ctx, const struct op_sort *op, struct sort_run *run, uint64_t keep)
 {
-    eng_sort_items(&op->lay, run->items, run->count);
+    LUMA_TRY(eng_sort_items(ctx, &op->lay, run->items, run->count));
     if (run->count > keep)
         run->count = keep;
+    return LUMA_OK;
 }
 
 static luma_rc
@@ -69,7 +70,7 @@ static luma_rc
 make_room(struct part *p, const struct op_sort *op, struct sort_state *st, struct sort_run *run)
 {
     if (st->keep > 0)
-        truncate_run(op, run, st->keep);
+        LUMA_TRY(truncate_run(p->ctx, op, run, st->keep));
     return eng_sort_spill(p, &op->op, &op->lay, &st->disk, run);
 }
 
@@ -90,7 +91,7 @@ sort_sink(struct part *p, void *arg, struct luma_batch *in)
     for (uint32_t i = 0; i < op->keys_count; i++)
         LUMA_TRY(eng_eval(&e, op->keys[i].xp, in, in->sel, in->sel_rows, &keys[i]));
     if (st->keep > 0 && run->count > (run->cut ? 2 * st->keep + TOP_SLACK : st->keep)) {
-        truncate_run(op, run, st->keep);
+        LUMA_TRY(truncate_run(p->ctx, op, run, st->keep));
         run->cut = true;
     }
     /* The last row of the last cut: whatever is not before it is not wanted. */
@@ -106,10 +107,8 @@ sort_done(struct part *p, void *arg)
     struct sort_state *st = p->x->op_state[op->op.id];
     struct sort_run *run = &st->runs[p->index];
     if (st->keep > 0)
-        truncate_run(op, run, st->keep);
-    else
-        eng_sort_items(&op->lay, run->items, run->count);
-    return LUMA_OK;
+        return truncate_run(p->ctx, op, run, st->keep);
+    return eng_sort_items(p->ctx, &op->lay, run->items, run->count);
 }
 
 static void
@@ -257,7 +256,8 @@ sort_next(struct part *p, const struct op *base, struct luma_batch **out)
     if (st->merge != NULL)
         return next_merged(p, op, st, out);
     while (st->offset > 0 && pop(op, st, &item))
-        st->offset--;
+        if (--st->offset % 4096 == 0)
+            LUMA_TRY(eng.sched->yield(p->ctx));
     while (n < LUMA_BATCH_ROWS && st->limit != 0) {
         if (!pop(op, st, &item)) {
             st->limit = 0;

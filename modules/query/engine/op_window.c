@@ -122,14 +122,15 @@ run_sort(struct part *p, const struct op_window *op, struct window_state *st, ui
     uint32_t *part_bytes;
     LUMA_TRY(key_rows(p, op, st, ws, &part_bytes));
     struct sort_item *items = st->run.items;
-    eng_sort_items(&op->lay, items, count);
+    LUMA_TRY(eng_sort_items(p->ctx, &op->lay, items, count));
     uint64_t *peers = luma_arena_alloc(p->arena, sizeof(uint64_t) * (count + 1) * 3);
     ENG_NEED(p->ctx, peers, "a window function");
     uint64_t *peer_first = peers, *peer_last = peers + count + 1, *group = peer_last + count + 1;
     for (uint64_t first = 0; first < count;) {
         uint64_t last = first + 1, groups = 0;
         while (last < count && same_prefix(&op->lay, &items[first], &items[last], part_bytes))
-            last++;
+            if ((++last & 0xfff) == 0)
+                LUMA_TRY(eng.sched->yield(p->ctx));
         for (uint64_t i = first; i < last;) {
             uint64_t end = i + 1;
             while (end < last && eng_sort_compare(&op->lay, &items[i], &items[end]) == 0)
@@ -139,7 +140,8 @@ run_sort(struct part *p, const struct op_window *op, struct window_state *st, ui
                 peer_last[k] = end;
                 group[k] = groups;
             }
-            groups++;
+            if ((++groups & 0xfff) == 0)
+                LUMA_TRY(eng.sched->yield(p->ctx));
             i = end;
         }
         struct win_part wp = {&op->lay, items, first, last, peer_first, peer_last, group};

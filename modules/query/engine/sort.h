@@ -50,7 +50,12 @@ struct sort_merge;
 
 int eng_sort_compare(const struct rowlay *lay, const struct sort_item *a,
                      const struct sort_item *b);
-void eng_sort_items(const struct rowlay *lay, struct sort_item *items, uint64_t count);
+/* Yields as it goes; a cancelled statement leaves the items in any order. */
+luma_rc eng_sort_items(struct luma_ctx *ctx, const struct rowlay *lay, struct sort_item *items,
+                       uint64_t count);
+/* Items of any size, by cmp, stably. */
+luma_rc eng_sort_any(struct luma_ctx *ctx, void *items, uint64_t count, size_t size,
+                     int (*cmp)(const void *, const void *, void *), void *arg);
 /* Appends the batch's rows with their keys; keys[i] is of the selected rows' positions. */
 luma_rc eng_sort_append(struct xenv *e, struct sort_run *run, struct luma_budget *budget,
                         const struct luma_vec *cols, const struct luma_vec *keys,

@@ -54,14 +54,17 @@ swap_items(struct sort_item *a, struct sort_item *b)
     *b = t;
 }
 
-static void
-quick(const struct rowlay *lay, struct sort_item *items, uint64_t count, uint32_t depth)
+/* Others want the thread, and the statement may have been cancelled. */
+#define STEPS_OF_A_SLICE 4096
+
+static luma_rc
+quick(struct luma_ctx *ctx, const struct rowlay *lay, struct sort_item *items, uint64_t count,
+      uint32_t depth)
 {
     while (count > 24) {
-        if (depth-- == 0) {
-            qsort_r(items, count, sizeof(*items), compare_r, (void *)(uintptr_t)lay);
-            return;
-        }
+        if (depth-- == 0)
+            return eng_sort_any(ctx, items, count, sizeof(*items), compare_r,
+                                (void *)(uintptr_t)lay);
         struct sort_item *mid = items + count / 2, *last = items + count - 1;
         if (stable_compare(lay, mid, items) < 0)
             swap_items(mid, items);
@@ -70,7 +73,7 @@ quick(const struct rowlay *lay, struct sort_item *items, uint64_t count, uint32_
         if (stable_compare(lay, last, mid) < 0)
             swap_items(last, mid);
         struct sort_item pivot = *mid;
-        uint64_t i = 0, j = count - 1;
+        uint64_t i = 0, j = count - 1, steps = 0;
         for (;;) {
             while (stable_compare(lay, &items[i], &pivot) < 0)
                 i++;
@@ -81,31 +84,86 @@ quick(const struct rowlay *lay, struct sort_item *items, uint64_t count, uint32_
             swap_items(&items[i], &items[j]);
             i++;
             j--;
+            if (++steps % STEPS_OF_A_SLICE == 0)
+                LUMA_TRY(eng.sched->yield(ctx));
         }
+        if (count > STEPS_OF_A_SLICE)
+            LUMA_TRY(eng.sched->yield(ctx));
         uint64_t left = j + 1;
         if (left < count - left) {
-            quick(lay, items, left, depth);
+            LUMA_TRY(quick(ctx, lay, items, left, depth));
             items += left;
             count -= left;
         } else {
-            quick(lay, items + left, count - left, depth);
+            LUMA_TRY(quick(ctx, lay, items + left, count - left, depth));
             count = left;
         }
     }
     insertion(lay, items, count);
+    return LUMA_OK;
 }
 
-void
-eng_sort_items(const struct rowlay *lay, struct sort_item *items, uint64_t count)
+luma_rc
+eng_sort_items(struct luma_ctx *ctx, const struct rowlay *lay, struct sort_item *items,
+               uint64_t count)
 {
     uint32_t depth = 2;
     bool sorted = true;
     for (uint64_t n = count; n > 1; n /= 2)
         depth += 2;
-    for (uint64_t i = 1; i < count && sorted; i++)
+    for (uint64_t i = 1; i < count && sorted; i++) {
         sorted = stable_compare(lay, &items[i - 1], &items[i]) <= 0;
-    if (!sorted)
-        quick(lay, items, count, depth);
+        if (i % STEPS_OF_A_SLICE == 0)
+            LUMA_TRY(eng.sched->yield(ctx));
+    }
+    return sorted ? LUMA_OK : quick(ctx, lay, items, count, depth);
+}
+
+/* --- whatever, by a function: runs of a few thousand, then merged pairwise --- */
+
+static luma_rc
+merge_pairs(struct luma_ctx *ctx, const uint8_t *from, uint8_t *to, uint64_t count, size_t size,
+            uint64_t run, int (*cmp)(const void *, const void *, void *), void *arg)
+{
+    for (uint64_t first = 0; first < count; first += 2 * run) {
+        uint64_t mid = first + run < count ? first + run : count;
+        uint64_t end = first + 2 * run < count ? first + 2 * run : count;
+        uint64_t a = first, b = mid;
+        for (uint64_t k = first; k < end; k++) {
+            bool left = b == end || (a < mid && cmp(from + a * size, from + b * size, arg) <= 0);
+            memcpy(to + k * size, from + (left ? a++ : b++) * size, size);
+            if (k % STEPS_OF_A_SLICE == 0)
+                LUMA_TRY(eng.sched->yield(ctx));
+        }
+    }
+    return LUMA_OK;
+}
+
+luma_rc
+eng_sort_any(struct luma_ctx *ctx, void *items, uint64_t count, size_t size,
+             int (*cmp)(const void *, const void *, void *), void *arg)
+{
+    uint64_t run = STEPS_OF_A_SLICE;
+    for (uint64_t first = 0; first < count; first += run) {
+        qsort_r((uint8_t *)items + first * size, count - first < run ? count - first : run, size,
+                cmp, arg);
+        LUMA_TRY(eng.sched->yield(ctx));
+    }
+    if (count <= run)
+        return LUMA_OK;
+    uint8_t *other = eng.mem->alloc(NULL, count * size), *from = items, *to = other;
+    ENG_NEED(ctx, other, "a sort");
+    luma_rc rc = LUMA_OK;
+    for (; run < count && rc == LUMA_OK; run *= 2) {
+        rc = merge_pairs(ctx, from, to, count, size, run, cmp, arg);
+        uint8_t *t = from;
+        from = to;
+        to = t;
+    }
+    if (from != items)
+        memcpy(items, from, count * size);
+    eng.mem->release(NULL, other, count * size);
+    return rc;
 }
 
 static uint64_t

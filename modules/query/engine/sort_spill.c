@@ -108,7 +108,7 @@ eng_sort_spill(struct part *p, const struct op *op, const struct rowlay *lay, st
     if (run->count == 0)
         return LUMA_OK;
     LUMA_TRY(types_ready(p, d, lay->types, lay->cols));
-    eng_sort_items(lay, run->items, run->count);
+    LUMA_TRY(eng_sort_items(p->ctx, lay, run->items, run->count));
     eng_spool_init(&file.spool, &d->spill, p->x->budget, d->types, d->cols + 1, SPILL_PART_ROWS);
     luma_rc rc = write_items(p, op, lay, run, &file.spool);
     if (rc == LUMA_OK) {

@@ -1,6 +1,13 @@
 /* window.c - one window function over one partition. */
 #include "window.h"
 
+/* A partition may be the whole table. */
+#define WIN_YIELD(e, i)                           \
+    do {                                          \
+        if (((i)&1023) == 0)                      \
+            LUMA_TRY(eng.sched->yield((e)->ctx)); \
+    } while (0)
+
 struct frame {
     uint64_t lo, hi; /* items [lo, hi) */
 };
@@ -272,8 +279,7 @@ run_aggregate(struct xenv *e, const struct win_func *f, const struct win_part *w
             last_lo = fr.lo;
         }
         results[SORT_TAIL(wp->lay, wp->items[i].row)->seq] = value;
-        if ((i & 1023) == 0)
-            LUMA_TRY(eng.sched->yield(e->ctx));
+        WIN_YIELD(e, i);
     }
     return LUMA_OK;
 }
@@ -284,10 +290,10 @@ static luma_rc
 run_offset(struct xenv *e, const struct win_func *f, const struct win_part *wp,
            struct luma_value *results)
 {
-    (void)e;
     for (uint64_t i = wp->first; i < wp->last; i++) {
         struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
         int64_t n = 1;
+        WIN_YIELD(e, i);
         if (f->args_count > 1) {
             struct luma_value v = col_value(wp, i, f->args[1]);
             if (v.is_null) {
@@ -315,6 +321,7 @@ run_value(struct xenv *e, const struct win_func *f, const struct win_part *wp,
     for (uint64_t i = wp->first; i < wp->last; i++) {
         struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
         struct frame fr;
+        WIN_YIELD(e, i);
         LUMA_TRY(frame_of(e, f, wp, i, &fr));
         int64_t nth = 1;
         bool from_end = f->kind == WIN_LAST_VALUE;
@@ -328,6 +335,7 @@ run_value(struct xenv *e, const struct win_func *f, const struct win_part *wp,
         set_null(out, f->type);
         for (uint64_t k = fr.lo; k < fr.hi && nth > 0; k++) {
             uint64_t at = from_end ? fr.hi - 1 - (k - fr.lo) : k;
+            WIN_YIELD(e, k);
             if (excluded(f, wp, i, at) || --nth > 0)
                 continue;
             *out = col_value(wp, at, f->args[0]);
@@ -351,6 +359,7 @@ run_ntile(struct xenv *e, const struct win_func *f, const struct win_part *wp,
     for (uint64_t i = wp->first; i < wp->last; i++) {
         struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
         int64_t at = (int64_t)(i - wp->first);
+        WIN_YIELD(e, i);
         if (n == 0) {
             set_null(out, f->type);
             continue;
@@ -368,11 +377,11 @@ static luma_rc
 run_rank(struct xenv *e, const struct win_func *f, const struct win_part *wp,
          struct luma_value *results)
 {
-    (void)e;
     double rows = (double)(wp->last - wp->first);
     for (uint64_t i = wp->first; i < wp->last; i++) {
         struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
         int64_t rank = (int64_t)(wp->peer_first[i] - wp->first) + 1;
+        WIN_YIELD(e, i);
         switch (f->kind) {
         case WIN_ROW_NUMBER:
             set_int(out, f->type, (int64_t)(i - wp->first) + 1);

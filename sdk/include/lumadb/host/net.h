@@ -11,6 +11,7 @@
 
 struct luma_listener;
 struct luma_conn;
+struct luma_cancel;
 
 struct luma_listen_spec {
     const char *name;         /* "frontend.pgwire" */
@@ -71,6 +72,9 @@ struct luma_host_net {
     void (*interrupt)(struct luma_conn *conn);
     /* Nonzero when the peer has closed although nobody reads: asked by long statements. */
     bool (*peer_gone)(struct luma_conn *conn);
+    /* From now on a peer that closes cancels what runs under the token; NULL: no more. The token
+     * outlives the connection, or is taken away before it goes. */
+    void (*cancel_on_close)(struct luma_conn *conn, struct luma_cancel *cancel);
 };
 
 #endif

@@ -40,6 +40,8 @@ struct luma_event {
 struct luma_cancel {
     uint32_t flag;        /* atomic: 0, or 1 + (-rc) of why */
     uint64_t deadline_ns; /* monotonic; 0: none */
+    const struct luma_cancel
+        *up; /* who is cancelled with it is, too (parts of a statement); NULL */
 };
 
 struct luma_host_sched {
