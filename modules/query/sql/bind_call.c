@@ -354,6 +354,57 @@ known_schema(struct sql_bind *b, const PgQuery__FuncCall *call)
                   schema);
 }
 
+/* percentile_cont, percentile_disc and mode WITHIN GROUP (ORDER BY x): a function of the sorted
+ * array of the group's values. NULL: call is none of them. */
+static struct luma_expr *
+bind_ordered_set(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCall *call,
+                 const char *name)
+{
+    static const struct {
+        const char *name, *over;
+        size_t args;
+    } sets[] = {{"percentile_cont", "array_percentile_cont", 1},
+                {"percentile_disc", "array_percentile_disc", 1},
+                {"mode", "array_mode", 0}};
+    size_t which = 0;
+    while (which < LUMA_COUNTOF(sets) && strcmp(sets[which].name, name) != 0)
+        which++;
+    if (!call->agg_within_group || which == LUMA_COUNTOF(sets) || call->n_agg_order != 1 ||
+        call->n_args != sets[which].args)
+        return NULL;
+    if (call->over != NULL)
+        SQL_THROW(b, call->location, LUMA_E_UNSUPPORTED, "0A000",
+                  "OVER is not supported for ordered-set aggregate %s", name);
+    struct luma_expr **args = SQL_NEW_ARRAY(b, struct luma_expr *, 2);
+    if (call->n_args > 0)
+        args[1] = sql_coerce(b, sql_bind_expr(b, scope, call->args[0]), luma_type(LUMA_TYPE_FLOAT8),
+                             SQL_CAST_IMPLICIT, call->location);
+    agg_place(b, scope, call);
+    scope->in_aggregate = true;
+    const PgQuery__SortBy *by = call->agg_order[0]->sort_by;
+    struct luma_expr **value = SQL_NEW_ARRAY(b, struct luma_expr *, 1);
+    value[0] = sql_known(b, sql_bind_expr(b, scope, by->node));
+    if (which == 0) {
+        if (sql_type_category(value[0]->type) != 'N')
+            SQL_THROW(b, call->location, LUMA_E_UNSUPPORTED, "0A000",
+                      "percentile_cont over type %s is not supported",
+                      sql_type_text(b, value[0]->type));
+        value[0] = sql_coerce(b, value[0], luma_type(LUMA_TYPE_FLOAT8), SQL_CAST_EXPLICIT, -1);
+    }
+    struct luma_expr *agg = sql_call(b, "array_agg", call->location, value, 1);
+    struct luma_expr *given = sql_expr(b, LUMA_EXPR_IS_NULL, luma_type(LUMA_TYPE_BOOL), 1);
+    given->args[0] = value[0];
+    given->negated = true;
+    struct luma_expr *filter = bind_filter(b, scope, call);
+    agg->filter = filter != NULL ? sql_and(b, filter, given) : given;
+    agg->order = SQL_NEW_ARRAY(b, struct luma_sort_key, 1);
+    agg->order_count = 1;
+    sql_sort_key(b, by, value[0], (struct luma_sort_key *)agg->order);
+    scope->in_aggregate = false;
+    args[0] = finish_agg(b, scope, call, agg);
+    return sql_call(b, sets[which].over, call->location, args, (uint32_t)call->n_args + 1);
+}
+
 struct luma_expr *
 sql_bind_func(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCall *call)
 {
@@ -364,6 +415,9 @@ sql_bind_func(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCa
     bool is_agg = any_named(name, LUMA_FUNC_AGGREGATE) != NULL, is_window = false;
     uint32_t count = 0;
     known_schema(b, call);
+    struct luma_expr *ordered = bind_ordered_set(b, scope, call, name);
+    if (ordered != NULL)
+        return ordered;
     if (is_agg && call->over == NULL)
         agg_place(b, scope, call);
     bool was_aggregate = scope->in_aggregate;

@@ -396,6 +396,7 @@ bind_node(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Node *node
     case PGN(A_INDIRECTION):
         return bind_indirection(b, scope, node->a_indirection);
     case PGN(COLLATE_CLAUSE):
+        sql_collation(b, node->collate_clause);
         return sql_bind_expr(b, scope, node->collate_clause->arg);
     case PGN(SET_TO_DEFAULT):
         SQL_THROW(b, node->set_to_default->location, LUMA_E_SYNTAX, "42601",
@@ -519,8 +520,13 @@ sql_target_name(const PgQuery__Node *node, const char *def)
         return node->a_expr->kind == PG_AEXPR(NULLIF) ? "nullif" : def;
     case PGN(COLLATE_CLAUSE):
         return sql_target_name(node->collate_clause->arg, def);
-    case PGN(A_INDIRECTION):
-        return sql_target_name(node->a_indirection->arg, def);
+    case PGN(A_INDIRECTION): {
+        const PgQuery__AIndirection *ind = node->a_indirection;
+        for (size_t i = ind->n_indirection; i-- > 0;)
+            if (ind->indirection[i]->node_case == PGN(STRING))
+                return ind->indirection[i]->string->sval;
+        return sql_target_name(ind->arg, def);
+    }
     case PGN(SUB_LINK): {
         const PgQuery__SubLink *link = node->sub_link;
         if (link->sub_link_type == PG_LINK(EXISTS))

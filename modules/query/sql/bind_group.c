@@ -177,6 +177,17 @@ sql_bind_group(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Selec
         node_sets(b, scope, select->group_clause[i], targets, out, &one);
         sets_cross(b, &all, &one);
     }
+    if (select->group_distinct) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < all.count; i++) {
+            bool seen = false;
+            for (uint32_t k = 0; k < kept; k++)
+                seen |= all.masks[k] == all.masks[i];
+            if (!seen)
+                all.masks[kept++] = all.masks[i];
+        }
+        all.count = kept;
+    }
     out->sets_count = all.count;
     out->sets = all.masks;
 }

@@ -62,6 +62,8 @@ luma_rc sql_internal(struct sql_utility *u, uint64_t *out_rows, const char *fmt,
     LUMA_PRINTF(3, 4);
 /* Shallow copy to be changed and put. */
 struct luma_cat_object *sql_object_copy(struct luma_ctx *ctx, const struct luma_cat_object *object);
+/* Throws unless it is the one there is, or none is named. */
+void sql_tablespace(struct sql_bind *b, const char *name);
 luma_rc sql_drop_absent(struct sql_utility *u);
 /* Do all rows have a partner? 23503 with PostgreSQL's words when not. */
 luma_rc sql_foreign_validate(struct sql_utility *u, uint64_t table_id, uint64_t constraint_id);

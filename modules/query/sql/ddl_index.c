@@ -105,6 +105,7 @@ build_index(struct sql_bind *b, void *arg)
     struct luma_cat_index *index = &call->draft->indexes[o->indexes_count];
     memset(index, 0, sizeof(*index));
     index->kind = index_kind(b, stmt->access_method);
+    sql_tablespace(b, stmt->table_space);
     index->unique = stmt->unique;
     index->nulls_not_distinct = stmt->nulls_not_distinct;
     index_columns(b, call, index);

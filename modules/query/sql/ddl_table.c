@@ -155,6 +155,8 @@ sql_draft_column(struct sql_bind *b, struct sql_draft *draft, PgQuery__ColumnDef
     if (!serial)
         col->type = sql_type_resolve(b, def->type_name);
     check_column_type(b, col->name, col->type);
+    if (def->coll_clause != NULL)
+        sql_collation(b, def->coll_clause);
     col->missing.type = col->type;
     col->missing.phys = (uint8_t)luma_type_phys(col->type);
     col->missing.is_null = true;
@@ -262,6 +264,7 @@ key_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__Const
                int32_t col)
 {
     bool primary = con->contype == PG_CONSTR(PRIMARY);
+    sql_tablespace(b, con->indexspace);
     uint32_t n = 0;
     if (con->deferrable)
         SQL_THROW(b, con->location, LUMA_E_UNSUPPORTED, "0A000",
@@ -671,8 +674,12 @@ sql_storage_options(struct sql_bind *b, PgQuery__Node *const *options, size_t co
     const char *text = NULL;
     for (size_t i = 0; i < count; i++) {
         const PgQuery__DefElem *def = options[i]->def_elem;
-        if (strcmp(def->defname, "oids") == 0)
+        if (strcmp(def->defname, "oids") == 0) {
+            if (strcmp(option_value(b, def->arg), "false") != 0)
+                SQL_THROW(b, def->location, LUMA_E_UNSUPPORTED, "0A000",
+                          "tables declared WITH OIDS are not supported");
             continue;
+        }
         text = sql_format(b, "%s%s%s=%s", text != NULL ? text : "", text != NULL ? "," : "",
                           def->defname, option_value(b, def->arg));
     }
@@ -700,6 +707,17 @@ check_create(struct sql_bind *b, const PgQuery__CreateStmt *stmt)
         stmt->oncommit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP)
         SQL_THROW(b, -1, LUMA_E_UNSUPPORTED, "0A000",
                   "ON COMMIT DELETE ROWS and ON COMMIT DROP are not supported");
+    sql_tablespace(b, stmt->tablespacename);
+    if (stmt->access_method[0] != '\0' && strcmp(stmt->access_method, "heap") != 0)
+        SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42704", "access method \"%s\" does not exist",
+                  stmt->access_method);
+}
+
+void
+sql_tablespace(struct sql_bind *b, const char *name)
+{
+    if (name[0] != '\0' && strcmp(name, "pg_default") != 0)
+        SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42704", "tablespace \"%s\" does not exist", name);
 }
 
 static bool

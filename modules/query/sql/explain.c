@@ -46,6 +46,9 @@ read_options(struct luma_ctx *ctx, const PgQuery__ExplainStmt *stmt, struct luma
         } else if (strcmp(name, "summary") == 0) {
             summary_given = true;
             out->summary = option_on(def);
+        } else if (strcmp(name, "wal") == 0 && option_on(def)) {
+            return LUMA_FAIL_SQL(ctx, LUMA_E_UNSUPPORTED, "0A000",
+                                 "EXPLAIN option WAL is not supported");
         } else if (strcmp(name, "settings") != 0 && strcmp(name, "wal") != 0) {
             return LUMA_FAIL_SQL(ctx, LUMA_E_SYNTAX, "42601", "unrecognized EXPLAIN option \"%s\"",
                                  name);

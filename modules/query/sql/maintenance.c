@@ -134,11 +134,31 @@ check_relations(struct sql_bind *b, void *arg)
     }
 }
 
+/* How VACUUM goes about it is for the storage to decide; what is no option is an error. */
+static luma_rc
+check_options(struct luma_ctx *ctx, const PgQuery__VacuumStmt *stmt)
+{
+    static const char *const vacuum[] = {
+        "full",     "freeze",      "verbose",       "analyze",  "disable_page_skipping",
+        "truncate", "skip_locked", "index_cleanup", "parallel", "process_toast"};
+    for (size_t i = 0; i < stmt->n_options; i++) {
+        const char *name = stmt->options[i]->def_elem->defname;
+        bool known = false;
+        for (size_t k = 0; k < LUMA_COUNTOF(vacuum); k++)
+            known |= strcmp(vacuum[k], name) == 0 && (stmt->is_vacuumcmd || k == 2 || k == 6);
+        if (!known)
+            return LUMA_FAIL_SQL(ctx, LUMA_E_SYNTAX, "42601", "unrecognized %s option \"%s\"",
+                                 stmt->is_vacuumcmd ? "VACUUM" : "ANALYZE", name);
+    }
+    return LUMA_OK;
+}
+
 luma_rc
 sql_vacuum(struct sql_utility *u)
 {
     const PgQuery__VacuumStmt *stmt = u->node->vacuum_stmt;
     struct sql_bind b;
+    LUMA_TRY(check_options(u->ctx, stmt));
     if (stmt->is_vacuumcmd && sql_host->session->block_state(u->session) != LUMA_BLOCK_IDLE)
         return LUMA_FAIL_SQL(u->ctx, LUMA_E_TXNSTATE, "25001",
                              "VACUUM cannot run inside a transaction block");

@@ -248,6 +248,95 @@ options_next(const struct luma_func_call *call, void *arg, struct luma_batch *ou
 static const struct luma_func_set options_set = {options_columns, options_open, options_next,
                                                  subscripts_close};
 
+/* ---- ordered-set aggregates, over the sorted array of a group's values ---- */
+
+static luma_rc
+fraction_of(const struct luma_func_call *call, const struct luma_vec *vec, uint32_t row,
+            double *out)
+{
+    *out = *(const double *)luma_vec_at(vec, row);
+    if (!(*out >= 0 && *out <= 1))
+        return LUMA_FAIL_SQL(call->ctx, LUMA_E_RANGE, "22003",
+                             "percentile value %g is not between 0 and 1", *out);
+    return LUMA_OK;
+}
+
+static luma_rc
+cont_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+          const uint16_t *sel, uint32_t rows, struct luma_vec *out)
+{
+    const struct luma_host_data *data = sql_host->data;
+    (void)args_count;
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t row = sel != NULL ? sel[i] : i;
+        double share;
+        if (luma_vec_is_null(&args[0], row) || luma_vec_is_null(&args[1], row))
+            continue;
+        LUMA_TRY(fraction_of(call, &args[1], row, &share));
+        const struct luma_str *array = luma_vec_at(&args[0], row);
+        double at = share * (double)(data->array_count(array) - 1);
+        uint32_t low = (uint32_t)at;
+        struct luma_value a, b;
+        LUMA_TRY(data->array_get(array, luma_type(LUMA_TYPE_FLOAT8), low, &a));
+        b = a;
+        if (at > (double)low)
+            LUMA_TRY(data->array_get(array, luma_type(LUMA_TYPE_FLOAT8), low + 1, &b));
+        ((double *)out->data)[row] = a.f64 + (at - (double)low) * (b.f64 - a.f64);
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+disc_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+          const uint16_t *sel, uint32_t rows, struct luma_vec *out)
+{
+    const struct luma_host_data *data = sql_host->data;
+    (void)args_count;
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t row = sel != NULL ? sel[i] : i;
+        double share;
+        struct luma_value v;
+        if (luma_vec_is_null(&args[0], row) || luma_vec_is_null(&args[1], row))
+            continue;
+        LUMA_TRY(fraction_of(call, &args[1], row, &share));
+        const struct luma_str *array = luma_vec_at(&args[0], row);
+        double place = share * (double)data->array_count(array);
+        uint32_t at = place > 1 ? (uint32_t)place - ((double)(uint32_t)place == place) : 0;
+        LUMA_TRY(data->array_get(array, luma_type((enum luma_type_id)args[0].type.elem), at, &v));
+        LUMA_TRY(data->vec_set(call->arena, out, row, &v));
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+mode_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+          const uint16_t *sel, uint32_t rows, struct luma_vec *out)
+{
+    const struct luma_host_data *data = sql_host->data;
+    struct luma_type elem = luma_type((enum luma_type_id)args[0].type.elem);
+    (void)args_count;
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t row = sel != NULL ? sel[i] : i, best = 0, run = 0, best_at = 0;
+        if (luma_vec_is_null(&args[0], row))
+            continue;
+        const struct luma_str *array = luma_vec_at(&args[0], row);
+        uint32_t n = data->array_count(array);
+        struct luma_value v, before;
+        for (uint32_t k = 0; k < n; k++) {
+            LUMA_TRY(data->array_get(array, elem, k, &v));
+            run = k > 0 && data->value_compare(&before, &v) == 0 ? run + 1 : 1;
+            before = v;
+            if (run > best) {
+                best = run;
+                best_at = k;
+            }
+        }
+        LUMA_TRY(data->array_get(array, elem, best_at, &v));
+        LUMA_TRY(data->vec_set(call->arena, out, row, &v));
+    }
+    return LUMA_OK;
+}
+
 /* ---- lumadb_statements_reset() ---- */
 
 static luma_rc
@@ -265,7 +354,34 @@ reset_eval(const struct luma_func_call *call, const struct luma_vec *args, uint3
     return LUMA_OK;
 }
 
+#define FLOAT8                     \
+    {                              \
+        LUMA_TYPE_FLOAT8, 0, 0, -1 \
+    }
+#define ANYELEMENT                     \
+    {                                  \
+        LUMA_TYPE_ANYELEMENT, 0, 0, -1 \
+    }
+
 const struct luma_func sql_own_functions[] = {
+    {.name = "array_percentile_cont",
+     .flags = LUMA_FUNC_HIDDEN | LUMA_FUNC_STRICT,
+     .args_count = 2,
+     .args = {{LUMA_TYPE_ARRAY, LUMA_TYPE_FLOAT8, 0, -1}, FLOAT8},
+     .result = FLOAT8,
+     .eval = cont_eval},
+    {.name = "array_percentile_disc",
+     .flags = LUMA_FUNC_HIDDEN | LUMA_FUNC_STRICT,
+     .args_count = 2,
+     .args = {ANYARRAY, FLOAT8},
+     .result = ANYELEMENT,
+     .eval = disc_eval},
+    {.name = "array_mode",
+     .flags = LUMA_FUNC_HIDDEN | LUMA_FUNC_STRICT,
+     .args_count = 1,
+     .args = {ANYARRAY},
+     .result = ANYELEMENT,
+     .eval = mode_eval},
     {.name = "lumadb_statements_reset",
      .flags = LUMA_FUNC_VOLATILE,
      .result = {LUMA_TYPE_BOOL, 0, 0, -1},

@@ -366,6 +366,7 @@ const struct luma_func *sql_operator_func(struct sql_bind *b, const char *name,
 
 struct luma_type sql_type_resolve(struct sql_bind *b, const PgQuery__TypeName *name);
 bool sql_type_by_name(const char *name, struct luma_type *out);
+void sql_collation(struct sql_bind *b, const PgQuery__CollateClause *clause);
 bool sql_type_is_string(struct luma_type type);
 char sql_type_category(struct luma_type type);
 bool sql_type_preferred(struct luma_type type);

@@ -142,6 +142,20 @@ sql_type_resolve(struct sql_bind *b, const PgQuery__TypeName *name)
     return type;
 }
 
+/* All text is in the order of its bytes: a collation that means another order is refused. */
+void
+sql_collation(struct sql_bind *b, const PgQuery__CollateClause *clause)
+{
+    static const char *const same[] = {"C", "POSIX", "default", "ucs_basic", "C.UTF-8", "C.utf8"};
+    const char *schema = NULL,
+               *name = sql_name_parts(clause->collname, clause->n_collname, &schema);
+    for (size_t i = 0; i < LUMA_COUNTOF(same); i++)
+        if (strcmp(same[i], name) == 0)
+            return;
+    SQL_THROW(b, clause->location, LUMA_E_UNDEFINED, "42704",
+              "collation \"%s\" for encoding \"UTF8\" does not exist", name);
+}
+
 /* ---- families ---- */
 
 bool
