@@ -65,6 +65,7 @@ STATEMENTS = {
     "left join": "SELECT count(*), count(b.v), sum(a.n) FROM a LEFT JOIN (SELECT k + 1 AS k, v || v AS v "
                  "FROM b) b ON a.k = b.k",
     "full join": "SELECT count(*), count(x.k), count(y.k), count(y.t) FROM a x FULL JOIN a y ON x.k = y.k + 75000",
+    "with": "WITH w AS (SELECT k, t, n FROM a) SELECT count(*), sum(x.n), max(y.t) FROM w x JOIN w y ON x.k = y.k + 1",
     "semi join": "SELECT count(*), sum(k) FROM a x WHERE EXISTS (SELECT 1 FROM a y WHERE y.k = x.k + 3 "
                  "AND y.t <> x.t)",
     "anti join": "SELECT count(*), sum(k) FROM a x WHERE NOT EXISTS (SELECT 1 FROM a y WHERE y.k = x.k + 75000 "

@@ -2,16 +2,27 @@
 #include "agg.h"
 #include "change.h"
 #include "explain.h"
+#include "spill.h"
 
 struct cte_list {
     struct kept_batch *first, *last;
 };
 
-/* Rows of a CTE: batches in the order they came (part by part). */
+/* What a part has made of a CTE: batches in memory of its own, the rest on disk. */
+struct cte_part {
+    struct luma_budget *budget;
+    struct luma_arena *arena;
+    bool spilling;
+    struct spool spool;
+};
+
+/* Rows of a CTE: batches in the order they came (part by part), then blocks on disk. */
 struct cte_state {
     uint32_t parts;
     struct cte_list *lists;
-    uint32_t count;
+    struct cte_part *made; /* NULL: a step of a recursion, in memory */
+    struct spill spill;
+    uint32_t count, blocks;
     struct luma_batch **batches;
     const uint32_t *pos; /* of output column i in the batches */
 };
@@ -55,11 +66,48 @@ struct op_cte {
     uint32_t *pos;
 };
 
+struct cte_sink {
+    const struct op_cte *op;
+    struct cte_state *st;
+};
+
 static luma_rc
 cte_sink(struct part *p, void *arg, struct luma_batch *in)
 {
-    struct cte_state *st = arg;
-    return keep(p->ctx, p->arena, &st->lists[p->index], in);
+    const struct cte_sink *sink = arg;
+    struct cte_state *st = sink->st;
+    struct cte_part *made = &st->made[p->index];
+    const struct op *def = sink->op->op.child[0];
+    if (made->budget == NULL) {
+        made->budget = eng.mem->budget_create(p->x->budget, "with", 0);
+        if (made->budget != NULL)
+            made->arena = eng.mem->arena_create(made->budget, 32u << 10);
+        ENG_NEED(p->ctx, made->arena, "WITH");
+    }
+    if (!made->spilling && eng_spill_due(p->x, eng.mem->used_bytes(made->budget) * st->parts)) {
+        eng_spool_init(&made->spool, &st->spill, p->x->budget, def->types, def->cols_count,
+                       SPILL_BLOCK_ROWS);
+        made->spilling = true;
+    }
+    if (!made->spilling)
+        return keep(p->ctx, made->arena, &st->lists[p->index], in);
+    struct luma_arena *arena;
+    LUMA_TRY(eng_batch_arena(p, &sink->op->op, &arena));
+    struct xenv e = eng_env(p, arena);
+    return eng_spool_append(&e, &made->spool, in->cols, in->sel, in->sel_rows, in->rows);
+}
+
+static luma_rc
+settle(struct luma_ctx *ctx, struct cte_state *st)
+{
+    for (uint32_t i = 0; i < st->parts; i++) {
+        if (!st->made[i].spilling)
+            continue;
+        LUMA_TRY(eng_spool_flush(ctx, &st->made[i].spool));
+        eng_spool_settle(&st->made[i].spool);
+        st->blocks += st->made[i].spool.count;
+    }
+    return LUMA_OK;
 }
 
 static luma_rc
@@ -73,8 +121,13 @@ cte_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     st->parts = eng_parts_for(x, base->child[0]);
     st->lists = LUMA_NEW_ARRAY(x->arena, struct cte_list, st->parts);
     st->pos = op->pos;
-    ENG_NEED(ctx, st->lists, "WITH");
-    LUMA_TRY(eng_run(x, ctx, base->child[0], st->parts, cte_sink, NULL, st));
+    st->made = LUMA_NEW_ARRAY(x->arena, struct cte_part, st->parts);
+    if (st->lists == NULL || st->made == NULL)
+        return ENG_NOMEM(ctx, "WITH");
+    struct cte_sink sink = {op, st};
+    LUMA_TRY(eng_run(x, ctx, base->child[0], st->parts, cte_sink, NULL, &sink));
+    eng_release(x, base->child[0]);
+    LUMA_TRY(settle(ctx, st));
     LUMA_TRY(index_lists(ctx, x->arena, st));
     x->ctes[op->cte_id] = st;
     return eng_open(x, ctx, base->child[1]);
@@ -98,12 +151,39 @@ cte_next(struct part *p, const struct op *op, struct luma_batch **out)
     return eng_next(p, op->child[1], out);
 }
 
+static void
+cte_close(struct exec *x, const struct op *base)
+{
+    struct cte_state *st = x->op_state[base->id];
+    for (uint32_t i = 0; st->made != NULL && i < st->parts; i++) {
+        struct cte_part *made = &st->made[i];
+        if (made->spilling)
+            eng_spool_fini(&made->spool);
+        eng.mem->arena_destroy(made->arena);
+        if (made->budget != NULL)
+            eng.mem->budget_destroy(made->budget);
+    }
+    st->made = NULL;
+    eng_spill_close(x, &st->spill);
+}
+
+static void
+cte_explain(struct explain *ex, const struct op *base)
+{
+    const struct exec *x = eng_explain_exec(ex);
+    const struct cte_state *st = x == NULL ? NULL : x->op_state[base->id];
+    if (st != NULL)
+        eng_explain_spill(ex, &st->spill);
+}
+
 static const struct op_class cte_class = {
     .name = "CTE",
     .open = cte_open,
     .parts = cte_parts,
     .start = cte_start,
     .next = cte_next,
+    .close = cte_close,
+    .explain = cte_explain,
 };
 
 static uint32_t *
@@ -155,6 +235,7 @@ struct cte_scan_state {
 struct cte_scan_part {
     struct luma_batch batch;
     struct luma_vec *cols;
+    struct spool_reader reader;
 };
 
 static luma_rc
@@ -169,7 +250,42 @@ cte_scan_parts(struct exec *x, const struct op *base)
 {
     const struct op_cte_scan *op = (const struct op_cte_scan *)base;
     const struct cte_state *cte = x->ctes[op->cte_id];
-    return cte == NULL || cte->count < 16 ? 1 : cte->count / 8;
+    uint32_t batches = cte == NULL ? 0 : cte->count + cte->blocks;
+    return batches < 16 ? 1 : batches / 8;
+}
+
+/* Batch `at` of the CTE: one in memory, or a block on disk. */
+static luma_rc
+cte_batch(struct part *p, const struct cte_state *cte, struct cte_scan_part *part, uint32_t at,
+          struct luma_batch **out)
+{
+    if (at < cte->count) {
+        *out = cte->batches[at];
+        return LUMA_OK;
+    }
+    at -= cte->count;
+    for (uint32_t i = 0; i < cte->parts; i++) {
+        const struct cte_part *made = &cte->made[i];
+        if (!made->spilling)
+            continue;
+        if (at < made->spool.count) {
+            part->reader.spool = &made->spool;
+            part->reader.next = at;
+            return eng_spool_read(p->ctx, &part->reader, p->arena, out);
+        }
+        at -= made->spool.count;
+    }
+    return LUMA_FAIL(p->ctx, LUMA_E_INTERNAL, "engine: a CTE has no batch %u", at);
+}
+
+static void
+cte_scan_close(struct exec *x, const struct op *base)
+{
+    for (uint32_t i = 0; i < x->parts_max; i++) {
+        struct cte_scan_part *part = x->parts[i] == NULL ? NULL : x->parts[i]->op_state[base->id];
+        if (part != NULL && part->reader.spool != NULL)
+            eng_spool_reader_fini(&part->reader);
+    }
 }
 
 static luma_rc
@@ -183,7 +299,7 @@ cte_scan_next(struct part *p, const struct op *base, struct luma_batch **out)
     if (cte == NULL)
         return LUMA_FAIL(p->ctx, LUMA_E_INTERNAL, "engine: a CTE is read before it is made");
     uint32_t at = __atomic_fetch_add(&st->next, 1, __ATOMIC_RELAXED);
-    if (at >= cte->count)
+    if (at >= cte->count + cte->blocks)
         return LUMA_OK;
     LUMA_TRY(eng.sched->yield(p->ctx));
     LUMA_TRY(eng_part_state(p, base, sizeof(*part), &mem));
@@ -192,9 +308,11 @@ cte_scan_next(struct part *p, const struct op *base, struct luma_batch **out)
         part->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, base->cols_count + 1);
         ENG_NEED(p->ctx, part->cols, "WITH");
     }
-    part->batch = *cte->batches[at];
+    struct luma_batch *from = NULL;
+    LUMA_TRY(cte_batch(p, cte, part, at, &from));
+    part->batch = *from;
     for (uint32_t i = 0; i < base->cols_count; i++) {
-        part->cols[i] = cte->batches[at]->cols[cte->pos[op->col[i]]];
+        part->cols[i] = from->cols[cte->pos[op->col[i]]];
         part->cols[i].type = base->types[i];
     }
     part->batch.cols = part->cols;
@@ -208,6 +326,7 @@ static const struct op_class cte_scan_class = {
     .open = cte_scan_open,
     .parts = cte_scan_parts,
     .next = cte_scan_next,
+    .close = cte_scan_close,
 };
 
 struct op *
