@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 /* What the files under test find in the rest of the module. */
-static const struct sql_conf conf = {64 << 20, 10000, 128};
+static const struct sql_conf conf = {64 << 20, 10000, 128, 0, false};
 const struct luma_host *sql_host;
 const struct luma_engine *sql_engine;
 const struct luma_simd *sql_simd;
