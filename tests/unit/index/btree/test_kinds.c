@@ -1,6 +1,6 @@
 /*
- * tests/unit/index/test_kinds.c - each index kind by its own functions against a model: the hot
- * part, runs, ranges both ways, entries merged from several parts, many entries of one key,
+ * tests/unit/index/btree/test_kinds.c - each index kind by its own functions against a model: the
+ * hot part, runs, ranges both ways, entries merged from several parts, many entries of one key,
  * threads. (tests/unit/storage/run has what the kernel makes of them.)
  */
 #include <lumadb/kind/index.h>
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../storage/segment/modules.h"
+#include "../../storage/segment/modules.h"
 #include "base/base.h"
 #include "io/sim.h"
 #include "storage/cache/cache.h"
