@@ -391,6 +391,9 @@ JS_EVAL(strip_nulls)
 
 static const struct luma_func change_functions[] = {
     LUMA_FUNC("||", OP, JSONB, concat, JSONB, JSONB),
+    LUMA_FUNC("jsonb_delete", STRICT, JSONB, minus_key, JSONB, TEXT),
+    LUMA_FUNC("jsonb_delete", STRICT, JSONB, minus_keys, JSONB, PATH),
+    LUMA_FUNC("jsonb_delete", STRICT, JSONB, minus_index, JSONB, INT),
     LUMA_FUNC("-", OP, JSONB, minus_key, JSONB, TEXT),
     LUMA_FUNC("-", OP, JSONB, minus_keys, JSONB, PATH),
     LUMA_FUNC("-", OP, JSONB, minus_index, JSONB, INT),

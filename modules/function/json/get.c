@@ -120,7 +120,7 @@ JS_EVAL(extract_path)
 
 JS_EVAL(contains)
 {
-    bool flip = call->func->name[0] == '<';
+    bool flip = call->func->name[0] == '<' || strcmp(call->func->name, "jsonb_contained") == 0;
     uint8_t *r = out->data;
 
     (void)args_count;
@@ -287,6 +287,8 @@ static const struct luma_func get_functions[] = {
               TEXT),
     LUMA_FUNC("@>", OP, BOOL, contains, JSONB, JSONB),
     LUMA_FUNC("<@", OP, BOOL, contains, JSONB, JSONB),
+    LUMA_FUNC("jsonb_contains", STRICT, BOOL, contains, JSONB, JSONB),
+    LUMA_FUNC("jsonb_contained", STRICT, BOOL, contains, JSONB, JSONB),
     LUMA_FUNC("?", OP, BOOL, exists_key, JSONB, TEXT),
     LUMA_FUNC("?|", OP, BOOL, exists_keys, JSONB, LUMA_TA(TEXT)),
     LUMA_FUNC("?&", OP, BOOL, exists_keys, JSONB, LUMA_TA(TEXT)),

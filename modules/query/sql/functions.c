@@ -440,6 +440,23 @@ resolve_among(struct sql_bind *b, enum sql_func_class what, const char *name,
     return true;
 }
 
+/* Of two that take the same arguments, one of them by being variadic, the other one is meant. */
+static void
+add_candidate(struct candidates *set, struct candidate *c, uint32_t args_count)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct candidate *other = set->list[i];
+        bool variadic = (c->func->flags & LUMA_FUNC_VARIADIC) != 0;
+        if (memcmp(other->args, c->args, sizeof(*c->args) * args_count) != 0 ||
+            variadic == ((other->func->flags & LUMA_FUNC_VARIADIC) != 0))
+            continue;
+        if (!variadic)
+            set->list[i] = c;
+        return;
+    }
+    set->list[set->count++] = c;
+}
+
 bool
 sql_resolve(struct sql_bind *b, enum sql_func_class what, const char *name,
             const struct luma_type *args, uint32_t args_count, int32_t location,
@@ -458,7 +475,7 @@ sql_resolve(struct sql_bind *b, enum sql_func_class what, const char *name,
         struct candidate *c = sql_alloc(b, bytes);
         c->func = entry->func;
         memcpy(c->args, scratch.args, sizeof(struct luma_type) * args_count);
-        set.list[set.count++] = c;
+        add_candidate(&set, c, args_count);
     }
     return resolve_among(b, what, name, &set, args, args_count, location, out);
 }

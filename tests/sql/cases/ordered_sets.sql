@@ -38,3 +38,4 @@ SELECT * FROM json_to_record('{"a": "2024-02-29", "b": 1.5, "n": null}') AS t (a
 SELECT t.a, o.i FROM os o, jsonb_to_record(jsonb_build_object('a', o.i)) AS t (a int) WHERE o.i < 3 ORDER BY 1;
 SELECT indkey, indkey[0], indoption FROM pg_index WHERE indrelid = 'pg_class'::regclass AND false;
 SELECT (information_schema._pg_expandarray(ARRAY[7, 8]::int2vector)).n;
+SELECT jsonb_contains('{"a": 1, "b": 2}', '{"a": 1}'), jsonb_contained('{"a": 1}', '{"a": 1, "b": 2}'), jsonb_contained('{"a": 1, "b": 2}', '{"a": 1}'), jsonb_delete('{"a": 1, "b": 2}'::jsonb, 'a');

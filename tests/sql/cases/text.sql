@@ -31,3 +31,4 @@ INSERT INTO short VALUES ('abcd', 'a');
 INSERT INTO short VALUES ('abc  ', 'a');
 SELECT v || '|', c || '|', length(c) FROM short;
 DROP TABLE words, short;
+SELECT format('x'), format('%% %s', 1), format('%1$s %1$s', 'a'), format(NULL);
