@@ -695,6 +695,7 @@ checkpoint_run(struct checkpoint *cp)
             work_cancel(w, true);
         return rc;
     }
+    lk_archive_drain(store); /* what is replayed no more has been archived */
     rc = edit_commit(cp);
     if (rc != LUMA_OK) {
         /* The edit may have reached the disk: its objects stay until the next start. */

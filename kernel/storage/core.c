@@ -135,6 +135,7 @@ lk_core_close(struct lk_store *store)
     if (store == NULL)
         return;
     lk_wal_close(store->wal);
+    lk_archive_forget(store);
     colls_free(store);
     lk_objects_close(store->objects);
     lk_formats_free(store->formats);
@@ -147,6 +148,7 @@ lk_core_close(struct lk_store *store)
     lk_budget_destroy(store->budget);
     lk_rwlock_fini(&store->colls_lock);
     lk_mutex_fini(&store->commit_lock);
+    lk_mutex_fini(&store->archive_lock);
     free(store->named);
     free(store->dir);
     free(store->wal_dir);
@@ -263,6 +265,7 @@ lk_core_open(struct luma_ctx *ctx, const struct lk_store_conf *conf, bool read_o
     store->conf = *conf;
     lk_rwlock_init(&store->colls_lock, LK_LOCK_STORE_COLLS);
     lk_mutex_init(&store->commit_lock, LK_LOCK_STORE_COMMIT);
+    lk_mutex_init(&store->archive_lock, LK_LOCK_STORE_ARCHIVE);
     stats_open(&store->stats);
 
     luma_rc rc = folders_open(ctx, store, read_only);

@@ -404,7 +404,9 @@ struct lk_store {
     struct luma_event wake;       /* background work */
     struct luma_event ended;
     _Atomic bool stopping, running;
-    _Atomic bool heal_wanted; /* an index is damaged */
+    _Atomic bool heal_wanted;     /* an index is damaged */
+    struct lk_mutex archive_lock; /* STORE_ARCHIVE */
+    struct lk_archive_item *archive;
     struct luma_cancel stop_cancel;
     struct lk_store_stats stats;
     void *txns; /* kernel/txn's own */
@@ -436,6 +438,12 @@ void lk_core_close(struct lk_store *store);
 uint64_t lk_core_hot_bytes(const struct lk_store *store);
 /* Waits while the hot tier is over its limit and a checkpoint can help. LUMA_E_NOMEM: it cannot. */
 LUMA_NODISCARD luma_rc lk_core_throttle(struct luma_ctx *ctx, struct lk_store *store);
+/* --- archive.c: objects that the log names, copied to conf.wal_archive --- */
+#define LK_ARCHIVE_OBJECTS "objects-%016llx" /* folder of the archive, by store id */
+void lk_archive_add(struct lk_store *store, enum lk_object_kind kind, uint64_t object_id);
+/* Copies what is queued. */
+void lk_archive_drain(struct lk_store *store);
+void lk_archive_forget(struct lk_store *store);
 /* A checkpoint that leaves nothing of the log to be replayed, not even what was not applied. */
 LUMA_NODISCARD luma_rc lk_store_settle(struct luma_ctx *ctx, struct lk_store *store);
 /* Asks for a checkpoint soon. */

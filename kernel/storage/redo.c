@@ -378,6 +378,8 @@ apply_segment(struct apply *a)
     info.commit_min = info.commit_max = a->commit;
     seg->info = info;
     atomic_store(&seg->begin, a->commit);
+    if (seg->segment != NULL)
+        lk_archive_add(a->store, LK_OBJECT_SEGMENT, info.object_id);
     luma_rc rc = lk_coll_add_segs(a->ctx, coll, &seg, 1);
     if (info.rowid_max >= atomic_load(&coll->next_rowid))
         atomic_store(&coll->next_rowid, info.rowid_max + 1);
@@ -417,6 +419,8 @@ apply_run(struct apply *a)
         rc = lk_redo_attach(a->ctx, coll, cidx, &info);
     if (rc == LUMA_OK)
         rc = lk_cidx_run_add(cidx, &info, a->commit);
+    if (rc == LUMA_OK && !atomic_load(&cidx->damaged))
+        lk_archive_add(a->store, LK_OBJECT_RUN, info.object_id);
     lk_view_unref(view);
     return rc;
 }

@@ -32,6 +32,23 @@ version_end(const struct lk_coll *coll, struct lk_version *v, uint64_t from, uin
         seg_restamp(v->seg, v->seg_row, from, to);
 }
 
+/* The first write of an index archives all its runs: the others find none with the stamp. */
+static void
+runs_archive(struct luma_txn *txn, struct lk_cidx *cidx)
+{
+    for (uint32_t i = 0; txn->store->conf.wal_archive != NULL; i++) {
+        lk_mutex_lock(&cidx->runs_lock);
+        bool more = i < cidx->runs_count;
+        bool ours = more && atomic_load(&cidx->runs[i].begin) == txn->stamp;
+        uint64_t id = more ? cidx->runs[i].info.object_id : 0;
+        lk_mutex_unlock(&cidx->runs_lock);
+        if (!more)
+            break;
+        if (ours)
+            lk_archive_add(txn->store, LK_OBJECT_RUN, id);
+    }
+}
+
 static void
 write_stamp(struct luma_txn *txn, struct lk_write *w, uint64_t commit)
 {
@@ -47,11 +64,13 @@ write_stamp(struct luma_txn *txn, struct lk_write *w, uint64_t commit)
         lk_seg_unref(w->seg);
         break;
     case LK_WRITE_SEG:
+        lk_archive_add(txn->store, LK_OBJECT_SEGMENT, w->seg->info.object_id);
         w->seg->info.commit_min = w->seg->info.commit_max = commit;
         atomic_store_explicit(&w->seg->begin, commit, memory_order_release);
         lk_seg_unref(w->seg);
         break;
     case LK_WRITE_RUN:
+        runs_archive(txn, w->cidx);
         lk_cidx_run_restamp(w->cidx, txn->stamp, commit);
         lk_cidx_unref(w->cidx);
         break;

@@ -52,6 +52,9 @@ work_once(struct lk_store *store)
     }
     lk_store_heal(store);
     lk_ctx_init(&c, NULL);
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    lk_archive_drain(store);
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
     if (lk_wal_archive(&c.ctx, store->wal) != LUMA_OK)
         lk_log_error("storage", "the log is not archived, which is tried again: %s",
                      c.error.message);

@@ -815,6 +815,7 @@ conf_of(struct run *run)
     conf.small_bytes = 6u << 10;
     conf.cache_bytes = 8u << 20;
     conf.wal_inline = true;
+    conf.wal_archive = run->seed % 3 == 0 ? "/archive" : NULL;
     conf.build_rows = 0;
     conf.build_pause = while_building;
     conf.build_pause_arg = run;

@@ -234,7 +234,7 @@ logs_add(struct restore *r, const char *from)
     return LUMA_OK;
 }
 
-/* Bulk loads after the backup: their objects are in the lost folder only, which may be there. */
+/* Bulk loads after the backup: their objects are in the archive, or in the lost folder. */
 static luma_rc
 objects_add(struct restore *r)
 {
@@ -246,7 +246,9 @@ objects_add(struct restore *r)
         char *to = name == NULL ? NULL : lki_backup_path(r->ctx, "%s/%s", r->dir, name);
         rc = to == NULL ? LUMA_E_NOMEM : LUMA_OK;
         for (uint32_t k = 0; rc == LUMA_OK && k < r->until->logs_count; k++) {
-            char *beside = lki_backup_path(r->ctx, "%s/%s", r->until->logs[k], name);
+            char *beside =
+                lki_backup_path(r->ctx, "%s/" LK_ARCHIVE_OBJECTS "/%s", r->until->logs[k],
+                                (unsigned long long)r->info.store_id, name);
             char *above = lki_backup_path(r->ctx, "%s/../%s", r->until->logs[k], name);
             if (beside == NULL || above == NULL)
                 rc = LUMA_E_NOMEM;
