@@ -2,6 +2,7 @@
 import os
 import sys
 import time
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from lumaserver import FULL, Server, cannot_serve, run_tap, sanitized  # noqa: E402
@@ -34,6 +35,14 @@ def answer():
     cursor = session()
     cursor.execute(f"SELECT sum(k), count(*) FROM t{TABLES - 1}")
     return cursor.fetchone()
+
+
+def metric(name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{SERVER.metrics_port}/metrics", timeout=10) as page:
+        for line in page.read().decode().splitlines():
+            if line.startswith(name):
+                return float(line.split()[-1])
+    raise AssertionError(f"{name} is not there")
 
 
 def checkpoint():
@@ -70,7 +79,11 @@ def what_they_consist_of():
     cursor.execute(parts)
     before = {kind: (rows, newest) for kind, rows, newest in cursor.fetchall()}
     assert before["segment"][0] == before["index run"][0] == 50000, before
+    written = metric("lumadb_store_object_bytes_written")
+    cursor.execute("SELECT sum(bytes) FROM lumadb.segments WHERE object IS NOT NULL")
+    assert written >= cursor.fetchone()[0], written
     cursor.execute("REINDEX TABLE large")
+    assert metric("lumadb_store_object_bytes_written") > written
     cursor.execute(parts)
     after = {kind: (rows, newest) for kind, rows, newest in cursor.fetchall()}
     assert after["index run"][0] == 50000 and after["index run"][1] > before["index run"][1], after

@@ -36,6 +36,7 @@ struct lk_objects {
     _Atomic uint64_t id_last;
     struct lk_mutex lock;
     struct object *buckets[BUCKETS];
+    struct luma_stat *bytes_written;
     /* What could not go because a backup was being taken. */
     struct kept {
         enum lk_object_kind kind;
@@ -111,6 +112,10 @@ lk_objects_open(struct luma_ctx *ctx, struct lk_io *io, const char *dir, struct 
     lk_mutex_init(&objects->lock, LK_LOCK_OBJECTS);
     objects->io = io;
     objects->cache = cache;
+    objects->bytes_written = lk_stat_open(
+        LUMA_STAT_COUNTER, "lumadb_store_object_bytes_written", "", "bytes",
+        "Bytes of segments, index runs and packs written: by checkpoints, loads and merges. With "
+        "lumadb_wal_bytes it tells the write amplification.");
     objects->dir = strdup(dir);
     if (objects->dir == NULL) {
         lk_objects_close(objects);
@@ -360,6 +365,8 @@ lk_object_finish(struct luma_ctx *ctx, struct lk_object_writer *pub, uint64_t *o
         return rc;
     }
     *out_bytes = writer->written;
+    if (writer->kind != LK_OBJECT_SPILL)
+        lk_stat_add(writer->objects->bytes_written, (int64_t)writer->written);
     lk_io_close(writer->file);
     free(writer);
     return LUMA_OK;
