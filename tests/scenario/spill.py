@@ -60,6 +60,9 @@ STATEMENTS = {
     "sort, offset": "SELECT k, t, n, d FROM a ORDER BY n NULLS FIRST, t, k DESC LIMIT 3 OFFSET 100000",
     "sort, ties": "SELECT count(*), max(d), max(k) FROM (SELECT k, t, d FROM a ORDER BY d "
                   "FETCH FIRST 100000 ROWS WITH TIES) x",
+    "window": "SELECT count(*), sum(r), sum(s), max(m), min(f) FROM (SELECT row_number() OVER w r, sum(n) OVER w s, "
+              "max(t) OVER (PARTITION BY g) m, first_value(t) OVER w f FROM a WINDOW w AS (PARTITION BY g "
+              "ORDER BY k DESC, n)) x",
     "join": "SELECT count(*), sum(a.n), min(b.v), max(a.t) FROM a JOIN b ON a.k = b.k",
     "self join": "SELECT count(*), sum(x.n), min(y.t), max(y.t) FROM a x JOIN a y ON x.t = y.t AND x.k > y.k",
     "left join": "SELECT count(*), count(b.v), sum(a.n) FROM a LEFT JOIN (SELECT k + 1 AS k, v || v AS v "

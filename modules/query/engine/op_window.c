@@ -5,32 +5,6 @@
 #include "explain.h"
 #include "window.h"
 
-struct win_sort {
-    uint32_t partition_count, keys_count; /* partition keys first */
-    struct xp_key *keys;
-    const struct ex_window *window;
-};
-
-struct op_window {
-    struct op op;
-    uint32_t child_cols;  /* of the child, kept first */
-    uint32_t extra_count; /* then arguments, filters, offsets, order columns */
-    struct xp **extra;
-    struct rowlay lay;
-    uint32_t sorts_count;
-    struct win_sort *sorts;
-    uint32_t funcs_count;
-    struct win_func *funcs;
-    uint32_t *out_from; /* output: kept column, or child_cols + extra_count + function */
-};
-
-struct window_state {
-    struct sort_run run;
-    struct luma_value **results; /* per function, by seq */
-    uint64_t at;
-    struct luma_batch batch;
-};
-
 static luma_rc
 window_sink(struct part *p, void *arg, struct luma_batch *in)
 {
@@ -45,7 +19,11 @@ window_sink(struct part *p, void *arg, struct luma_batch *in)
         memcpy(cols, in->cols, sizeof(*cols) * op->child_cols);
     for (uint32_t i = 0; i < op->extra_count; i++)
         LUMA_TRY(eng_eval(&e, op->extra[i], in, in->sel, in->sel_rows, &cols[op->child_cols + i]));
-    return eng_sort_append(&e, &st->run, p->x->budget, cols, NULL, NULL, 0, in->sel, in->sel_rows,
+    if (st->disk == NULL && op->can_divide && eng_window_spill_due(p->x, st))
+        LUMA_TRY(eng_window_spill_begin(p, op, st));
+    if (st->disk != NULL)
+        return eng_window_spill_append(&e, op, st, cols, in);
+    return eng_sort_append(&e, &st->run, st->budget, cols, NULL, NULL, 0, in->sel, in->sel_rows,
                            in->rows, NULL);
 }
 
@@ -55,9 +33,9 @@ key_rows(struct part *p, const struct op_window *op, struct window_state *st,
          const struct win_sort *ws, uint32_t **out_part_bytes)
 {
     uint64_t count = st->run.count;
-    uint32_t *part_bytes = luma_arena_alloc(p->arena, sizeof(uint32_t) * (count + 1));
-    struct luma_vec *cols = luma_arena_alloc(p->arena, sizeof(*cols) * (op->lay.cols + 1));
-    struct luma_vec *keys = luma_arena_alloc(p->arena, sizeof(*keys) * (ws->keys_count + 1));
+    uint32_t *part_bytes = luma_arena_alloc(st->arena, sizeof(uint32_t) * (count + 1));
+    struct luma_vec *cols = luma_arena_alloc(st->arena, sizeof(*cols) * (op->lay.cols + 1));
+    struct luma_vec *keys = luma_arena_alloc(st->arena, sizeof(*keys) * (ws->keys_count + 1));
     if (part_bytes == NULL || cols == NULL || keys == NULL)
         return ENG_NOMEM(p->ctx, "a window function");
     uint8_t *rows[LUMA_BATCH_ROWS];
@@ -80,7 +58,7 @@ key_rows(struct part *p, const struct op_window *op, struct window_state *st,
             size_t bytes = 0, at = 0;
             for (uint32_t i = 0; i < ws->keys_count; i++)
                 bytes += eng.data->key_bound(&keys[i], k);
-            uint8_t *key = luma_arena_alloc_aligned(p->arena, bytes + 8, 1);
+            uint8_t *key = luma_arena_alloc_aligned(st->arena, bytes + 8, 1);
             ENG_NEED(p->ctx, key, "a window function");
             memset(key, 0, 8);
             for (uint32_t i = 0; i < ws->keys_count; i++) {
@@ -123,7 +101,7 @@ run_sort(struct part *p, const struct op_window *op, struct window_state *st, ui
     LUMA_TRY(key_rows(p, op, st, ws, &part_bytes));
     struct sort_item *items = st->run.items;
     LUMA_TRY(eng_sort_items(p->ctx, &op->lay, items, count));
-    uint64_t *peers = luma_arena_alloc(p->arena, sizeof(uint64_t) * (count + 1) * 3);
+    uint64_t *peers = luma_arena_alloc(st->arena, sizeof(uint64_t) * (count + 1) * 3);
     ENG_NEED(p->ctx, peers, "a window function");
     uint64_t *peer_first = peers, *peer_last = peers + count + 1, *group = peer_last + count + 1;
     for (uint64_t first = 0; first < count;) {
@@ -151,11 +129,30 @@ run_sort(struct part *p, const struct op_window *op, struct window_state *st, ui
             struct luma_arena *arena;
             LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
             struct xenv e = eng_env(p, arena);
+            e.states = st->arena;
             LUMA_TRY(eng_window_part(&e, &op->funcs[f], &wp, st->results[f]));
         }
         LUMA_TRY(eng.sched->yield(p->ctx));
         first = last;
     }
+    return LUMA_OK;
+}
+
+luma_rc
+eng_window_compute(struct part *p, const struct op_window *op, struct window_state *st)
+{
+    /* seq numbers rows from 1 on: results are found by it */
+    for (uint64_t i = 0; i < st->run.count; i++)
+        SORT_TAIL(&op->lay, st->run.items[i].row)->seq = (uint32_t)i;
+    st->at = 0;
+    st->results = LUMA_NEW_ARRAY(st->arena, struct luma_value *, op->funcs_count + 1);
+    ENG_NEED(p->ctx, st->results, "a window function");
+    for (uint32_t f = 0; f < op->funcs_count; f++) {
+        st->results[f] = LUMA_NEW_ARRAY(st->arena, struct luma_value, st->run.count + 1);
+        ENG_NEED(p->ctx, st->results[f], "a window function");
+    }
+    for (uint32_t s = 0; s < op->sorts_count; s++)
+        LUMA_TRY(run_sort(p, op, st, s));
     return LUMA_OK;
 }
 
@@ -167,21 +164,15 @@ window_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct window_state), &mem));
     struct window_state *st = mem;
     struct part *p = eng_part(x, 0, ctx);
-    eng_rows_init(&st->run.rows, &op->lay, p->arena);
+    st->budget = eng.mem->budget_create(x->budget, "window", 0);
+    if (st->budget != NULL)
+        st->arena = eng.mem->arena_create(st->budget, 32u << 10);
+    ENG_NEED(ctx, st->arena, "a window function");
+    eng_rows_init(&st->run.rows, &op->lay, st->arena);
     LUMA_TRY(eng_open(x, ctx, base->child[0]));
     LUMA_TRY(eng_run(x, ctx, base->child[0], 1, window_sink, NULL, (void *)(uintptr_t)op));
-    /* seq numbers rows from 1 on: results are found by it */
-    for (uint64_t i = 0; i < st->run.count; i++)
-        SORT_TAIL(&op->lay, st->run.items[i].row)->seq = (uint32_t)i;
-    st->results = LUMA_NEW_ARRAY(p->arena, struct luma_value *, op->funcs_count + 1);
-    ENG_NEED(ctx, st->results, "a window function");
-    for (uint32_t f = 0; f < op->funcs_count; f++) {
-        st->results[f] = LUMA_NEW_ARRAY(p->arena, struct luma_value, st->run.count + 1);
-        ENG_NEED(ctx, st->results[f], "a window function");
-    }
-    for (uint32_t s = 0; s < op->sorts_count; s++)
-        LUMA_TRY(run_sort(p, op, st, s));
-    return LUMA_OK;
+    eng_release(x, base->child[0]);
+    return st->disk != NULL ? eng_window_spill_list(p, op, st) : eng_window_compute(p, op, st);
 }
 
 static luma_rc
@@ -231,6 +222,8 @@ window_next(struct part *p, const struct op *base, struct luma_batch **out)
     uint32_t n = 0, kept = op->child_cols + op->extra_count;
     if (p->index > 0)
         return LUMA_OK;
+    if (st->disk != NULL && st->at == st->run.count)
+        LUMA_TRY(eng_window_spill_next(p, op, st));
     while (n < LUMA_BATCH_ROWS && st->at < st->run.count)
         rows[n++] = st->run.items[st->at++].row;
     if (n == 0)
@@ -253,10 +246,34 @@ window_next(struct part *p, const struct op *base, struct luma_batch **out)
 }
 
 static void
+window_release(struct exec *x, const struct op *base)
+{
+    struct window_state *st = x->op_state[base->id];
+    if (st->budget == NULL)
+        return;
+    eng_window_spill_free(st);
+    eng_sort_run_fini(&st->run, st->budget);
+    eng.mem->arena_destroy(st->arena);
+    eng.mem->budget_destroy(st->budget);
+    st->arena = NULL;
+    st->budget = NULL;
+}
+
+static void
 window_close(struct exec *x, const struct op *base)
 {
     struct window_state *st = x->op_state[base->id];
-    eng_sort_run_fini(&st->run, x->budget);
+    window_release(x, base);
+    eng_spill_close(x, &st->spill);
+}
+
+static void
+window_explain(struct explain *ex, const struct op *base)
+{
+    const struct exec *x = eng_explain_exec(ex);
+    const struct window_state *st = x == NULL ? NULL : x->op_state[base->id];
+    if (st != NULL)
+        eng_explain_spill(ex, &st->spill);
 }
 
 static const struct op_class window_class = {
@@ -264,6 +281,8 @@ static const struct op_class window_class = {
     .open = window_open,
     .next = window_next,
     .close = window_close,
+    .release = window_release,
+    .explain = window_explain,
 };
 
 /* --- building --- */
@@ -389,6 +408,29 @@ build_func(struct win_build *b, const struct ex *ex, struct win_func *f)
     eng_bind(pp, ex->func, types, consts, f->args_count, ex->type, &f->agg.bound);
 }
 
+/* Rows of one partition stay together when they are divided by what all windows partition by. */
+static void
+plan_division(struct win_build *b)
+{
+    struct op_window *op = b->op;
+    const struct ex_window *first = op->sorts[0].window;
+    op->can_divide = first->partition_count > 0;
+    for (uint32_t s = 1; s < op->sorts_count; s++) {
+        const struct ex_window *w = op->sorts[s].window;
+        op->can_divide = op->can_divide && w->partition_count == first->partition_count;
+        for (uint32_t i = 0; op->can_divide && i < w->partition_count; i++)
+            op->can_divide = eng_ex_equal(w->partition[i], first->partition[i]);
+    }
+    struct luma_type *types = PP_ARRAY(b->ph->pp, struct luma_type, first->partition_count + 1);
+    for (uint32_t i = 0; i < first->partition_count; i++) {
+        types[i] = first->partition[i]->type;
+        op->can_divide = op->can_divide && !eng_ex_volatile(first->partition[i]);
+    }
+    if (eng_rowlay_init(b->ph->pp->arena, types, first->partition_count, 0, &op->part_lay) !=
+        LUMA_OK)
+        eng_pp_throw(b->ph->pp, ENG_NOMEM(b->ph->pp->ctx, "planning"));
+}
+
 static void
 need_window(struct prep *pp, struct bits *need, const struct rel *rel)
 {
@@ -414,6 +456,8 @@ eng_phys_window(struct phys *ph, struct rel *rel, const struct bits *need)
     struct win_build b = {.ph = ph, .op = op, .comp = eng_comp(ph, child)};
     for (uint32_t i = 0; i < rel->aggs_count; i++)
         build_func(&b, rel->aggs[i], &op->funcs[i]);
+    if (op->sorts_count > 0)
+        plan_division(&b);
     uint32_t kept = op->child_cols + op->extra_count;
     struct luma_type *types = PP_ARRAY(pp, struct luma_type, kept);
     for (uint32_t i = 0; i < kept; i++)

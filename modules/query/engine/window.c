@@ -246,7 +246,7 @@ static luma_rc
 agg_value(struct xenv *e, const struct win_func *f, uint8_t *state, struct luma_value *out)
 {
     struct luma_vec vec;
-    struct xenv keep = {e->x, e->p, e->ctx, e->p->arena, NULL};
+    struct xenv keep = {e->x, e->p, e->ctx, e->states, e->states};
     LUMA_TRY(eng_agg_finish(&keep, &f->agg, &state, 0, 1, &vec));
     *out = eng.data->vec_value(&vec, 0);
     out->type = f->type;
@@ -258,7 +258,7 @@ static luma_rc
 run_aggregate(struct xenv *e, const struct win_func *f, const struct win_part *wp,
               struct luma_value *results)
 {
-    uint8_t *state = luma_arena_zalloc(e->p->arena, f->agg.bytes + 16);
+    uint8_t *state = luma_arena_zalloc(e->states, f->agg.bytes + 16);
     ENG_NEED(e->ctx, state, "a window function");
     bool grows = f->start == LUMA_BOUND_UNBOUNDED_PRECEDING && f->exclude == 0;
     uint64_t done = wp->first, last_hi = UINT64_MAX, last_lo = UINT64_MAX;
