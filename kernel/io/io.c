@@ -258,6 +258,17 @@ lk_io_stat(struct luma_ctx *ctx, struct lk_io *io, const char *path, struct lk_i
     return LUMA_OK;
 }
 
+luma_rc
+lk_io_find(struct luma_ctx *ctx, struct lk_io *io, const char *path, bool *out_found)
+{
+    struct lk_io_stat stat;
+    int rc = io->ops->stat(io, path, &stat);
+    *out_found = rc == 0;
+    if (rc != 0 && rc != ENOENT && rc != ENOTDIR)
+        IO_CALL(ctx, rc, "look at", path);
+    return LUMA_OK;
+}
+
 bool
 lk_io_exists(struct lk_io *io, const char *path)
 {

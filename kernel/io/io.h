@@ -165,6 +165,9 @@ LUMA_NODISCARD luma_rc lk_io_allocate(struct luma_ctx *ctx, struct lk_file *file
 LUMA_NODISCARD luma_rc lk_io_size(struct luma_ctx *ctx, struct lk_file *file, uint64_t *out_bytes);
 LUMA_NODISCARD luma_rc lk_io_stat(struct luma_ctx *ctx, struct lk_io *io, const char *path,
                                   struct lk_io_stat *out_stat);
+/* Is it there? What cannot be looked at is an error, not an absence: for whoever would make it. */
+LUMA_NODISCARD luma_rc lk_io_find(struct luma_ctx *ctx, struct lk_io *io, const char *path,
+                                  bool *out_found);
 /* Reports nothing: an unreadable path does not exist. */
 bool lk_io_exists(struct lk_io *io, const char *path);
 LUMA_NODISCARD luma_rc lk_io_unlink(struct luma_ctx *ctx, struct lk_io *io, const char *path);

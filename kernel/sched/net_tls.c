@@ -16,10 +16,12 @@
 #define HANDSHAKE_NS 10000000000u
 
 const struct luma_conf_item lk_net_conf_items[] = {
-    LUMA_CONF_PATH(struct lk_net_conf, cert, .help = "certificate chain (PEM); unset: no TLS"),
-    LUMA_CONF_PATH(struct lk_net_conf, key, .help = "private key of the certificate (PEM)"),
+    LUMA_CONF_PATH(struct lk_net_conf, cert, .flags = LUMA_CONF_RELOAD,
+                   .help = "certificate chain (PEM); unset: no TLS"),
+    LUMA_CONF_PATH(struct lk_net_conf, key, .flags = LUMA_CONF_RELOAD,
+                   .help = "private key of the certificate (PEM)"),
     LUMA_CONF_ENUM(struct lk_net_conf, min_version, .sdef = "1.2", .values = "1.2|1.3",
-                   .help = "oldest protocol version accepted"),
+                   .flags = LUMA_CONF_RELOAD, .help = "oldest protocol version accepted"),
     LUMA_CONF_END,
 };
 

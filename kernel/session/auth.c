@@ -99,7 +99,8 @@ role_may_log_in(const struct luma_cat_object *role)
 luma_rc
 lki_auth_scram(struct luma_ctx *ctx, const char *user, struct luma_scram *out, bool *out_known)
 {
-    (void)ctx;
+    if (ctx->session != NULL)
+        LUMA_TRY(lki_failures_check(ctx, ctx->session));
     const struct luma_host_catalog *catalog = lki_sessions.parts.catalog;
     const struct luma_cat_view *view = catalog->view(NULL);
     const struct luma_cat_object *role = catalog->find(view, LUMA_CAT_ROLE, user);

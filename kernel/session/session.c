@@ -524,4 +524,5 @@ const struct luma_host_session lk_session_host = {
     .budget = session_budget,
     .idle_timeout_ns = session_idle_timeout_ns,
     .before_commit = session_before_commit,
+    .login_failed = lki_failures_note,
 };

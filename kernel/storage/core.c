@@ -177,7 +177,10 @@ manifest_open(struct luma_ctx *ctx, struct lk_store *store, bool read_only)
     if (asprintf(&path, "%s/manifest", store->dir) < 0)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "store: out of memory");
     luma_rc rc = read_only ? LUMA_OK : lk_io_mkdir_all(ctx, io, path);
-    if (rc == LUMA_OK && lk_io_exists(io, store->wal_dir))
+    bool has_log = false;
+    if (rc == LUMA_OK)
+        rc = lk_io_find(ctx, io, store->wal_dir, &has_log);
+    if (rc == LUMA_OK && has_log)
         rc = lk_io_list(ctx, io, store->wal_dir, orphan_found, &orphans);
     if (rc == LUMA_OK)
         rc = lk_manifest_open(ctx, io, path, read_only || orphans.count > 0, &store->manifest,
@@ -212,8 +215,10 @@ folders_open(struct luma_ctx *ctx, struct lk_store *store, bool read_only)
     LUMA_TRY(rc);
     if (asprintf(&path, "%s/" LK_STORE_RESTORING, conf->dir) < 0)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "store: out of memory");
-    bool unfinished = !conf->restoring && lk_io_exists(conf->io, path);
+    bool unfinished = false;
+    rc = conf->restoring ? LUMA_OK : lk_io_find(ctx, conf->io, path, &unfinished);
     free(path);
+    LUMA_TRY(rc);
     if (unfinished)
         return LUMA_FAIL(ctx, LUMA_E_CONFIG,
                          "%s was not restored to the end: run lumadb restore again", conf->dir);

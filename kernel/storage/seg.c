@@ -22,6 +22,10 @@ lk_seg_create(struct luma_ctx *ctx, struct lk_store *store, uint64_t object_id,
     lk_mutex_init(&seg->lock, LK_LOCK_SEG_YOUNG);
     seg->objects = store->objects;
     luma_rc rc = lk_segment_open(ctx, store->objects, store->formats, object_id, &seg->segment);
+    if (rc == LUMA_E_CORRUPT) { /* the disk may have misread it */
+        luma_error_reset(ctx->error);
+        rc = lk_segment_open(ctx, store->objects, store->formats, object_id, &seg->segment);
+    }
     if (rc == LUMA_OK) {
         seg->info = *lk_segment_info(seg->segment);
         seg->groups_count = lk_segment_groups(seg->segment);

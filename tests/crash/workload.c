@@ -5,92 +5,11 @@
  * each other (a key that one has changed is left alone by the rest). Whatever a commit acknowledged
  * must be there after a crash; what the crash interrupted must be there whole or not at all.
  */
-#include <stdio.h>
-#include <stdlib.h>
+#include "workload.h"
 
-#include "../unit/storage/segment/modules.h"
-#include "base/mem.h"
-#include "base/rand.h"
-#include "crash.h"
-#include "data/data.h"
-#include "io/sim.h"
-#include "storage/store.h"
+char crash_complaint[2048];
 
-#define COLLS     2
-#define KEYS      150
-#define TXNS      3
-#define PENDING   2000
-#define BULK_ROWS 4300
-#define BULKS     3
-#define SEQ       77
-
-struct crash_phases crash_phases[CRASH_PHASES + 1] = {
-    {"group commit", 0},    {"flush", 0},       {"merge", 0},
-    {"manifest switch", 0}, {"log roll", 0},    {"recovery", 0},
-    {"rebuild", 0},         {"index build", 0}, {"", 0},
-};
-
-struct cell {
-    bool exists;
-    int32_t v;
-    uint32_t text; /* seed of the text */
-};
-
-struct state {
-    struct cell cells[COLLS][KEYS];
-    bool bulk[BULKS]; /* rows of bulk load b are there, in collection 0 */
-};
-
-struct pending {
-    uint8_t coll;
-    uint16_t key;
-    struct cell now;
-    int8_t bulk;   /* >= 0: this bulk load instead */
-    bool truncate; /* the collection is emptied instead */
-};
-
-struct open_txn {
-    struct luma_txn *txn;
-    bool snapshot;     /* REPEATABLE READ */
-    struct state seen; /* at its begin, when snapshot */
-    struct pending list[PENDING];
-    uint32_t count;
-    uint64_t savepoint;
-    uint32_t savepoint_count; /* UINT32_MAX: none */
-};
-
-struct run {
-    struct lk_rand r;
-    struct lk_io *io;
-    struct lk_store *store;
-    struct luma_arena *arena;
-    struct lk_ctx c;
-    struct state committed;
-    struct state maybe; /* with the commit that the crash interrupted */
-    bool is_maybe;
-    struct open_txn txns[TXNS];
-    int8_t owner[COLLS][KEYS]; /* -1: nobody */
-    int8_t coll_owner[COLLS];  /* TRUNCATE, bulk load */
-    int64_t sequence;          /* highest value acknowledged */
-    int index_version;         /* definitions tried */
-    bool indexing;             /* in the middle of one */
-    uint64_t seed;
-    bool verbose;
-    bool sick; /* a sync was made to fail: the life ends at the first error */
-    const char *broken;
-};
-
-static char complaint[2048];
-
-#define BROKEN(run, ...)                                         \
-    do {                                                         \
-        if ((run)->broken == NULL) {                             \
-            snprintf(complaint, sizeof(complaint), __VA_ARGS__); \
-            (run)->broken = complaint;                           \
-        }                                                        \
-    } while (0)
-
-static const uint64_t coll_ids[COLLS] = {1001, 1002};
+const uint64_t crash_coll_ids[COLLS] = {1001, 1002};
 
 /* --- the collections: key int8 primary key, v int4 indexed, t text --- */
 
@@ -115,7 +34,7 @@ define_coll(struct run *run, struct luma_txn *txn, int i, uint64_t extra)
         indexes[0].cols = &pk;
         indexes[1].cols = &by_v;
         indexes[2].cols = &more;
-        struct luma_store_coll def = {.id = coll_ids[i], .cols_count = 3, .cols = cols};
+        struct luma_store_coll def = {.id = crash_coll_ids[i], .cols_count = 3, .cols = cols};
         def.indexes_count = extra == 0 ? 2 : 3;
         def.indexes = indexes;
         LUMA_TRY(lk_store_define(&run->c.ctx, txn, &def));
@@ -123,8 +42,8 @@ define_coll(struct run *run, struct luma_txn *txn, int i, uint64_t extra)
     return LUMA_OK;
 }
 
-static luma_rc
-define_colls(struct run *run, struct luma_txn *txn)
+luma_rc
+crash_define(struct run *run, struct luma_txn *txn)
 {
     for (int i = 0; i < COLLS; i++)
         LUMA_TRY(define_coll(run, txn, i, 0));
@@ -143,16 +62,19 @@ text_of(uint32_t seed, char *out)
 }
 
 /* After a power cut, or an error that was asked for, nothing more is expected of this life. */
-static bool
-dead(struct run *run)
+bool
+crash_is_dead(struct run *run)
 {
-    if (run->sick && run->c.error.code == LUMA_E_IO && !lk_io_sim_is_dead(run->io))
+    luma_rc code = run->c.error.code;
+    bool hurt =
+        code == LUMA_E_IO || code == LUMA_E_FULL || code == LUMA_E_CORRUPT || code == LUMA_E_NOMEM;
+    if (run->sick && hurt && !lk_io_sim_is_dead(run->io))
         lk_io_sim_crash(run->io);
     return lk_io_sim_is_dead(run->io);
 }
 
-static void
-reset(struct run *run)
+void
+crash_reset(struct run *run)
 {
     run->arena->reset(run->arena);
     lk_ctx_init(&run->c, run->arena);
@@ -234,7 +156,7 @@ scan_coll(struct run *run, struct luma_txn *txn, int coll, uint64_t index_id, st
     struct luma_cursor *cursor = NULL;
     struct luma_ctx *ctx = &run->c.ctx;
     memset(f, 0, sizeof(*f));
-    luma_rc rc = lk_store_host.open(ctx, txn, coll_ids[coll], &h);
+    luma_rc rc = lk_store_host.open(ctx, txn, crash_coll_ids[coll], &h);
     if (rc == LUMA_OK && index_id != 0) {
         rc = lk_store_host.index_scan(ctx, txn, h, index_id, NULL, &spec, &cursor);
     } else if (rc == LUMA_OK) {
@@ -265,7 +187,7 @@ coll_indexes(struct run *run, struct luma_txn *txn, int coll, uint64_t *out)
     struct luma_coll *h = NULL;
     uint32_t count = 0;
     out[count++] = 0;
-    if (lk_store_host.open(&run->c.ctx, txn, coll_ids[coll], &h) != LUMA_OK)
+    if (lk_store_host.open(&run->c.ctx, txn, crash_coll_ids[coll], &h) != LUMA_OK)
         return count;
     const struct luma_store_coll *def = lk_store_host.def(h);
     for (uint32_t i = 0; i < def->indexes_count && count < INDEXES_MAX; i++)
@@ -314,7 +236,7 @@ get_key(struct run *run, struct luma_txn *txn, int coll, uint32_t key, bool *out
     value.type = luma_type(LUMA_TYPE_INT8);
     value.phys = LUMA_PHYS_I64;
     value.i64 = key;
-    LUMA_TRY(lk_store_host.open(&run->c.ctx, txn, coll_ids[coll], &h));
+    LUMA_TRY(lk_store_host.open(&run->c.ctx, txn, crash_coll_ids[coll], &h));
     luma_rc rc = lk_store_host.get(&run->c.ctx, txn, h, 2001 + (uint64_t)coll * 10, &value, 1, cols,
                                    1, run->arena, &out, &rowid);
     lk_store_host.close(h);
@@ -324,15 +246,15 @@ get_key(struct run *run, struct luma_txn *txn, int coll, uint32_t key, bool *out
 }
 
 /* Everything, by scan, by index and by key, as transaction t (NULL: a new one) sees it. */
-static void
-verify(struct run *run, struct open_txn *t, bool after_crash)
+void
+crash_verify(struct run *run, struct open_txn *t, bool after_crash)
 {
     struct luma_txn *txn = t == NULL ? NULL : t->txn;
     struct state want;
     struct found *f = malloc(sizeof(*f));
     const char *what = NULL;
     luma_rc rc = LUMA_OK;
-    reset(run);
+    crash_reset(run);
     expected(run, t, &want);
     if (txn == NULL)
         rc = lk_txn_host.begin(&run->c.ctx, NULL, &txn);
@@ -377,7 +299,7 @@ verify(struct run *run, struct open_txn *t, bool after_crash)
                        after_crash ? "after a crash, " : "", key, coll, there, v, w->exists, w->v);
         }
     }
-    if (rc != LUMA_OK && !dead(run))
+    if (rc != LUMA_OK && !crash_is_dead(run))
         BROKEN(run, "reading failed: %s", run->c.error.message);
     if (t == NULL)
         lk_txn_host.rollback(txn);
@@ -456,7 +378,7 @@ op_change(struct run *run, int number)
     int32_t v = (int32_t)lk_rand_below(&run->r, 1000000);
     luma_rc rc = lk_txn_host.statement_begin(ctx, t->txn);
     if (rc == LUMA_OK)
-        rc = lk_store_host.open(ctx, t->txn, coll_ids[coll], &h);
+        rc = lk_store_host.open(ctx, t->txn, crash_coll_ids[coll], &h);
     if (rc == LUMA_OK && stale) {
         lk_store_host.close(h);
         return;
@@ -497,7 +419,7 @@ op_change(struct run *run, int number)
         push(t, &p);
         run->owner[coll][key] = (int8_t)number;
         lk_txn_host.command_end(t->txn);
-    } else if (!dead(run)) {
+    } else if (!crash_is_dead(run)) {
         BROKEN(run, "a change of key %u failed: %s", key, run->c.error.message);
     }
 }
@@ -532,14 +454,14 @@ op_truncate(struct run *run, int number)
     struct pending p = {.coll = (uint8_t)coll, .bulk = -1, .truncate = true};
     luma_rc rc = lk_txn_host.statement_begin(&run->c.ctx, t->txn);
     if (rc == LUMA_OK)
-        rc = lk_store_host.open(&run->c.ctx, t->txn, coll_ids[coll], &h);
+        rc = lk_store_host.open(&run->c.ctx, t->txn, crash_coll_ids[coll], &h);
     if (rc == LUMA_OK)
         rc = lk_store_host.truncate(&run->c.ctx, t->txn, h);
     lk_store_host.close(h);
     if (rc == LUMA_OK) {
         push(t, &p);
         run->coll_owner[coll] = (int8_t)number;
-    } else if (!dead(run)) {
+    } else if (!crash_is_dead(run)) {
         BROKEN(run, "TRUNCATE failed: %s", run->c.error.message);
     }
 }
@@ -563,7 +485,7 @@ op_bulk(struct run *run, int number)
     uint64_t rows = 0;
     luma_rc rc = lk_txn_host.statement_begin(ctx, t->txn);
     if (rc == LUMA_OK)
-        rc = lk_store_host.open(ctx, t->txn, coll_ids[0], &h);
+        rc = lk_store_host.open(ctx, t->txn, crash_coll_ids[0], &h);
     if (rc == LUMA_OK)
         rc = lk_store_host.bulk_open(ctx, t->txn, h, 2, &bulk);
     for (uint32_t at = 0; rc == LUMA_OK && at < BULK_ROWS; at += 1000) {
@@ -585,13 +507,13 @@ op_bulk(struct run *run, int number)
         push(t, &p);
         run->coll_owner[0] = (int8_t)number;
         lk_txn_host.command_end(t->txn);
-    } else if (!dead(run)) {
+    } else if (!crash_is_dead(run)) {
         BROKEN(run, "a bulk load failed: %s", run->c.error.message);
     }
 }
 
-static void
-release(struct run *run, int number)
+void
+crash_release(struct run *run, int number)
 {
     for (int c = 0; c < COLLS; c++) {
         if (run->coll_owner[c] == number)
@@ -640,13 +562,13 @@ op_commit(struct run *run, int number)
     luma_rc rc = lk_txn_host.commit(&run->c.ctx, t->txn);
     if (rc == LUMA_OK) {
         run->committed = after;
-    } else if (dead(run)) {
+    } else if (crash_is_dead(run)) {
         run->maybe = after;
         run->is_maybe = true;
     } else {
         BROKEN(run, "COMMIT failed: %s", run->c.error.message);
     }
-    release(run, number);
+    crash_release(run, number);
 }
 
 static void
@@ -665,7 +587,7 @@ op_savepoint(struct run *run, int number)
         lk_txn_host.release(t->txn, t->savepoint);
         t->savepoint_count = UINT32_MAX;
     }
-    if (rc != LUMA_OK && !dead(run))
+    if (rc != LUMA_OK && !crash_is_dead(run))
         BROKEN(run, "a savepoint failed: %s", run->c.error.message);
 }
 
@@ -687,17 +609,17 @@ op_sequence(struct run *run)
         lk_txn_host.rollback(txn);
     if (rc == LUMA_OK)
         run->sequence = first + count - 1;
-    else if (!dead(run))
+    else if (!crash_is_dead(run))
         BROKEN(run, "a sequence failed: %s", run->c.error.message);
 }
 
-static void
-op_background(struct run *run, bool merge)
+void
+crash_background(struct run *run, bool merge)
 {
     bool work = false;
     luma_rc rc = merge ? lk_store_merge(&run->c.ctx, run->store, &work)
                        : lk_store_checkpoint(&run->c.ctx, run->store);
-    if (rc != LUMA_OK && !dead(run))
+    if (rc != LUMA_OK && !crash_is_dead(run))
         BROKEN(run, "a %s failed: %s", merge ? "merge" : "checkpoint", run->c.error.message);
 }
 
@@ -708,16 +630,16 @@ op_index(struct run *run)
     struct luma_txn *txn = NULL;
     int coll = (int)lk_rand_below(&run->r, COLLS);
     uint64_t extra = 3000 + (uint64_t)coll * 1000 + (uint64_t)run->index_version++;
-    for (int i = 0; i < TXNS && !dead(run); i++) {
+    for (int i = 0; i < TXNS && !crash_is_dead(run); i++) {
         if (run->txns[i].txn == NULL)
             continue;
         lk_txn_host.rollback(run->txns[i].txn);
-        release(run, i);
+        crash_release(run, i);
     }
     if (lk_rand_percent(&run->r, 20))
         extra = 0;
     run->indexing = true;
-    luma_rc rc = dead(run) ? LUMA_E_IO : lk_txn_host.begin(&run->c.ctx, NULL, &txn);
+    luma_rc rc = crash_is_dead(run) ? LUMA_E_IO : lk_txn_host.begin(&run->c.ctx, NULL, &txn);
     if (rc == LUMA_OK)
         rc = lk_txn_host.statement_begin(&run->c.ctx, txn);
     if (rc == LUMA_OK)
@@ -727,50 +649,51 @@ op_index(struct run *run)
         rc = lk_txn_host.commit(&run->c.ctx, txn);
     else
         lk_txn_host.rollback(txn);
-    if (rc != LUMA_OK && !dead(run))
+    if (rc != LUMA_OK && !crash_is_dead(run))
         BROKEN(run, "an index failed: %s", run->c.error.message);
 }
 
 /* In the middle of the build of an index. */
-static void
-while_building(void *arg)
+void
+crash_while_building(void *arg)
 {
     struct run *run = arg;
     int number = (int)lk_rand_below(&run->r, TXNS);
-    if (!run->indexing || dead(run))
+    if (!run->indexing || crash_is_dead(run))
         return;
     op_begin(run, number);
     if (lk_rand_percent(&run->r, 30))
         op_bulk(run, number);
-    for (uint64_t i = lk_rand_below(&run->r, 30); i > 0 && !dead(run) && run->broken == NULL; i--)
+    for (uint64_t i = lk_rand_below(&run->r, 30);
+         i > 0 && !crash_is_dead(run) && run->broken == NULL; i--)
         op_change(run, number);
-    if (!dead(run) && lk_rand_percent(&run->r, 80)) {
+    if (!crash_is_dead(run) && lk_rand_percent(&run->r, 80)) {
         op_commit(run, number);
     } else {
         lk_txn_host.rollback(run->txns[number].txn);
-        release(run, number);
+        crash_release(run, number);
     }
-    if (!dead(run) && lk_rand_percent(&run->r, 50))
-        op_background(run, lk_rand_percent(&run->r, 50));
+    if (!crash_is_dead(run) && lk_rand_percent(&run->r, 50))
+        crash_background(run, lk_rand_percent(&run->r, 50));
 }
 
-static void
-op_random(struct run *run)
+void
+crash_op(struct run *run)
 {
     int number = (int)lk_rand_below(&run->r, TXNS);
     struct open_txn *t = txn_at(run, number);
     uint64_t dice = lk_rand_below(&run->r, 1000);
-    reset(run);
+    crash_reset(run);
     if (dice < 12) {
-        op_background(run, false);
+        crash_background(run, false);
     } else if (dice < 24) {
-        op_background(run, true);
+        crash_background(run, true);
     } else if (dice < 34) {
         op_sequence(run);
     } else if (dice < 38) {
         op_index(run);
     } else if (dice < 50) {
-        verify(run, t->txn == NULL ? NULL : t, false);
+        crash_verify(run, t->txn == NULL ? NULL : t, false);
     } else if (t->txn == NULL) {
         op_begin(run, number);
     } else if (dice < 55) {
@@ -781,210 +704,10 @@ op_random(struct run *run)
         op_commit(run, number);
     } else if (dice < 230) {
         lk_txn_host.rollback(t->txn);
-        release(run, number);
+        crash_release(run, number);
     } else if (dice < 280) {
         op_savepoint(run, number);
     } else {
         op_change(run, number);
     }
-}
-
-/* --- lives --- */
-
-static void
-count_crash(struct run *run)
-{
-    const char *phase = lk_io_sim_cut_phase(run->io);
-    for (int i = 0; i <= CRASH_PHASES; i++) {
-        if (i == CRASH_PHASES || strcmp(phase, crash_phases[i].name) == 0) {
-            crash_phases[i].crashes++;
-            return;
-        }
-    }
-}
-
-static struct lk_store_conf
-conf_of(struct run *run)
-{
-    struct lk_store_conf conf;
-    lk_store_conf_default(&conf);
-    conf.io = run->io;
-    conf.dir = "/data";
-    conf.services = &test_host_services;
-    conf.wal_file_bytes = 64u << 10;
-    conf.small_bytes = 6u << 10;
-    conf.cache_bytes = 8u << 20;
-    conf.wal_inline = true;
-    conf.wal_archive = run->seed % 3 == 0 ? "/archive" : NULL;
-    conf.build_rows = 0;
-    conf.build_pause = while_building;
-    conf.build_pause_arg = run;
-    return conf;
-}
-
-static bool
-open_store(struct run *run)
-{
-    struct lk_store_conf conf = conf_of(run);
-    struct luma_txn *txn = NULL;
-    reset(run);
-    luma_rc rc = lk_store_open(&run->c.ctx, &conf, &run->store);
-    if (rc == LUMA_OK) {
-        /* The definitions come with the first commit; a crash may have taken it. */
-        struct luma_coll *h = NULL;
-        rc = lk_txn_host.begin(&run->c.ctx, NULL, &txn);
-        if (rc == LUMA_OK && lk_store_host.open(&run->c.ctx, txn, coll_ids[0], &h) != LUMA_OK) {
-            reset(run);
-            rc = define_colls(run, txn);
-        }
-        lk_store_host.close(h);
-        if (rc == LUMA_OK)
-            rc = lk_txn_host.commit(&run->c.ctx, txn);
-        else
-            lk_txn_host.rollback(txn);
-    }
-    if (rc != LUMA_OK && !dead(run))
-        BROKEN(run, "opening failed: %s", run->c.error.message);
-    return rc == LUMA_OK;
-}
-
-static void
-close_store(struct run *run)
-{
-    for (int t = 0; t < TXNS; t++) {
-        if (run->txns[t].txn != NULL)
-            lk_txn_host.rollback(run->txns[t].txn);
-        release(run, t);
-    }
-    lk_store_close(run->store);
-    run->store = NULL;
-}
-
-struct pick_run {
-    struct lk_rand *r;
-    uint32_t count;
-    char name[64];
-};
-
-static luma_rc
-run_found(void *arg, const char *name, bool is_dir)
-{
-    struct pick_run *pick = arg;
-    size_t bytes = strlen(name);
-    if (is_dir || bytes < 5 || bytes >= sizeof(pick->name) || strcmp(name + bytes - 4, ".run") != 0)
-        return LUMA_OK;
-    if (lk_rand_below(pick->r, ++pick->count) == 0)
-        memcpy(pick->name, name, bytes + 1);
-    return LUMA_OK;
-}
-
-/* Between two lives a bit of an index run turns over, where opening it tells. */
-static void
-damage_run(struct run *run)
-{
-    struct pick_run pick = {.r = &run->r};
-    struct lk_io_stat stat;
-    char path[128];
-    reset(run);
-    if (lk_io_list(&run->c.ctx, run->io, "/data", run_found, &pick) != LUMA_OK || pick.count == 0)
-        return;
-    snprintf(path, sizeof(path), "/data/%s", pick.name);
-    if (lk_io_stat(&run->c.ctx, run->io, path, &stat) != LUMA_OK || stat.bytes < 100)
-        return;
-    uint64_t at = lk_rand_below(&run->r, 32);
-    lk_io_sim_corrupt(run->io, path, lk_rand_percent(&run->r, 50) ? at : stat.bytes - 1 - at,
-                      (unsigned)lk_rand_below(&run->r, 8));
-}
-
-static void
-one_life(struct run *run, bool cut)
-{
-    if (lk_rand_percent(&run->r, 25))
-        damage_run(run);
-    /* The cut may come in recovery, or a good deal later. */
-    if (cut)
-        lk_io_sim_cut_at(run->io,
-                         lk_io_sim_calls(run->io) + 1 +
-                             lk_rand_below(&run->r, lk_rand_percent(&run->r, 30)   ? 40
-                                                    : lk_rand_percent(&run->r, 50) ? 300
-                                                                                   : 1500));
-    run->sick = cut && lk_rand_percent(&run->r, 15);
-    if (run->sick) {
-        struct lk_io_sim_rule rule = {.call = LK_IO_CALL_SYNC, .action = LK_IO_SIM_SYNC_DROP};
-        rule.skip = lk_rand_below(&run->r, 60);
-        rule.times = 1;
-        lk_io_sim_rule(run->io, &rule);
-    }
-    if (open_store(run)) {
-        verify(run, NULL, true);
-        if (!dead(run))
-            run->is_maybe = false;
-        uint64_t ops = 50 + lk_rand_below(&run->r, 600);
-        for (uint64_t i = 0; i < ops && !dead(run) && run->broken == NULL; i++)
-            op_random(run);
-    }
-    if (!dead(run))
-        lk_io_sim_crash(run->io);
-    close_store(run);
-    if (cut)
-        count_crash(run);
-    lk_io_sim_cut_at(run->io, 0);
-    lk_io_sim_rules_clear(run->io);
-    lk_io_sim_restart(run->io);
-}
-
-static void
-check_folder(struct run *run)
-{
-    struct lk_store_conf conf = conf_of(run);
-    reset(run);
-    if (lk_store_check(&run->c.ctx, &conf, NULL) != LUMA_OK)
-        BROKEN(run, "the check of the folder failed: %s", run->c.error.message);
-}
-
-const char *
-crash_run(uint64_t seed, bool verbose)
-{
-    struct run *run = calloc(1, sizeof(*run));
-    run->seed = seed;
-    run->verbose = verbose;
-    lk_rand_init(&run->r, seed);
-    run->io = lk_io_sim_create(seed);
-    run->arena = lk_arena_create(NULL, 0);
-    memset(run->owner, -1, sizeof(run->owner));
-    memset(run->coll_owner, -1, sizeof(run->coll_owner));
-    int lives = 3 + (int)lk_rand_below(&run->r, 4);
-    for (int i = 0; i < lives && run->broken == NULL; i++) {
-        one_life(run, true);
-        if (verbose)
-            fprintf(stderr, "life %d: cut in \"%s\"%s\n", i, lk_io_sim_cut_phase(run->io),
-                    run->is_maybe ? ", a commit is in doubt" : "");
-    }
-    /* The last life ends well. */
-    if (run->broken == NULL && open_store(run)) {
-        verify(run, NULL, true);
-        run->is_maybe = false;
-    }
-    close_store(run);
-    if (run->broken == NULL)
-        check_folder(run);
-    const char *broken = run->broken;
-    lk_arena_destroy(run->arena);
-    lk_io_sim_destroy(run->io);
-    free(run);
-    return broken;
-}
-
-static void
-quiet(void *arg, const char *line, size_t bytes)
-{
-    (void)arg, (void)line, (void)bytes;
-}
-
-bool
-crash_setup(void)
-{
-    if (getenv("LUMA_CRASH_LOG") == NULL)
-        lk_log_set_sink(quiet, NULL);
-    return test_module_load("index-btree");
 }

@@ -238,12 +238,20 @@ record_at(const struct lk_bytes *data, uint64_t generation, uint64_t at, struct 
 
 /* Edits behind the snapshot, to the torn end if there is one. */
 static luma_rc
-edits_read(struct luma_ctx *ctx, struct lk_manifest *m, const struct lk_bytes *data,
-           const char *path)
+edits_read(struct luma_ctx *ctx, struct lk_manifest *m, struct lk_bytes *data, const char *path)
 {
     uint64_t at = MANIFEST_HEADER_BYTES + m->snapshot_bytes;
     struct record record;
-    while (record_at(data, m->generation, at, &record)) {
+    bool again = true;
+    for (;;) {
+        if (!record_at(data, m->generation, at, &record)) {
+            if (at == data->bytes || !again)
+                break;
+            again = false; /* a torn end, or the disk has misread it */
+            lk_bytes_reset(data);
+            LUMA_TRY(lk_io_read_file(ctx, m->io, path, MANIFEST_BYTES_MAX, data));
+            continue;
+        }
         struct luma_slice payload = luma_slice(data->data + at + sizeof(record), record.bytes);
         LUMA_TRY(edit_apply(ctx, m, payload, path));
         at += sizeof(record) + record.bytes;
@@ -265,6 +273,14 @@ file_load(struct luma_ctx *ctx, struct lk_manifest *m, const struct header *head
     struct lk_bytes data;
     lk_bytes_init(&data, NULL);
     luma_rc rc = lk_io_read_file(ctx, m->io, path, MANIFEST_BYTES_MAX, &data);
+    if (rc == LUMA_OK) {
+        if (data.bytes >= MANIFEST_HEADER_BYTES + header->snapshot_bytes &&
+            lk_crc32c(0, data.data + MANIFEST_HEADER_BYTES, header->snapshot_bytes) !=
+                header->snapshot_crc) { /* the disk may have misread it */
+            lk_bytes_reset(&data);
+            rc = lk_io_read_file(ctx, m->io, path, MANIFEST_BYTES_MAX, &data);
+        }
+    }
     if (rc == LUMA_OK) {
         const uint8_t *snapshot = data.data + MANIFEST_HEADER_BYTES;
         m->store_id = header->store_id;
@@ -290,13 +306,23 @@ header_read(struct luma_ctx *ctx, struct lk_manifest *m, const char *path, struc
     struct lk_file *file = NULL;
     size_t got = 0;
     *out_valid = false;
-    if (!lk_io_exists(m->io, path))
+    bool found = false;
+    LUMA_TRY(lk_io_find(ctx, m->io, path, &found));
+    if (!found)
         return LUMA_OK;
     LUMA_TRY(lk_io_open(ctx, m->io, path, 0, &file));
-    luma_rc rc = lk_io_read(ctx, file, out, sizeof(*out), 0, &got);
+    luma_rc rc = LUMA_OK;
+    /* Once more, when it is neither sound nor empty: the disk may have misread it. */
+    for (int i = 0; rc == LUMA_OK && i < 2 && !*out_valid; i++) {
+        rc = lk_io_read(ctx, file, out, sizeof(*out), 0, &got);
+        *out_valid = rc == LUMA_OK && got == sizeof(*out) && out->magic == MANIFEST_MAGIC &&
+                     out->crc == header_crc(out);
+    }
     lk_io_close(file);
-    *out_valid = rc == LUMA_OK && got == sizeof(*out) && out->magic == MANIFEST_MAGIC &&
-                 out->crc == header_crc(out);
+    static const struct header empty;
+    if (rc == LUMA_OK && !*out_valid && got == sizeof(*out) &&
+        memcmp(out, &empty, sizeof(empty)) != 0)
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: the header is damaged", path);
     if (*out_valid && out->version != MANIFEST_VERSION)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s has version %u, this program reads %u", path,
                          out->version, MANIFEST_VERSION);
@@ -311,7 +337,8 @@ snapshot_write(struct luma_ctx *ctx, struct lk_manifest *m)
     uint64_t generation = m->generation + 1;
     struct lk_file **file = &m->files[generation & 1];
     const char *path = m->paths[generation & 1];
-    bool exists = lk_io_exists(m->io, path);
+    bool exists = false;
+    LUMA_TRY(lk_io_find(ctx, m->io, path, &exists));
     if (*file == NULL)
         LUMA_TRY(lk_io_open(ctx, m->io, path, LK_IO_WRITE | LK_IO_CREATE, file));
     if (!exists)

@@ -28,8 +28,13 @@ fetch(struct luma_ctx *ctx, const struct load_call *call, uint8_t *raw)
 
     if (stored == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to read a chunk");
-    luma_rc rc = lk_object_read(ctx, segment->reader, stored, chunk->stored_bytes, chunk->offset);
-    if (rc == LUMA_OK && lk_crc32c(0, stored, chunk->stored_bytes) != chunk->crc)
+    luma_rc rc = LUMA_OK;
+    bool sound = false;
+    for (int i = 0; rc == LUMA_OK && i < 2 && !sound; i++) { /* the disk may have misread it */
+        rc = lk_object_read(ctx, segment->reader, stored, chunk->stored_bytes, chunk->offset);
+        sound = rc == LUMA_OK && lk_crc32c(0, stored, chunk->stored_bytes) == chunk->crc;
+    }
+    if (rc == LUMA_OK && !sound)
         rc = bad_chunk(ctx, call, "the checksum is wrong");
     if (rc == LUMA_OK && packed) {
         struct luma_buf dst = {raw, chunk->raw_bytes, 0};

@@ -51,12 +51,15 @@ file_found(void *arg, const char *name, bool is_dir)
     struct lk_file *file = NULL;
     size_t got = 0;
     luma_rc rc = lk_io_open(r->ctx, r->conf->io, found.path, 0, &file);
-    if (rc == LUMA_OK)
+    bool valid = false;
+    /* Once more, when it is neither sound nor empty: the disk may have misread it. */
+    for (int i = 0; rc == LUMA_OK && i < 2 && !valid; i++) {
         rc = lk_io_read(r->ctx, file, &found.header, sizeof(found.header), 0, &got);
+        valid = rc == LUMA_OK && got == sizeof(found.header) &&
+                found.header.magic == LKI_WAL_MAGIC &&
+                found.header.crc == lki_wal_header_crc(&found.header);
+    }
     lk_io_close(file);
-    bool valid = rc == LUMA_OK && got == sizeof(found.header) &&
-                 found.header.magic == LKI_WAL_MAGIC &&
-                 found.header.crc == lki_wal_header_crc(&found.header);
     if (valid && found.header.store_id != r->conf->store_id)
         rc = LUMA_FAIL(r->ctx, LUMA_E_CORRUPT, "%s belongs to another store", found.path);
     else if (valid && found.header.version != LKI_WAL_VERSION)
@@ -175,9 +178,17 @@ file_replay(struct replay *r, const struct found *file, uint64_t offset, const s
     lk_bytes_reset(&r->data);
     LUMA_TRY(lk_io_read_file(r->ctx, r->conf->io, file->path, UINT32_MAX, &r->data));
     uint64_t end = next != NULL ? next->header.prev_end : UINT64_MAX;
+    bool again = true;
     while (offset < end) {
         struct lki_wal_record record;
         if (!record_at(r, file, offset, &record)) {
+            /* Something is there: a torn end, or the disk has misread it. */
+            if (again && offset + 4 <= r->data.bytes && lk_load_u32(r->data.data + offset) != 0) {
+                again = false;
+                lk_bytes_reset(&r->data);
+                LUMA_TRY(lk_io_read_file(r->ctx, r->conf->io, file->path, UINT32_MAX, &r->data));
+                continue;
+            }
             if (next == NULL && !was_durable(r, file, offset))
                 break;
             return LUMA_FAIL(r->ctx, LUMA_E_CORRUPT, "%s: the record at offset %llu is damaged",

@@ -50,12 +50,16 @@ file_make(struct luma_ctx *ctx, struct lk_wal *wal, struct lki_wal_file **out_fi
     luma_rc rc = LUMA_E_NOMEM;
     if (file == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "log: out of memory");
-    do {
+    bool taken = true;
+    while (taken) {
         free(file->path);
         if (asprintf(&file->path, "%s/%06u.wal", wal->dir, wal->names++) < 0)
             file->path = NULL;
-    } while (file->path != NULL && lk_io_exists(wal->conf.io, file->path));
-    if (file->path != NULL)
+        rc = file->path == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "log: out of memory")
+                                : lk_io_find(ctx, wal->conf.io, file->path, &taken);
+        taken = taken && rc == LUMA_OK;
+    }
+    if (rc == LUMA_OK)
         rc = lk_io_open(ctx, wal->conf.io, file->path, LK_IO_WRITE | LK_IO_CREATE | LK_IO_EXCLUSIVE,
                         &file->file);
     if (rc == LUMA_OK)

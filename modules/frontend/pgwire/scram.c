@@ -261,9 +261,11 @@ pg_scram(struct pg_conn *c, const char *user)
     LUMA_TRY(pg_flush(c));
     bool matches = false;
     LUMA_TRY(receive_client_final(c, &s, &matches));
-    if (!matches)
+    if (!matches) {
+        c->ses->login_failed(c->session);
         return LUMA_FAIL(c->ctx, LUMA_E_AUTH, "password authentication failed for user \"%.100s\"",
                          user);
+    }
     char text[64] = "v=";
     EVP_EncodeBlock((uint8_t *)text + 2, s.signature, 32);
     send_auth(c, 12, text, strlen(text));

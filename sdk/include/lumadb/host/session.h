@@ -149,6 +149,9 @@ struct luma_host_session {
                           luma_rc (*fn)(struct luma_ctx *ctx, struct luma_session *session,
                                         struct luma_txn *txn, void *arg),
                           void *arg);
+    /* A proof was wrong: counts against the address; `scram` refuses it for a while (LUMA_E_RATE)
+     * when there are too many. */
+    void (*login_failed)(struct luma_session *session);
 };
 
 #endif

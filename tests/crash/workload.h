@@ -1,0 +1,97 @@
+/*
+ * tests/crash/workload.h - the workload from inside: what is open, what the model holds.
+ */
+#ifndef TEST_CRASH_WORKLOAD_H
+#define TEST_CRASH_WORKLOAD_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/rand.h"
+#include "crash.h"
+#include "data/data.h"
+#include "io/sim.h"
+#include "storage/store.h"
+
+#define COLLS     2
+#define KEYS      150
+#define TXNS      3
+#define PENDING   2000
+#define BULK_ROWS 4300
+#define BULKS     3
+#define SEQ       77
+
+struct cell {
+    bool exists;
+    int32_t v;
+    uint32_t text; /* seed of the text */
+};
+
+struct state {
+    struct cell cells[COLLS][KEYS];
+    bool bulk[BULKS]; /* rows of bulk load b are there, in collection 0 */
+};
+
+struct pending {
+    uint8_t coll;
+    uint16_t key;
+    struct cell now;
+    int8_t bulk;   /* >= 0: this bulk load instead */
+    bool truncate; /* the collection is emptied instead */
+};
+
+struct open_txn {
+    struct luma_txn *txn;
+    bool snapshot;     /* REPEATABLE READ */
+    struct state seen; /* at its begin, when snapshot */
+    struct pending list[PENDING];
+    uint32_t count;
+    uint64_t savepoint;
+    uint32_t savepoint_count; /* UINT32_MAX: none */
+};
+
+struct run {
+    struct lk_rand r;
+    struct lk_io *io;
+    struct lk_store *store;
+    struct luma_arena *arena;
+    struct lk_ctx c;
+    struct state committed;
+    struct state maybe; /* with the commit that the crash interrupted */
+    bool is_maybe;
+    struct open_txn txns[TXNS];
+    int8_t owner[COLLS][KEYS]; /* -1: nobody */
+    int8_t coll_owner[COLLS];  /* TRUNCATE, bulk load */
+    int64_t sequence;          /* highest value acknowledged */
+    int index_version;         /* definitions tried */
+    bool indexing;             /* in the middle of one */
+    uint64_t seed;
+    bool verbose;
+    bool sick; /* a sync was made to fail: the life ends at the first error */
+    const char *broken;
+};
+
+extern char crash_complaint[2048];
+
+#define BROKEN(run, ...)                                                     \
+    do {                                                                     \
+        if ((run)->broken == NULL) {                                         \
+            snprintf(crash_complaint, sizeof(crash_complaint), __VA_ARGS__); \
+            (run)->broken = crash_complaint;                                 \
+        }                                                                    \
+    } while (0)
+
+/* --- workload.c --- */
+extern const uint64_t crash_coll_ids[COLLS];
+luma_rc crash_define(struct run *run, struct luma_txn *txn);
+bool crash_is_dead(struct run *run);
+void crash_reset(struct run *run);
+void crash_release(struct run *run, int number);
+/* Compares the store with the model, as t sees it (NULL: as it is). */
+void crash_verify(struct run *run, struct open_txn *t, bool after_crash);
+void crash_op(struct run *run);
+void crash_background(struct run *run, bool merge);
+void crash_while_building(void *arg);
+
+#endif
