@@ -54,9 +54,12 @@ push_blockers(struct search *s, struct lk_lock_waiter *waiter)
         for (struct lk_hold *h = lock->holds; h != NULL; h = h->next_in_lock)
             if (h->txn != waiter->txn && (h->modes & lki_lock_conflicts[waiter->mode]))
                 search_push(s, h->txn, waiter->txn);
+        /* The one before it in the queue waits for those before that one. */
+        struct lk_lock_waiter *before = NULL;
         for (struct lk_lock_waiter *w = lock->waiters; w != NULL && w != waiter; w = w->next)
-            if (w->txn != waiter->txn)
-                search_push(s, w->txn, waiter->txn);
+            before = w;
+        if (before != NULL && before->txn != waiter->txn)
+            search_push(s, before->txn, waiter->txn);
     }
     lk_mutex_unlock(&shard->lock);
 }
@@ -109,10 +112,28 @@ describe_cycle(struct luma_ctx *ctx, struct luma_txn *txn)
     return copy;
 }
 
+/* Does anybody wait for what txn holds? Looks at a few locks only: when in doubt, yes. */
+static bool
+is_waited_for(const struct luma_txn *txn)
+{
+    int looked = 0;
+    for (const struct lk_hold *h = txn->holds; h != NULL; h = h->next_in_txn) {
+        struct lki_lock_shard *shard = h->lock->shard;
+        lk_mutex_lock(&shard->lock);
+        bool waited = h->lock->waiters != NULL;
+        lk_mutex_unlock(&shard->lock);
+        if (waited || ++looked == 64)
+            return true;
+    }
+    return false;
+}
+
 bool
 lki_deadlocked(struct luma_ctx *ctx, struct luma_txn *txn, const char **out_cycle)
 {
     struct lk_txns *txns = txn->store->txns;
+    if (!is_waited_for(txn)) /* nothing leads back to it */
+        return false;
     struct search s = {.visit = ++txns->visits};
     bool found = false;
     push_blockers(&s, txn->waiting);
