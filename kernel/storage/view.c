@@ -95,17 +95,28 @@ lk_cidx_run_remove(struct lk_cidx *cidx, uint64_t object_id)
     lk_mutex_unlock(&cidx->runs_lock);
 }
 
-void
-lk_cidx_runs_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t stamp)
+/* Restamps one run; 0: there is none left. */
+static uint64_t
+run_discard(struct lk_cidx *cidx, uint64_t stamp)
 {
+    uint64_t id = 0;
     lk_mutex_lock(&cidx->runs_lock);
-    for (uint32_t i = 0; i < cidx->runs_count; i++) {
+    for (uint32_t i = 0; id == 0 && i < cidx->runs_count; i++) {
         if (atomic_load(&cidx->runs[i].begin) != stamp)
             continue;
         atomic_store(&cidx->runs[i].begin, LK_STAMP_ABORTED);
-        lk_object_remove(store->objects, LK_OBJECT_RUN, cidx->runs[i].info.object_id);
+        id = cidx->runs[i].info.object_id;
     }
     lk_mutex_unlock(&cidx->runs_lock);
+    return id;
+}
+
+void
+lk_cidx_runs_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t stamp)
+{
+    uint64_t id;
+    while ((id = run_discard(cidx, stamp)) != 0)
+        lk_object_remove(store->objects, LK_OBJECT_RUN, id);
 }
 
 luma_rc
