@@ -224,6 +224,24 @@ early_level(const struct lk_conf *conf)
         lk_log_set_level(level);
 }
 
+/* Configurations live as long as the process: whatever was handed their structs may still read
+ * them. */
+static struct kept {
+    struct lk_conf *conf;
+    struct kept *next;
+} * kept;
+
+static void
+keep(struct lk_conf *conf)
+{
+    struct kept *k = luma_arena_zalloc(lk_conf_arena(conf), sizeof(*k));
+    if (k == NULL)
+        return;
+    k->conf = conf;
+    k->next = kept;
+    kept = k;
+}
+
 luma_rc
 lki_settings_load(struct luma_ctx *ctx, const struct lki_options *options,
                   struct lki_settings *out_settings)
@@ -238,6 +256,7 @@ lki_settings_load(struct luma_ctx *ctx, const struct lki_options *options,
         lk_conf_destroy(conf);
         return rc;
     }
+    keep(conf);
     settings_of(conf, out_settings);
     const struct simd_conf *simd = lk_conf_values(conf, "simd");
     lk_host_force_simd(simd->use);
@@ -287,6 +306,7 @@ lki_settings_reload(const struct lki_options *options, struct lki_settings *sett
                         (void *)(uintptr_t)lk_conf_values(conf, s->name), changed,
                         (void *)(uintptr_t)s->name);
     }
+    keep(conf);
     settings_of(conf, settings); /* the old one stays: modules may still read it */
     if (lki_settings_apply_log(&c.ctx, settings) != LUMA_OK ||
         lk_net_start(&c.ctx, settings->tls) != LUMA_OK)

@@ -73,7 +73,6 @@ lki_cmd_modules(const struct lki_options *options)
     for (size_t i = 0; i < lk_host_count(); i++)
         print_module(settings.conf, lk_host_at(i));
     lk_host_fini();
-    lk_conf_destroy(settings.conf);
     return rc == LUMA_OK ? EXIT_OK : lki_complain(&c.error);
 }
 
@@ -113,6 +112,5 @@ lki_cmd_config(const struct lki_options *options)
         status = EXIT_FAILED;
     lk_bytes_fini(&out);
     lk_host_fini();
-    lk_conf_destroy(settings.conf);
     return status;
 }
