@@ -21,6 +21,20 @@ QUICK = os.environ.get("LUMA_TEST_QUICK") == "1"
 SEED = int(os.environ.get("LUMA_TEST_SEED", "1"))
 
 
+def test_data(name):
+    """The folder `name` of the test data beside the tree ($LUMA_TEST_DATA, or the first shared/data/
+    above the source), None where it is absent: who wants it then skips, and says so."""
+    folders = [os.environ["LUMA_TEST_DATA"]] if "LUMA_TEST_DATA" in os.environ else []
+    at = os.path.abspath(SOURCE)
+    while at != os.path.dirname(at):
+        at = os.path.dirname(at)
+        folders.append(os.path.join(at, "shared", "data"))
+    for folder in folders:
+        if os.path.isdir(os.path.join(folder, name)):
+            return os.path.join(folder, name)
+    return None
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

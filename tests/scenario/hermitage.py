@@ -15,7 +15,7 @@ import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import sessions  # noqa: E402
-from lumaserver import SOURCE, cannot_serve, run_tap  # noqa: E402
+from lumaserver import cannot_serve, run_tap, test_data  # noqa: E402
 
 SERVER = sessions.server()
 LEVELS = ("read committed", "repeatable read", "serializable")
@@ -25,16 +25,8 @@ SCRIPTS = 20
 
 def scripts_path():
     """Where the scripts are; None: not on this machine."""
-    folders = [os.environ["LUMA_TEST_DATA"]] if "LUMA_TEST_DATA" in os.environ else []
-    at = SOURCE
-    while at != os.path.dirname(at):
-        at = os.path.dirname(at)
-        folders.append(os.path.join(at, "shared", "data"))
-    for folder in folders:
-        path = os.path.join(folder, "hermitage", "postgres.md")
-        if os.path.exists(path):
-            return path
-    return None
+    folder = test_data("hermitage")
+    return folder and os.path.join(folder, "postgres.md")
 
 
 def read_scripts(path):

@@ -1,10 +1,10 @@
 """conformance.py - how much of other people's tests the server passes: TAP, and docs/sql-conformance.md.
 
-    conformance.py DATA              judges and compares with the floors below
-    conformance.py DATA --write      writes docs/sql-conformance.md too
+    conformance.py [DATA]            judges and compares with the floors below
+    conformance.py [DATA] --write    writes docs/sql-conformance.md too
 
-DATA (or LUMA_TEST_DATA) is a folder with postgresql-regress, duckdb-slt and client-queries; what is not
-there is skipped.
+DATA is a folder with postgresql-regress, duckdb-slt and client-queries; without it they are looked for
+beside the tree, and skipped where they are not.
 """
 import collections
 import os
@@ -13,7 +13,7 @@ import sys
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import SOURCE, Server, cannot_serve  # noqa: E402
+from lumaserver import SOURCE, Server, cannot_serve, test_data  # noqa: E402
 import suite_clients  # noqa: E402
 import suite_regress  # noqa: E402
 import suite_slt  # noqa: E402
@@ -58,7 +58,7 @@ def run_slt(server, root, record):
         session.cursor().execute(f"CREATE SCHEMA {name}")
         session.close()
         return lambda: open_session(
-            server, options=f"-c search_path={name} -c statement_timeout=20s")
+            server, options=f"-c search_path={name} -c statement_timeout=5s")
 
     suite_slt.run(fresh, root, record)
 
@@ -107,18 +107,18 @@ def section(name, records):
 
 def main():
     arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
-    data = arguments[0] if arguments else os.environ.get("LUMA_TEST_DATA", "")
+    folders = {name: os.path.join(arguments[0], name) if arguments else test_data(name) for name in FLOORS}
     if cannot_serve():
         print(cannot_serve())
         return 77
-    present = [name for name in FLOORS if data and os.path.isdir(os.path.join(data, name))]
+    present = [name for name, folder in folders.items() if folder and os.path.isdir(folder)]
     if not present:
-        print("1..0 # SKIP no folder of test data (LUMA_TEST_DATA)")
+        print("1..0 # SKIP no test data beside the tree, and no LUMA_TEST_DATA")
         return 0
     failed, text = 0, "# SQL conformance\n\nWritten by `tests/sql/conformance.py DATA --write`.\n"
     for number, name in enumerate(present, 1):
         try:
-            records = run_suite(name, os.path.join(data, name))
+            records = run_suite(name, folders[name])
         except psycopg2.Error as error:
             print(f"not ok {number} - {name}: {error}", flush=True)
             failed += 1

@@ -13,7 +13,7 @@ SCRIPTS = ["test_setup", "boolean", "text", "varchar", "int2", "int4", "uuid", "
            "delete", "drop_if_exists", "update", "insert_conflict", "limit", "prepare",
            "returning", "btree_index", "jsonb", "jsonpath"]
 FLAGS = {"PGTZ": "PST8PDT", "PGDATESTYLE": "Postgres, MDY",
-         "PGOPTIONS": "-c intervalstyle=postgres_verbose -c statement_timeout=15s"}
+         "PGOPTIONS": "-c intervalstyle=postgres_verbose -c statement_timeout=5s"}
 
 # What the product refuses by design, or whose text is its own: not judged.
 ASIDE = [("EXPLAIN", re.compile(r"^\s*explain\b", re.I)),
