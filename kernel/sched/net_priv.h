@@ -41,6 +41,8 @@ struct luma_conn {
     size_t out_room, out_used;
     uint64_t idle_ns;
     SSL *ssl;
+    uint8_t binding[EVP_MAX_MD_SIZE]; /* of the certificate this connection was shown */
+    unsigned binding_bytes;
     const char *alpn_wanted;
     char alpn[32];
     struct lk_list link; /* in the listener's list */

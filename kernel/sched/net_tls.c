@@ -28,8 +28,6 @@ const struct luma_conf_item lk_net_conf_items[] = {
 static struct {
     struct lk_mutex lock;
     SSL_CTX *ctx;
-    uint8_t binding[EVP_MAX_MD_SIZE];
-    unsigned binding_bytes;
 } tls = {.lock = LK_MUTEX_INIT(LK_LOCK_NET_TLS)};
 
 /* --- the certificate --- */
@@ -123,17 +121,11 @@ lk_net_start(struct luma_ctx *ctx, const struct lk_net_conf *conf)
 {
     signal(SIGPIPE, SIG_IGN); /* a peer that left is an error code, not the end */
     SSL_CTX *fresh = NULL;
-    uint8_t binding[EVP_MAX_MD_SIZE];
-    unsigned binding_bytes = 0;
-    if (conf != NULL && conf->cert != NULL && conf->cert[0] != '\0') {
+    if (conf != NULL && conf->cert != NULL && conf->cert[0] != '\0')
         LUMA_TRY(tls_load(ctx, conf, &fresh));
-        binding_bytes = binding_make(SSL_CTX_get0_certificate(fresh), binding);
-    }
     lk_mutex_lock(&tls.lock);
     SSL_CTX *old = tls.ctx;
     tls.ctx = fresh;
-    memcpy(tls.binding, binding, binding_bytes);
-    tls.binding_bytes = binding_bytes;
     lk_mutex_unlock(&tls.lock);
     SSL_CTX_free(old); /* connections hold references of their own */
     return LUMA_OK;
@@ -151,9 +143,7 @@ lki_tls_available(void)
 struct luma_slice
 lki_tls_binding(const struct luma_conn *conn)
 {
-    if (conn->ssl == NULL || tls.binding_bytes == 0)
-        return luma_slice(NULL, 0);
-    return luma_slice(tls.binding, tls.binding_bytes);
+    return luma_slice(conn->binding, conn->binding_bytes);
 }
 
 /* --- moving bytes --- */
@@ -253,6 +243,8 @@ lki_tls_start(struct luma_ctx *ctx, struct luma_conn *conn, const char *alpn)
     if (bytes > 0 && bytes < sizeof(conn->alpn))
         memcpy(conn->alpn, chosen, bytes);
     conn->alpn_wanted = NULL;
+    /* By now a reload may have brought another certificate for those who come later. */
+    conn->binding_bytes = binding_make(SSL_get_certificate(ssl), conn->binding);
     atomic_store(&conn->readable, true); /* data may have come with the last message */
     atomic_store(&conn->writable, true);
     return LUMA_OK;

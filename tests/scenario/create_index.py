@@ -138,8 +138,12 @@ def unique_violation():
     fill()
     writers = Writers(clash=True)
     try:
-        time.sleep(0.3)
         _, cursor = session()
+        clashes = 0
+        while clashes < 2:
+            time.sleep(0.1)
+            cursor.execute("SELECT count(*) FROM wide WHERE u = 77")
+            clashes = cursor.fetchone()[0]
         for _ in range(3):
             try:
                 cursor.execute("CREATE UNIQUE INDEX wide_u ON wide (u)")

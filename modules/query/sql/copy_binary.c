@@ -40,7 +40,8 @@ need(struct luma_ctx *ctx, struct binary_in *in, size_t bytes, bool *out_there)
             in->client_done = true;
             break;
         }
-        memmove(in->data, in->data + in->at, in->bytes - in->at);
+        if (in->at > 0)
+            memmove(in->data, in->data + in->at, in->bytes - in->at);
         in->bytes -= in->at;
         in->at = 0;
         if (in->bytes + piece.bytes > in->room) {
