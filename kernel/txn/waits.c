@@ -112,12 +112,24 @@ describe_cycle(struct luma_ctx *ctx, struct luma_txn *txn)
     return copy;
 }
 
+/* What txn, which has queued for a lock, holds. Whoever grants it the lock meanwhile puts one hold
+ * more in front, under the mutex of that lock; the others are txn's own affair. */
+static const struct lk_hold *
+holds_of_waiter(const struct luma_txn *txn)
+{
+    struct lki_lock_shard *shard = txn->waiting->lock->shard;
+    lk_mutex_lock(&shard->lock);
+    const struct lk_hold *first = txn->holds;
+    lk_mutex_unlock(&shard->lock);
+    return first;
+}
+
 /* Does anybody wait for what txn holds? Looks at a few locks only: when in doubt, yes. */
 static bool
 is_waited_for(const struct luma_txn *txn)
 {
     int looked = 0;
-    for (const struct lk_hold *h = txn->holds; h != NULL; h = h->next_in_txn) {
+    for (const struct lk_hold *h = holds_of_waiter(txn); h != NULL; h = h->next_in_txn) {
         struct lki_lock_shard *shard = h->lock->shard;
         lk_mutex_lock(&shard->lock);
         bool waited = h->lock->waiters != NULL;

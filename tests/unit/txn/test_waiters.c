@@ -13,8 +13,12 @@
 #include "sched/sched.h"
 #include "storage/store.h"
 
-#define COLL    1001
+#define COLL 1001
+#ifdef __SANITIZE_THREAD__
+#define WAITERS 1000 /* its maps of fibers' stacks are limited */
+#else
 #define WAITERS 10000
+#endif
 
 static struct lk_store *store;
 static int64_t rowid;
