@@ -154,6 +154,13 @@ fake_loopback(const struct luma_conn *conn)
     return true;
 }
 
+static void
+fake_cancel_on_close(struct luma_conn *conn, struct luma_cancel *cancel)
+{
+    (void)conn;
+    (void)cancel;
+}
+
 static const struct luma_host_net fake_net = {
     .head = {sizeof(fake_net), 1, 0},
     .peek = fake_peek,
@@ -171,6 +178,7 @@ static const struct luma_host_net fake_net = {
     .peer_is_loopback = fake_loopback,
     .draining = fake_false,
     .peer_gone = fake_peer_gone,
+    .cancel_on_close = fake_cancel_on_close,
 };
 
 /* Nothing waits for a clock. */

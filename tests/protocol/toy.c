@@ -530,6 +530,14 @@ result_columns(struct toy_result *r)
 
 /* --- running --- */
 
+/* How many rows a statement wants: enough for any test, few enough for a fuzzer. */
+static uint64_t
+rows_asked(const char *text)
+{
+    unsigned long long rows = strtoull(text, NULL, 10);
+    return rows < 1000000 ? rows : 1000000;
+}
+
 static luma_rc
 copy_in(struct luma_ctx *ctx, struct luma_copy_io *io, uint64_t *out_rows)
 {
@@ -613,7 +621,7 @@ run_verb(struct luma_ctx *ctx, struct luma_session *session, const struct luma_e
         break;
     case VERB_ROWS:
         r->base.tag = "SELECT";
-        r->rows = strtoull(text, NULL, 10);
+        r->rows = rows_asked(text);
         break;
     case VERB_ECHO:
     case VERB_SHOW:
@@ -644,7 +652,7 @@ run_verb(struct luma_ctx *ctx, struct luma_session *session, const struct luma_e
         return copy_in(ctx, opts->copy, &r->base.rows_done);
     case VERB_COPY_OUT:
         r->base.tag = "COPY";
-        r->base.rows_done = strtoull(text, NULL, 10);
+        r->base.rows_done = rows_asked(text);
         return copy_out(ctx, opts->copy, r->base.rows_done);
     case VERB_SLEEP:
         r->base.tag = "SLEEP";
