@@ -466,8 +466,7 @@ foreign_constraint(struct sql_bind *b, struct sql_draft *draft, const PgQuery__C
         SQL_THROW(b, con->location, LUMA_E_INVALID, "42830",
                   "number of referencing and referenced columns for foreign key disagree");
     if (con->fk_matchtype[0] == 'p')
-        SQL_THROW(b, con->location, LUMA_E_UNSUPPORTED, "0A000",
-                  "MATCH PARTIAL is not supported");
+        SQL_THROW(b, con->location, LUMA_E_UNSUPPORTED, "0A000", "MATCH PARTIAL is not supported");
     if (unique_over(ref, ref_ids, n) == NULL)
         SQL_THROW(b, con->location, LUMA_E_INVALID, "42830",
                   "there is no unique constraint matching given keys for referenced table \"%s\"",
