@@ -19,13 +19,13 @@
 
 #include <math.h>
 
-#define HEADER_BYTES 16
-#define BLOCK_LOG2   10
-#define BLOCK_ROWS   (1u << BLOCK_LOG2)
-#define SAMPLES      128
-#define POWER_MAX    18
-#define BITS_MAX     52
-#define EXCEPTION    10 /* bytes of one */
+#define ENCODING_NAME "alp"
+#define BLOCK_LOG2    10
+#define PHYS_MASK     (1u << LUMA_PHYS_F64)
+#define SAMPLES       128
+#define POWER_MAX     18
+#define BITS_MAX      52
+#define EXCEPTION     10 /* bytes of one */
 
 struct block {
     int64_t base;
@@ -36,8 +36,10 @@ struct block {
 };
 LUMA_STATIC_ASSERT(sizeof(struct block) == 16, "as on disk");
 
+#include "blocks.h"
+
 /* words[] of an open view */
-enum { W_BLOCKS, W_PACKED, W_UP, W_DOWN };
+enum { W_UP = W_OWN, W_DOWN };
 
 static const double powers[POWER_MAX + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,
                                              1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13,
@@ -66,19 +68,6 @@ alp_integer(double x, uint32_t e, uint32_t f, int64_t *out)
     return memcmp(&back, &x, sizeof(x)) == 0;
 }
 
-static uint32_t
-width(uint64_t v)
-{
-    return v == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(v);
-}
-
-static inline uint32_t
-block_rows(uint32_t rows, uint32_t b)
-{
-    uint32_t left = rows - (b << BLOCK_LOG2);
-    return left < BLOCK_ROWS ? left : BLOCK_ROWS;
-}
-
 /* --- the choice of powers --- */
 
 /* Bits that the samples take with a pair of powers. */
@@ -96,7 +85,7 @@ sample_bits(const double *x, uint32_t count, uint32_t e, uint32_t f, uint32_t *o
         max = v > max ? v : max;
     }
     *out_exceptions = exceptions;
-    size_t bits = exceptions == count ? 0 : width((uint64_t)max - (uint64_t)min);
+    size_t bits = exceptions == count ? 0 : bits_needed((uint64_t)max - (uint64_t)min);
     return bits * count + (size_t)exceptions * EXCEPTION * 8;
 }
 
@@ -154,8 +143,7 @@ alp_bound(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats
 {
     (void)vec;
     (void)stats;
-    return HEADER_BYTES + ((size_t)rows / BLOCK_ROWS + 1) * (sizeof(struct block) + 16) +
-           (size_t)rows * (8 + EXCEPTION) + 16;
+    return blocks_bound(rows, 8 + EXCEPTION);
 }
 
 /* Puts the block's bytes at `to`; gives how many. */
@@ -181,7 +169,7 @@ block_encode(const double *x, uint32_t n, uint32_t e, uint32_t f, const struct l
         integers[rows[i]] = min;
     block->base = min;
     block->exceptions = (uint16_t)exceptions;
-    block->bits = (uint8_t)width((uint64_t)max - (uint64_t)min);
+    block->bits = (uint8_t)bits_needed((uint64_t)max - (uint64_t)min);
     simd->pack_64((const uint64_t *)integers, (uint64_t)min, block->bits, n, to);
     size_t at = luma_packed_bytes(block->bits, n);
     memcpy(to + at, rows, (size_t)exceptions * 2);
@@ -195,30 +183,23 @@ static luma_rc
 alp_encode(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
            const struct luma_enc_stats *stats, const struct luma_simd *simd, struct luma_buf *dst)
 {
-    uint32_t blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2, offset = 0, e = 0, f = 0, exceptions;
+    uint8_t *packed = blocks_packed(dst, rows);
+    uint32_t offset = 0, e = 0, f = 0, exceptions;
     double samples[SAMPLES + 1];
 
     (void)ctx;
     if (dst->room_bytes < alp_bound(vec, rows, stats))
         return LUMA_E_ROOM;
     (void)choose(samples, take_samples(vec, rows, samples), &e, &f, &exceptions);
-    memset(dst->data, 0, HEADER_BYTES);
-    uint8_t *entry = dst->data + HEADER_BYTES;
-    uint8_t *packed = entry + (size_t)blocks * sizeof(struct block);
-    for (uint32_t b = 0; b < blocks; b++) {
+    for (uint32_t b = 0; b < blocks_of(rows); b++) {
         struct block block = {.offset = offset};
         offset += (uint32_t)block_encode((const double *)vec->data + ((size_t)b << BLOCK_LOG2),
                                          block_rows(rows, b), e, f, simd, &block, packed + offset);
-        memcpy(entry + (size_t)b * sizeof(block), &block, sizeof(block));
+        memcpy(blocks_entry(dst, b), &block, sizeof(block));
     }
-    dst->data[0] = vec->phys;
-    dst->data[1] = BLOCK_LOG2;
+    blocks_finish(dst, vec->phys, rows, offset);
     dst->data[2] = (uint8_t)e;
     dst->data[3] = (uint8_t)f;
-    memcpy(dst->data + 4, &rows, 4);
-    memcpy(dst->data + 8, &blocks, 4);
-    memcpy(dst->data + 12, &offset, 4);
-    dst->used_bytes = HEADER_BYTES + (size_t)blocks * sizeof(struct block) + offset;
     return LUMA_OK;
 }
 
@@ -229,7 +210,7 @@ block_sound(const struct block *block, uint32_t n, const uint8_t *packed, uint32
 {
     size_t at = luma_packed_bytes(block->bits, n);
     int32_t previous = -1;
-    if (block->bits > BITS_MAX + 2 || block->exceptions > n || block->offset > packed_bytes ||
+    if (block->bits > BITS_MAX + 2 || block->exceptions > n ||
         at + (size_t)block->exceptions * EXCEPTION > packed_bytes - block->offset)
         return false;
     for (uint32_t i = 0; i < block->exceptions; i++) {
@@ -245,26 +226,10 @@ block_sound(const struct block *block, uint32_t n, const uint8_t *packed, uint32
 static luma_rc
 alp_open(struct luma_ctx *ctx, struct luma_enc_view *view)
 {
+    LUMA_TRY(blocks_open(ctx, view, block_sound));
     const uint8_t *p = view->bytes.data;
-    uint32_t rows, blocks, packed_bytes;
-
-    if (view->bytes.bytes < HEADER_BYTES)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "alp: %zu bytes are no column", view->bytes.bytes);
-    memcpy(&rows, p + 4, 4);
-    memcpy(&blocks, p + 8, 4);
-    memcpy(&packed_bytes, p + 12, 4);
-    if (p[0] != view->phys || view->phys != LUMA_PHYS_F64 || p[1] != BLOCK_LOG2 ||
-        p[2] > POWER_MAX || p[3] > POWER_MAX || rows != view->rows || rows > LUMA_CHUNK_ROWS_MAX ||
-        blocks != (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2 ||
-        view->bytes.bytes != HEADER_BYTES + (size_t)blocks * sizeof(struct block) + packed_bytes)
+    if (p[2] > POWER_MAX || p[3] > POWER_MAX)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "alp: the column's header is damaged");
-    const struct block *block = (const struct block *)(const void *)(p + HEADER_BYTES);
-    const uint8_t *packed = (const uint8_t *)(block + blocks);
-    for (uint32_t b = 0; b < blocks; b++)
-        if (!block_sound(&block[b], block_rows(rows, b), packed, packed_bytes))
-            return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "alp: block %u is damaged", b);
-    view->words[W_BLOCKS] = (uint64_t)(uintptr_t)block;
-    view->words[W_PACKED] = (uint64_t)(uintptr_t)packed;
     memcpy(&view->words[W_UP], &powers[p[3]], 8);
     memcpy(&view->words[W_DOWN], &shares[p[2]], 8);
     return LUMA_OK;
@@ -274,8 +239,8 @@ alp_open(struct luma_ctx *ctx, struct luma_enc_view *view)
 static void
 block_decode(const struct luma_enc_view *view, uint32_t b, uint32_t skip, uint32_t n, double *out)
 {
-    const struct block *block = (const struct block *)(uintptr_t)view->words[W_BLOCKS] + b;
-    const uint8_t *packed = (const uint8_t *)(uintptr_t)view->words[W_PACKED] + block->offset;
+    const struct block *block = block_at(view, b);
+    const uint8_t *packed = packed_of(view, block);
     uint64_t integers[BLOCK_ROWS];
     double up, down;
 
@@ -313,9 +278,8 @@ alp_decode(const struct luma_enc_view *view, uint32_t first, uint32_t n, struct 
 static void
 alp_get(const struct luma_enc_view *view, uint32_t row, void *out)
 {
-    const struct block *block =
-        (const struct block *)(uintptr_t)view->words[W_BLOCKS] + (row >> BLOCK_LOG2);
-    const uint8_t *packed = (const uint8_t *)(uintptr_t)view->words[W_PACKED] + block->offset;
+    const struct block *block = block_at(view, row >> BLOCK_LOG2);
+    const uint8_t *packed = packed_of(view, block);
     uint32_t k = row & (BLOCK_ROWS - 1), lo = 0, hi = block->exceptions;
     const uint8_t *rows =
         packed + luma_packed_bytes(block->bits, block_rows(view->rows, row >> BLOCK_LOG2));

@@ -15,9 +15,9 @@
 #include <lumadb/kind/encoding.h>
 #include <lumadb/module.h>
 
-#define HEADER_BYTES 16
-#define BLOCK_LOG2   7
-#define BLOCK_ROWS   (1u << BLOCK_LOG2)
+#define ENCODING_NAME "delta"
+#define BLOCK_LOG2    7
+#define PHYS_MASK     (1u << LUMA_PHYS_I32 | 1u << LUMA_PHYS_I64)
 
 struct block {
     int64_t first;
@@ -28,68 +28,42 @@ struct block {
 };
 LUMA_STATIC_ASSERT(sizeof(struct block) == 24, "as on disk");
 
-#define PHYS_MASK (1u << LUMA_PHYS_I32 | 1u << LUMA_PHYS_I64)
-
-/* words[] of an open view */
-enum { W_BLOCKS, W_PACKED };
-
-static inline int64_t
-value_at(const struct luma_vec *vec, uint32_t row)
-{
-    return vec->phys == LUMA_PHYS_I32 ? ((const int32_t *)vec->data)[row]
-                                      : ((const int64_t *)vec->data)[row];
-}
-
-static uint32_t
-width(uint64_t v)
-{
-    return v == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(v);
-}
-
-/* Rows of block b. */
-static inline uint32_t
-block_rows(uint32_t rows, uint32_t b)
-{
-    uint32_t left = rows - (b << BLOCK_LOG2);
-    return left < BLOCK_ROWS ? left : BLOCK_ROWS;
-}
+#include "blocks.h"
 
 /* Differences wrap around: they are exact modulo 2^64, which is all that adding them up needs. */
 static struct block
 block_measure(const struct luma_vec *vec, uint32_t first, uint32_t n)
 {
-    struct block block = {.first = value_at(vec, first)};
-    int64_t previous = block.first, min = 0, max = 0;
+    struct block block = {.first = (int64_t)whole_at(vec, first)};
+    uint64_t previous = (uint64_t)block.first;
+    int64_t min = 0, max = 0;
     for (uint32_t i = 1; i < n; i++) {
-        int64_t v = value_at(vec, first + i);
-        int64_t d = (int64_t)((uint64_t)v - (uint64_t)previous);
+        uint64_t v = whole_at(vec, first + i);
+        int64_t d = (int64_t)(v - previous);
         min = i == 1 || d < min ? d : min;
         max = i == 1 || d > max ? d : max;
         previous = v;
     }
     block.delta_min = min;
-    block.bits = (uint8_t)width((uint64_t)max - (uint64_t)min);
+    block.bits = (uint8_t)bits_needed((uint64_t)max - (uint64_t)min);
     return block;
+}
+
+static uint32_t
+bits_of(const struct luma_vec *vec, uint32_t first, uint32_t n)
+{
+    return block_measure(vec, first, n).bits;
 }
 
 static size_t
 delta_estimate(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats *stats,
                uint32_t *out_cost)
 {
+    (void)stats;
     if (rows < 2)
         return SIZE_MAX;
-    /* A sample of blocks: one outlier costs its block only, not the column. */
-    (void)stats;
-    uint32_t blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2, step = blocks > 16 ? blocks / 16 : 1;
-    size_t bytes = 0, seen = 0;
-    for (uint32_t b = 0; b < blocks; b += step) {
-        uint32_t n = block_rows(rows, b);
-        bytes += sizeof(struct block) +
-                 luma_packed_bytes(block_measure(vec, b << BLOCK_LOG2, n).bits, n);
-        seen += n;
-    }
     *out_cost = 14;
-    return HEADER_BYTES + bytes * rows / seen;
+    return blocks_estimate(vec, rows, bits_of);
 }
 
 static size_t
@@ -97,94 +71,59 @@ delta_bound(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_sta
 {
     (void)vec;
     (void)stats;
-    return HEADER_BYTES + ((size_t)rows / BLOCK_ROWS + 1) * (sizeof(struct block) + 8) +
-           (size_t)rows * 8 + 16;
+    return blocks_bound(rows, 8);
 }
 
 static luma_rc
 delta_encode(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
              const struct luma_enc_stats *stats, const struct luma_simd *simd, struct luma_buf *dst)
 {
-    uint32_t blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2;
+    uint8_t *packed = blocks_packed(dst, rows);
+    uint32_t offset = 0;
     uint64_t deltas[BLOCK_ROWS];
 
     (void)ctx;
     if (dst->room_bytes < delta_bound(vec, rows, stats))
         return LUMA_E_ROOM;
-    memset(dst->data, 0, HEADER_BYTES);
-    uint8_t *entry = dst->data + HEADER_BYTES;
-    uint8_t *packed = entry + (size_t)blocks * sizeof(struct block);
-    uint32_t offset = 0;
-    for (uint32_t b = 0; b < blocks; b++) {
+    for (uint32_t b = 0; b < blocks_of(rows); b++) {
         uint32_t first = b << BLOCK_LOG2, n = block_rows(rows, b);
         struct block block = block_measure(vec, first, n);
         block.offset = offset;
         for (uint32_t i = 1; i < n; i++)
-            deltas[i - 1] =
-                (uint64_t)value_at(vec, first + i) - (uint64_t)value_at(vec, first + i - 1);
+            deltas[i - 1] = whole_at(vec, first + i) - whole_at(vec, first + i - 1);
         simd->pack_64(deltas, (uint64_t)block.delta_min, block.bits, n - 1, packed + offset);
         offset += (uint32_t)luma_packed_bytes(block.bits, n - 1);
-        memcpy(entry + (size_t)b * sizeof(block), &block, sizeof(block));
+        memcpy(blocks_entry(dst, b), &block, sizeof(block));
     }
-    dst->data[0] = vec->phys;
-    dst->data[1] = BLOCK_LOG2;
-    memcpy(dst->data + 4, &rows, 4);
-    memcpy(dst->data + 8, &blocks, 4);
-    memcpy(dst->data + 12, &offset, 4);
-    dst->used_bytes = HEADER_BYTES + (size_t)blocks * sizeof(struct block) + offset;
+    blocks_finish(dst, vec->phys, rows, offset);
     return LUMA_OK;
+}
+
+static bool
+block_sound(const struct block *block, uint32_t n, const uint8_t *packed, uint32_t packed_bytes)
+{
+    (void)packed;
+    return block_holds(block, n - 1, packed_bytes);
 }
 
 static luma_rc
 delta_open(struct luma_ctx *ctx, struct luma_enc_view *view)
 {
-    const uint8_t *p = view->bytes.data;
-    uint32_t rows, blocks, packed_bytes;
-
-    if (view->bytes.bytes < HEADER_BYTES)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "delta: %zu bytes are no column", view->bytes.bytes);
-    memcpy(&rows, p + 4, 4);
-    memcpy(&blocks, p + 8, 4);
-    memcpy(&packed_bytes, p + 12, 4);
-    if (p[0] != view->phys || (PHYS_MASK >> view->phys & 1) == 0 || p[1] != BLOCK_LOG2 ||
-        rows != view->rows || rows > LUMA_CHUNK_ROWS_MAX ||
-        blocks != (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2 ||
-        view->bytes.bytes != HEADER_BYTES + (size_t)blocks * sizeof(struct block) + packed_bytes)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "delta: the column's header is damaged");
-    const struct block *block = (const struct block *)(const void *)(p + HEADER_BYTES);
-    for (uint32_t b = 0; b < blocks; b++) {
-        size_t need = luma_packed_bytes(block[b].bits, block_rows(rows, b) - 1);
-        if (block[b].bits > 64 || block[b].offset > packed_bytes ||
-            need > packed_bytes - block[b].offset)
-            return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "delta: block %u lies outside the column", b);
-    }
-    view->words[W_BLOCKS] = (uint64_t)(uintptr_t)block;
-    view->words[W_PACKED] = (uint64_t)(uintptr_t)(block + blocks);
-    return LUMA_OK;
+    return blocks_open(ctx, view, block_sound);
 }
 
 /* The first n rows of a block. */
 static void
 block_decode(const struct luma_enc_view *view, uint32_t b, uint32_t n, int64_t *out)
 {
-    const struct block *block = (const struct block *)(uintptr_t)view->words[W_BLOCKS] + b;
-    const uint8_t *packed = (const uint8_t *)(uintptr_t)view->words[W_PACKED] + block->offset;
+    const struct block *block = block_at(view, b);
+    const uint8_t *packed = packed_of(view, block);
     int64_t deltas[BLOCK_ROWS];
 
     out[0] = block->first;
     view->simd->unpack_64(packed, block->bits, (uint64_t)block->delta_min, 0, n - 1,
                           (uint64_t *)deltas);
     view->simd->prefix_i64(deltas, block->first, n - 1, out + 1);
-}
-
-static void
-store_values(uint8_t phys, const int64_t *src, uint32_t n, uint32_t at, void *out)
-{
-    if (phys == LUMA_PHYS_I64)
-        memcpy((int64_t *)out + at, src, (size_t)n * 8);
-    else
-        for (uint32_t i = 0; i < n; i++)
-            ((int32_t *)out)[at + i] = (int32_t)src[i];
 }
 
 static luma_rc
@@ -203,7 +142,7 @@ delta_decode(const struct luma_enc_view *view, uint32_t first, uint32_t n, struc
             block_decode(view, b, m, (int64_t *)out->data + done);
         } else {
             block_decode(view, b, skip + m, tmp);
-            store_values(view->phys, tmp + skip, m, done, out->data);
+            whole_store(view->phys, tmp + skip, m, done, out->data);
         }
         done += m;
     }
@@ -214,8 +153,8 @@ static void
 delta_get(const struct luma_enc_view *view, uint32_t row, void *out)
 {
     uint32_t b = row >> BLOCK_LOG2, k = row & (BLOCK_ROWS - 1);
-    const struct block *block = (const struct block *)(uintptr_t)view->words[W_BLOCKS] + b;
-    const uint8_t *packed = (const uint8_t *)(uintptr_t)view->words[W_PACKED] + block->offset;
+    const struct block *block = block_at(view, b);
+    const uint8_t *packed = packed_of(view, block);
     uint64_t v = (uint64_t)block->first + (uint64_t)block->delta_min * k;
 
     if (block->bits != 0)

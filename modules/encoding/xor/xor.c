@@ -15,10 +15,9 @@
 #include <lumadb/kind/encoding.h>
 #include <lumadb/module.h>
 
-#define HEADER_BYTES 16
-#define BLOCK_LOG2   7
-#define BLOCK_ROWS   (1u << BLOCK_LOG2)
-#define PHYS_MASK    (1u << LUMA_PHYS_F32 | 1u << LUMA_PHYS_F64)
+#define ENCODING_NAME "xor"
+#define BLOCK_LOG2    7
+#define PHYS_MASK     (1u << LUMA_PHYS_F32 | 1u << LUMA_PHYS_F64)
 
 struct block {
     uint64_t first;
@@ -28,21 +27,13 @@ struct block {
 };
 LUMA_STATIC_ASSERT(sizeof(struct block) == 16, "as on disk");
 
-/* words[] of an open view */
-enum { W_BLOCKS, W_PACKED };
+#include "blocks.h"
 
 static inline uint64_t
 bits_at(const struct luma_vec *vec, uint32_t row)
 {
     return vec->phys == LUMA_PHYS_F32 ? ((const uint32_t *)vec->data)[row]
                                       : ((const uint64_t *)vec->data)[row];
-}
-
-static inline uint32_t
-block_rows(uint32_t rows, uint32_t b)
-{
-    uint32_t left = rows - (b << BLOCK_LOG2);
-    return left < BLOCK_ROWS ? left : BLOCK_ROWS;
 }
 
 static struct block
@@ -59,6 +50,12 @@ block_measure(const struct luma_vec *vec, uint32_t first, uint32_t n)
     return block;
 }
 
+static uint32_t
+bits_of(const struct luma_vec *vec, uint32_t first, uint32_t n)
+{
+    return block_measure(vec, first, n).bits;
+}
+
 static size_t
 xor_estimate(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats *stats,
              uint32_t *out_cost)
@@ -66,16 +63,8 @@ xor_estimate(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_st
     (void)stats;
     if (rows < 2)
         return SIZE_MAX;
-    uint32_t blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2, step = blocks > 16 ? blocks / 16 : 1;
-    size_t bytes = 0, seen = 0;
-    for (uint32_t b = 0; b < blocks; b += step) {
-        uint32_t n = block_rows(rows, b);
-        bytes += sizeof(struct block) +
-                 luma_packed_bytes(block_measure(vec, b << BLOCK_LOG2, n).bits, n);
-        seen += n;
-    }
     *out_cost = 12;
-    return HEADER_BYTES + bytes * rows / seen;
+    return blocks_estimate(vec, rows, bits_of);
 }
 
 static size_t
@@ -83,24 +72,21 @@ xor_bound(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stats
 {
     (void)vec;
     (void)stats;
-    return HEADER_BYTES + ((size_t)rows / BLOCK_ROWS + 1) * (sizeof(struct block) + 8) +
-           (size_t)rows * 8 + 16;
+    return blocks_bound(rows, 8);
 }
 
 static luma_rc
 xor_encode(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
            const struct luma_enc_stats *stats, const struct luma_simd *simd, struct luma_buf *dst)
 {
-    uint32_t blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2, offset = 0;
+    uint8_t *packed = blocks_packed(dst, rows);
+    uint32_t offset = 0;
     uint64_t parts[BLOCK_ROWS];
 
     (void)ctx;
     if (dst->room_bytes < xor_bound(vec, rows, stats))
         return LUMA_E_ROOM;
-    memset(dst->data, 0, HEADER_BYTES);
-    uint8_t *entry = dst->data + HEADER_BYTES;
-    uint8_t *packed = entry + (size_t)blocks * sizeof(struct block);
-    for (uint32_t b = 0; b < blocks; b++) {
+    for (uint32_t b = 0; b < blocks_of(rows); b++) {
         uint32_t first = b << BLOCK_LOG2, n = block_rows(rows, b);
         struct block block = block_measure(vec, first, n);
         block.offset = offset;
@@ -108,43 +94,23 @@ xor_encode(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
             parts[i] = (bits_at(vec, first + i) ^ block.first) >> block.shift;
         simd->pack_64(parts, 0, block.bits, n, packed + offset);
         offset += (uint32_t)luma_packed_bytes(block.bits, n);
-        memcpy(entry + (size_t)b * sizeof(block), &block, sizeof(block));
+        memcpy(blocks_entry(dst, b), &block, sizeof(block));
     }
-    dst->data[0] = vec->phys;
-    dst->data[1] = BLOCK_LOG2;
-    memcpy(dst->data + 4, &rows, 4);
-    memcpy(dst->data + 8, &blocks, 4);
-    memcpy(dst->data + 12, &offset, 4);
-    dst->used_bytes = HEADER_BYTES + (size_t)blocks * sizeof(struct block) + offset;
+    blocks_finish(dst, vec->phys, rows, offset);
     return LUMA_OK;
+}
+
+static bool
+block_sound(const struct block *block, uint32_t n, const uint8_t *packed, uint32_t packed_bytes)
+{
+    (void)packed;
+    return block->shift <= 63 && block_holds(block, n, packed_bytes);
 }
 
 static luma_rc
 xor_open(struct luma_ctx *ctx, struct luma_enc_view *view)
 {
-    const uint8_t *p = view->bytes.data;
-    uint32_t rows, blocks, packed_bytes;
-
-    if (view->bytes.bytes < HEADER_BYTES)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "xor: %zu bytes are no column", view->bytes.bytes);
-    memcpy(&rows, p + 4, 4);
-    memcpy(&blocks, p + 8, 4);
-    memcpy(&packed_bytes, p + 12, 4);
-    if (p[0] != view->phys || (PHYS_MASK >> view->phys & 1) == 0 || p[1] != BLOCK_LOG2 ||
-        rows != view->rows || rows > LUMA_CHUNK_ROWS_MAX ||
-        blocks != (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2 ||
-        view->bytes.bytes != HEADER_BYTES + (size_t)blocks * sizeof(struct block) + packed_bytes)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "xor: the column's header is damaged");
-    const struct block *block = (const struct block *)(const void *)(p + HEADER_BYTES);
-    for (uint32_t b = 0; b < blocks; b++) {
-        size_t need = luma_packed_bytes(block[b].bits, block_rows(rows, b));
-        if (block[b].bits > 64 || block[b].shift > 63 || block[b].offset > packed_bytes ||
-            need > packed_bytes - block[b].offset)
-            return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "xor: block %u lies outside the column", b);
-    }
-    view->words[W_BLOCKS] = (uint64_t)(uintptr_t)block;
-    view->words[W_PACKED] = (uint64_t)(uintptr_t)(block + blocks);
-    return LUMA_OK;
+    return blocks_open(ctx, view, block_sound);
 }
 
 static void
@@ -160,18 +126,6 @@ store_bits(uint8_t phys, const uint64_t *parts, const struct block *block, uint3
         for (uint32_t i = 0; i < n; i++)
             to[i] = (uint32_t)(parts[i] << block->shift ^ block->first);
     }
-}
-
-static inline const struct block *
-block_at(const struct luma_enc_view *view, uint32_t b)
-{
-    return (const struct block *)(uintptr_t)view->words[W_BLOCKS] + b;
-}
-
-static inline const uint8_t *
-packed_of(const struct luma_enc_view *view, const struct block *block)
-{
-    return (const uint8_t *)(uintptr_t)view->words[W_PACKED] + block->offset;
 }
 
 static luma_rc
