@@ -103,6 +103,22 @@ rule_matches(struct lk_io_sim_rule *rule, enum lk_io_call call, const char *path
     return true;
 }
 
+void
+lk_io_sim_on_call(struct lk_io *io, void (*fn)(void *arg), void *arg)
+{
+    struct sim *sim = lki_sim_of(io);
+    sim->on_call = fn;
+    sim->on_call_arg = arg;
+}
+
+void
+lki_sim_enter(struct sim *sim)
+{
+    if (sim->on_call != NULL)
+        sim->on_call(sim->on_call_arg);
+    lk_mutex_lock(&sim->lock);
+}
+
 int
 lki_sim_begin(struct sim *sim, enum lk_io_call call, const char *path, int *out_action)
 {

@@ -76,6 +76,10 @@ uint64_t lk_io_sim_calls(struct lk_io *io);
 uint64_t lk_io_sim_calls_of(struct lk_io *io, enum lk_io_call call);
 uint64_t lk_io_sim_calls_in(struct lk_io *io, const char *phase);
 
+/* fn is called before each call on a file or a directory, with no lock of the simulation held: a
+ * test lets others go on there. NULL: nobody is. */
+void lk_io_sim_on_call(struct lk_io *io, void (*fn)(void *arg), void *arg);
+
 /* Bytes the disk holds before writes give LUMA_E_FULL; 0: no limit. */
 void lk_io_sim_set_capacity(struct lk_io *io, uint64_t bytes);
 /* Flip a bit of a file, on the disk and in memory; false: no such file or byte. */

@@ -38,7 +38,7 @@ sim_open(struct lk_io *io, const char *path, uint32_t flags, struct lk_file **ou
     LK_ASSERT(file != NULL);
     file->name = lki_sim_path(path);
     file->pub = (struct lk_file){.io = io, .path = strdup(path), .flags = flags};
-    lk_mutex_lock(&sim->lock);
+    lki_sim_enter(sim);
     err = lki_sim_begin(sim, LK_IO_CALL_OPEN, path, &action);
     if (err == 0)
         err = open_node(sim, file->name, flags, &file->node);
@@ -112,7 +112,7 @@ sim_readv(struct lk_file *pub, const struct lk_io_vec *vec, int vec_count, uint6
     struct sim *sim = lki_sim_of(pub->io);
     struct sim_node *node = ((struct sim_file *)pub)->node;
     int action;
-    lk_mutex_lock(&sim->lock);
+    lki_sim_enter(sim);
     int err = begin_file(sim, pub, LK_IO_CALL_READ, &action);
     if (err == 0 && direct_is_wrong(pub, vec, vec_count, offset))
         err = EINVAL;
@@ -178,7 +178,7 @@ sim_writev(struct lk_file *pub, const struct lk_io_vec *vec, int vec_count, uint
     struct sim *sim = lki_sim_of(pub->io);
     struct sim_node *node = ((struct sim_file *)pub)->node;
     int action;
-    lk_mutex_lock(&sim->lock);
+    lki_sim_enter(sim);
     int err = begin_file(sim, pub, LK_IO_CALL_WRITE, &action);
     if (err == 0 && !(pub->flags & LK_IO_WRITE))
         err = EBADF;
@@ -209,7 +209,7 @@ sim_sync(struct lk_file *pub, bool data_only)
     struct sim_node *node = ((struct sim_file *)pub)->node;
     int action;
     (void)data_only;
-    lk_mutex_lock(&sim->lock);
+    lki_sim_enter(sim);
     int err = begin_file(sim, pub, LK_IO_CALL_SYNC, &action);
     if (err == 0 && action == LK_IO_SIM_SYNC_DROP) {
         lki_sim_node_forget_dirty(node);
@@ -282,7 +282,7 @@ with_name(struct lk_io *io, enum lk_io_call call, const char *path,
     struct sim *sim = lki_sim_of(io);
     char *name = lki_sim_path(path);
     int action;
-    lk_mutex_lock(&sim->lock);
+    lki_sim_enter(sim);
     int err = lki_sim_begin(sim, call, path, &action);
     /* Power may go right before or right after a directory is on the disk. */
     bool skip = call == LK_IO_CALL_SYNC_DIR &&

@@ -60,6 +60,8 @@ struct sim {
     size_t rules_count;
     uint64_t clock_ns;
     uint64_t capacity, used;
+    void (*on_call)(void *arg); /* NULL: none */
+    void *on_call_arg;
 };
 
 /* Nothing, or what the rules say. */
@@ -73,6 +75,8 @@ lki_sim_of(struct lk_io *io)
     return sim;
 }
 
+/* Takes the lock for a call, having told on_call. */
+void lki_sim_enter(struct sim *sim);
 /* Counts a call and says how it goes: 0 and *out_action, or the errno it ends with. Lock held. */
 int lki_sim_begin(struct sim *sim, enum lk_io_call call, const char *path, int *out_action);
 /* Ends a call that went on: performs a pending power cut. */

@@ -23,6 +23,18 @@ enum lk_mutant {
     LK_MUTANT_REBUILD_UNNAMED, /* the manifest does not name the run of a rebuilt index */
     LK_MUTANT_BUILD_MISSED,    /* a new index lacks rows loaded while it was built */
     LK_MUTANT_BUILD_LATE,      /* and rows inserted while it was built */
+    /* Of transactions: the test of histories must catch these. */
+    LK_MUTANT_CONFLICT_UNSEEN, /* a snapshot changes rows that others have changed since */
+    LK_MUTANT_CHANGE_UNTOLD,   /* who waited for a row is not told that it has changed */
+    LK_MUTANT_SNAPSHOT_OLD,    /* a snapshot lacks the newest commit */
+    LK_MUTANT_SNAPSHOT_MOVES,  /* REPEATABLE READ takes a snapshot per statement */
+    LK_MUTANT_LOCK_SHARED,     /* a lock is given to several writers */
+    LK_MUTANT_RANGE_FORGOTTEN, /* SERIALIZABLE does not remember ranges of an index it has read */
+    LK_MUTANT_SCAN_FORGOTTEN,  /* nor the conditions of scans */
+    LK_MUTANT_PIVOT_MISSED,    /* nor looks at the writer between two others */
+    LK_MUTANT_UNDONE_LOGGED,   /* what a savepoint took back stays in the redo record */
+    LK_MUTANT_REDO_HALF,       /* recovery leaves the rest of a record out */
+    LK_MUTANT_SEEN_EARLY,      /* readers do not wait until what they saw is durable */
     LK_MUTANT_COUNT_
 };
 

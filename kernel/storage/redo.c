@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "storage/mutant.h"
+
 bool
 lk_redo_row(struct lk_bytes *out, enum lk_redo_op op, uint64_t coll_id, int64_t rowid,
             struct luma_slice tuple)
@@ -457,6 +459,8 @@ lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
         case LK_REDO_UPDATE:
         case LK_REDO_DELETE:
             LUMA_TRY(apply_row(&a, op));
+            if (LK_MUTANT(REDO_HALF))
+                return LUMA_OK;
             break;
         case LK_REDO_DEFINE:
             LUMA_TRY(apply_define(&a));

@@ -54,9 +54,9 @@ row_judge(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64
     lk_txn_saw(txn, place.begin);
     if (place.begin <= txn->snap.commit)
         return LUMA_OK;
-    if (snapshot)
+    if (snapshot && !LK_MUTANT(CONFLICT_UNSEEN))
         return lost_race(ctx, txn, "update");
-    *out_result = LUMA_ROW_CHANGED;
+    *out_result = LK_MUTANT(CHANGE_UNTOLD) ? LUMA_ROW_LOCKED : LUMA_ROW_CHANGED;
     return LUMA_OK;
 }
 

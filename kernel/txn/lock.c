@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "storage/mutant.h"
 
 static uint64_t
 key_hash(struct lk_lock_key key)
@@ -94,7 +95,7 @@ static bool
 held_against(const struct lki_lock *lock, const struct luma_txn *txn, enum luma_lock_mode mode)
 {
     for (const struct lk_hold *hold = lock->holds; hold != NULL; hold = hold->next_in_lock)
-        if (hold->txn != txn && (hold->modes & lki_lock_conflicts[mode]))
+        if (hold->txn != txn && (hold->modes & lki_lock_conflicts[mode]) && !LK_MUTANT(LOCK_SHARED))
             return true;
     return false;
 }

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "storage/mutant.h"
+
 #define IN_PROGRESS UINT64_MAX       /* has not said that it will commit */
 #define PREPARED    (UINT64_MAX - 1) /* will commit, after every snapshot there is now */
 
@@ -161,7 +163,7 @@ serial_free(struct lki_serial *s)
 static bool
 pivot_is_writer(const struct lki_serial *reader, const struct lki_serial *writer)
 {
-    uint64_t first = first_out(writer);
+    uint64_t first = LK_MUTANT(PIVOT_MISSED) ? IN_PROGRESS : first_out(writer);
     return first != IN_PROGRESS && first <= writer->commit && first <= reader->commit &&
            (!reader->read_only || first <= reader->snapshot);
 }
@@ -364,6 +366,8 @@ lki_serial_read(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
 {
     uint64_t coll_id = h->coll->id;
     if (coll_id < LK_STORE_SYSTEM_END || (spec != NULL && spec->sample))
+        return LUMA_OK;
+    if (cidx == NULL ? LK_MUTANT(SCAN_FORGOTTEN) : LK_MUTANT(RANGE_FORGOTTEN))
         return LUMA_OK;
     struct lk_txns *txns = txns_of(txn);
     struct lki_serial *s = txn->serial;

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "storage/mutant.h"
 #include "txn/history.h"
 #include "txn/lock.h"
 #include "txn/serial.h"
@@ -233,8 +234,10 @@ txn_statement_begin(struct luma_ctx *ctx, struct luma_txn *txn)
         return lki_serial_begin(ctx, txn, true);
     if (LUMA_UNLIKELY(txn->serial != NULL))
         return lki_serial_check(ctx, txn);
-    if (txn->isolation == LUMA_READ_COMMITTED || (first && !txn->as_of))
+    bool fresh = txn->isolation == LUMA_READ_COMMITTED || first || LK_MUTANT(SNAPSHOT_MOVES);
+    if (fresh && !txn->as_of)
         txn->snap.commit = lk_slots_snapshot(&txn->store->slots, txn->slot);
+    txn->snap.commit -= fresh && !txn->as_of && LK_MUTANT(SNAPSHOT_OLD);
     return LUMA_OK;
 }
 
@@ -364,7 +367,7 @@ txn_rollback_to(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t savepoint)
     if (sp == NULL)
         return LUMA_FAIL_SQL(ctx, LUMA_E_TXNSTATE, "3B001", "savepoint does not exist");
     lk_txn_undo(txn, sp->writes);
-    txn->redo.bytes = sp->redo;
+    txn->redo.bytes = LK_MUTANT(UNDONE_LOGGED) ? txn->redo.bytes : sp->redo;
     txn->redo.failed = false;
     lk_lock_release(txn, sp->holds);
     colls_recount(txn);
@@ -473,7 +476,7 @@ static luma_rc
 txn_wait_seen(struct luma_ctx *ctx, struct luma_txn *txn)
 {
     uint64_t seen = LK_MAX(atomic_load_explicit(&txn->seen, memory_order_relaxed), txn->snap.seen);
-    return wait_durable(ctx, txn->store, seen);
+    return LK_MUTANT(SEEN_EARLY) ? LUMA_OK : wait_durable(ctx, txn->store, seen);
 }
 
 static luma_rc

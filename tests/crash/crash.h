@@ -8,6 +8,8 @@
 
 #include "io/sim.h"
 
+struct luma_host_services;
+
 struct crash_phases {
     const char *name;
     uint64_t crashes;
@@ -35,5 +37,7 @@ const char *crash_sweep(uint64_t seed, const struct crash_fault *fault,
                         uint64_t out_calls[LK_IO_CALL_COUNT_]);
 /* Loads the modules the store needs; false: the build folder has them not. */
 bool crash_setup(void);
+/* Where the store finds them. */
+const struct luma_host_services *crash_services(void);
 
 #endif

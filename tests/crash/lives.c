@@ -276,6 +276,12 @@ quiet(void *arg, const char *line, size_t bytes)
     (void)arg, (void)line, (void)bytes;
 }
 
+const struct luma_host_services *
+crash_services(void)
+{
+    return &test_host_services;
+}
+
 bool
 crash_setup(void)
 {

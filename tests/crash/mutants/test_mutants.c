@@ -1,5 +1,6 @@
 /*
- * tests/crash/mutants/test_mutants.c - the crash test must catch each planted defect, and nothing
+ * tests/crash/mutants/test_mutants.c - the crash test, or for defects of transactions the
+ * test of histories, must catch each planted defect, and nothing
  * when there is none. The defects are in storage/mutant.h; the storage is built a second time for
  * this program, with them in it.
  */
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "../crash.h"
+#include "../sessions.h"
 #include "storage/mutant.h"
 
 #define SEEDS_MAX 400
@@ -33,7 +35,25 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_BUILD_MISSED] = "rows loaded during an index build missed",
     [LK_MUTANT_BUILD_LATE] = "rows inserted during an index build missed",
     [LK_MUTANT_REBUILD_UNNAMED] = "rebuilt run unnamed",
+    [LK_MUTANT_CONFLICT_UNSEEN] = "conflict unseen",
+    [LK_MUTANT_CHANGE_UNTOLD] = "change untold",
+    [LK_MUTANT_SNAPSHOT_OLD] = "old snapshot",
+    [LK_MUTANT_SNAPSHOT_MOVES] = "snapshot moves",
+    [LK_MUTANT_LOCK_SHARED] = "lock shared",
+    [LK_MUTANT_RANGE_FORGOTTEN] = "range forgotten",
+    [LK_MUTANT_SCAN_FORGOTTEN] = "scan forgotten",
+    [LK_MUTANT_PIVOT_MISSED] = "pivot missed",
+    [LK_MUTANT_UNDONE_LOGGED] = "undone changes logged",
+    [LK_MUTANT_REDO_HALF] = "half a record replayed",
+    [LK_MUTANT_SEEN_EARLY] = "seen before it is durable",
 };
+
+/* Which test looks for it. */
+static bool
+of_histories(enum lk_mutant mutant)
+{
+    return mutant >= LK_MUTANT_CONFLICT_UNSEEN;
+}
 
 /* One seed in a process of its own: a defect may end it. Tells what was noticed, "" for nothing. */
 static void
@@ -48,7 +68,7 @@ one_seed(enum lk_mutant mutant, uint64_t seed, char *out, size_t room)
     if (child == 0) {
         close(STDERR_FILENO);
         lk_mutant_now = mutant;
-        const char *broken = crash_run(seed, false);
+        const char *broken = of_histories(mutant) ? sessions_run(seed) : crash_run(seed, false);
         if (broken != NULL && write(ends[1], broken, strlen(broken)) < 0)
             _exit(2);
         _exit(broken != NULL);
@@ -72,6 +92,8 @@ main(void)
         return 77;
     for (uint64_t seed = 1; seed <= 30; seed++) {
         one_seed(LK_MUTANT_NONE, seed, what, sizeof(what));
+        if (what[0] == '\0' && sessions_run(seed) != NULL)
+            snprintf(what, sizeof(what), "%s", sessions_run(seed));
         if (what[0] != '\0') {
             printf("without a defect, seed %llu: %s\n", (unsigned long long)seed, what);
             missed++;
