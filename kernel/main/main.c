@@ -16,6 +16,8 @@ static const char help_program[] =
     "\n"
     "  server    run the server in the foreground\n"
     "  sql       run SQL on a server: a shell for people and scripts\n"
+    "  import    load a file of CSV or NDJSON into a table\n"
+    "  export    write a table or a query to a file of CSV or NDJSON\n"
     "  modules   list modules, or judge one: modules --check FILE.so\n"
     "  config    print every effective setting and where it comes from\n"
     "  check     read everything in a data folder and verify it\n"
@@ -150,7 +152,7 @@ run_command(size_t index, int argc, char **argv)
     return commands[index].run(&options);
 }
 
-/* The shell is a program of its own: the server has no use for its libraries. */
+/* Clients are a program of their own: the server has no use for its libraries. */
 static int
 run_shell(char **argv)
 {
@@ -168,7 +170,8 @@ int
 main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "--help";
-    if (strcmp(command, "sql") == 0)
+    if (strcmp(command, "sql") == 0 || strcmp(command, "import") == 0 ||
+        strcmp(command, "export") == 0)
         return run_shell(argv + 1);
     for (size_t i = 0; i < LUMA_COUNTOF(commands); i++)
         if (strcmp(command, commands[i].name) == 0)

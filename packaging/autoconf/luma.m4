@@ -138,9 +138,9 @@ AC_SUBST([KERNEL_LIBS])
 
 AC_DEFUN([LUMA_SHELL_NEEDS], [
 AC_ARG_ENABLE([shell],
-    [AS_HELP_STRING([--disable-shell], [leave out `lumadb sql` and its libraries])],
+    [AS_HELP_STRING([--disable-shell], [leave out `lumadb sql`, import, export and their libraries])],
     [], [enable_shell=yes])
-AS_IF([test "x$enable_shell" = xyes], [LUMA_NEED([lumadb sql (or --disable-shell)], [$1])])
+AS_IF([test "x$enable_shell" = xyes], [LUMA_NEED([lumadb sql, import and export (or --disable-shell)], [$1])])
 AM_CONDITIONAL([HAVE_SHELL], [test "x$enable_shell" = xyes])
 ])
 

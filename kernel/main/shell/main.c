@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "main/shell/shell.h"
+#include "main/transfer/transfer.h"
 
 #define ACTIONS_MAX 256
 
@@ -213,8 +214,8 @@ lki_shell_connect(struct lki_shell *shell, const char *const *keys, const char *
     return true;
 }
 
-static const char *
-chosen(const char *option, const char *variable, const char *otherwise)
+const char *
+lki_shell_chosen(const char *option, const char *variable, const char *otherwise)
 {
     const char *value = getenv(variable);
     return option != NULL ? option : value != NULL && value[0] != 0 ? value : otherwise;
@@ -224,10 +225,10 @@ static bool
 connect_first(struct lki_shell *shell, const struct options *o)
 {
     const char *keys[] = {"host", "port", "user", "dbname", "fallback_application_name", NULL};
-    const char *values[] = {chosen(o->host, "PGHOST", "localhost"),
-                            chosen(o->port, "PGPORT", "5432"),
-                            chosen(o->user, "PGUSER", "lumadb"),
-                            chosen(o->database, "PGDATABASE", "default"),
+    const char *values[] = {lki_shell_chosen(o->host, "PGHOST", "localhost"),
+                            lki_shell_chosen(o->port, "PGPORT", "5432"),
+                            lki_shell_chosen(o->user, "PGUSER", "lumadb"),
+                            lki_shell_chosen(o->database, "PGDATABASE", "default"),
                             "lumadb sql",
                             NULL};
     bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
@@ -292,12 +293,62 @@ talk(struct lki_shell *shell)
     return true; /* mistakes of typing are no failure of the shell */
 }
 
+bool
+lki_transfer_fail(const struct lki_transfer *t, const char *what, const char *why)
+{
+    size_t n = strlen(why);
+    while (n > 0 && why[n - 1] == '\n')
+        n--;
+    fprintf(stderr, "lumadb %s: %s%s%.*s\n", t->import ? "import" : "export",
+            what == NULL ? "" : what, what == NULL ? "" : ": ", (int)n, why);
+    return false;
+}
+
+bool
+lki_transfer_run(struct lki_transfer *t, const char *sql)
+{
+    PGresult *result = PQexec(t->shell.conn, sql);
+    bool ok = PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!ok)
+        lki_transfer_fail(t, NULL, PQresultErrorMessage(result));
+    PQclear(result);
+    return ok;
+}
+
+/* `lumadb import` and `lumadb export`. */
+static int
+transfer(int argc, char **argv, bool import)
+{
+    static struct lki_transfer t;
+    struct options o = {0};
+    t.import = import;
+    t.shell.out = stdout;
+    int status = lki_transfer_parse(&t, argc, argv);
+    if (status >= 0)
+        return status;
+    o.host = t.host;
+    o.port = t.port;
+    o.user = t.user;
+    o.database = t.database;
+    o.never_ask = t.never_ask;
+    lki_shell_catch_signals();
+    if (!connect_first(&t.shell, &o))
+        return SHELL_NO_CONNECTION;
+    status = import ? lki_import(&t) : lki_export(&t);
+    bool gone = PQstatus(t.shell.conn) != CONNECTION_OK;
+    lki_shell_watch(NULL);
+    PQfinish(t.shell.conn);
+    return status == SHELL_FAILED && gone ? SHELL_NO_CONNECTION : status;
+}
+
 int
 main(int argc, char **argv)
 {
     static struct lki_shell shell;
     static struct options options;
     setlocale(LC_CTYPE, "");
+    if (strcmp(argv[0], "import") == 0 || strcmp(argv[0], "export") == 0)
+        return transfer(argc, argv, argv[0][0] == 'i');
     shell.out = stdout;
     shell.header = true;
     int status = parse(argc, argv, &options, &shell);

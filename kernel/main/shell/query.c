@@ -53,6 +53,12 @@ lki_shell_interrupted(void)
     return was;
 }
 
+bool
+lki_shell_stopped(void)
+{
+    return interrupted != 0;
+}
+
 /* --- how long it takes --- */
 
 struct watch {

@@ -63,6 +63,10 @@ void lki_shell_catch_signals(void);
 void lki_shell_watch(PGconn *conn);
 /* Was there a SIGINT since the last call? */
 bool lki_shell_interrupted(void);
+/* The same without forgetting it. */
+bool lki_shell_stopped(void);
+/* What an option, a variable of the environment or the program says, in this order. */
+const char *lki_shell_chosen(const char *option, const char *variable, const char *otherwise);
 
 /* A line that starts with a backslash; false: it failed, and the reason was said. */
 bool lki_shell_command(struct lki_shell *shell, const char *line);

@@ -52,6 +52,9 @@ luma_rc sql_copy_options(struct sql_bind *b, struct sql_copy *copy);
 luma_rc sql_copy_from(struct sql_copy *copy);
 luma_rc sql_copy_from_binary(struct sql_copy *copy);
 luma_rc sql_copy_to(struct sql_copy *copy);
+/* The bytes of a chunk are text in UTF-8, and none is zero. */
+luma_rc sql_copy_check(struct luma_ctx *ctx, const struct sql_copy *copy,
+                       const struct sql_copy_chunk *chunk);
 luma_rc sql_copy_records(struct luma_ctx *ctx, struct sql_copy_parser *p, uint32_t *out_rows);
 /* How many bytes of data end with a whole record; 0: none does. *inout_quoted carries over. */
 size_t sql_copy_cut(const struct sql_copy_opts *opts, const char *data, size_t bytes);

@@ -246,6 +246,7 @@ next_batch(void *arg, uint32_t part_index, struct luma_ctx *ctx, struct luma_bat
             part->parser.chunk = part->chunk;
             part->parser.at = 0;
             part->parser.line = part->chunk->line;
+            LUMA_TRY(sql_copy_check(ctx, in->copy, part->chunk));
         }
         LUMA_TRY(sql_copy_records(ctx, &part->parser, &rows));
     }

@@ -128,19 +128,54 @@ unescape(char *text, size_t bytes)
     return out;
 }
 
-static void
-set_field(struct sql_copy_parser *p, uint32_t col, uint32_t row, char *text, size_t bytes,
-          bool escaped)
+static bool
+is_text(const char *text, size_t bytes)
+{
+    return memchr(text, 0, bytes) == NULL && sql_host->data->utf8_valid(text, bytes);
+}
+
+static luma_rc
+no_text(struct luma_ctx *ctx, const struct sql_copy *copy, uint64_t line)
+{
+    return sql_copy_where(
+        ctx, copy, line, NULL,
+        LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22021", "invalid byte sequence for encoding \"UTF8\""));
+}
+
+luma_rc
+sql_copy_check(struct luma_ctx *ctx, const struct sql_copy *copy,
+               const struct sql_copy_chunk *chunk)
+{
+    const char *data = chunk->data;
+    uint64_t line = chunk->line;
+    size_t left = chunk->bytes;
+    if (LUMA_LIKELY(is_text(data, left)))
+        return LUMA_OK;
+    for (; left > 0; line++) { /* a line end is never part of a character */
+        const char *end = memchr(data, '\n', left);
+        size_t bytes = end == NULL ? left : (size_t)(end - data) + 1;
+        if (!is_text(data, bytes))
+            break;
+        data += bytes;
+        left -= bytes;
+    }
+    return no_text(ctx, copy, line);
+}
+
+static luma_rc
+set_field(struct luma_ctx *ctx, struct sql_copy_parser *p, uint32_t col, uint32_t row, char *text,
+          size_t bytes, bool escaped)
 {
     const struct sql_copy_opts *o = &p->copy->opts;
     struct luma_slice *field = &p->fields[(size_t)col * LUMA_BATCH_ROWS + row];
     if (bytes == o->null_bytes && memcmp(text, o->null, bytes) == 0) {
         *field = luma_slice(NULL, 0);
-        return;
+        return LUMA_OK;
     }
     if (escaped)
         bytes = unescape(text, bytes);
     *field = luma_slice(text, bytes);
+    return !escaped || is_text(text, bytes) ? LUMA_OK : no_text(ctx, p->copy, p->line);
 }
 
 /* One record of the text form. */
@@ -171,7 +206,7 @@ text_record(struct luma_ctx *ctx, struct sql_copy_parser *p, uint32_t row)
                 break;
             return extra_data(ctx, p);
         }
-        set_field(p, col++, row, data + start, bytes, escaped);
+        LUMA_TRY(set_field(ctx, p, col++, row, data + start, bytes, escaped));
         escaped = false;
         at++;
         start = at;
