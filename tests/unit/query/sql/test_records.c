@@ -7,10 +7,12 @@
 #include "../../../../modules/query/sql/copy.h"
 #include "base/ctx.h"
 #include "base/mem.h"
+#include "data/data.h"
 
 /* What the files under test find in the rest of the module. */
 static const struct sql_conf conf = {64 << 20, 10000, 128, 0, false};
-const struct luma_host *sql_host;
+static const struct luma_host host = {.data = &lk_data_host};
+const struct luma_host *sql_host = &host;
 const struct luma_engine *sql_engine;
 const struct luma_simd *sql_simd;
 const struct sql_conf *sql_conf = &conf;
@@ -144,6 +146,9 @@ START_TEST(text_records)
     ck_assert_str_eq(records(&text_opts, 2, "1\tx\n2\t\\N\n"), "1|x;2|~;");
     ck_assert_str_eq(records(&text_opts, 2, "1\ta\\tb\\\\c\n"), "1|a\tb\\c;");
     ck_assert_str_eq(records(&text_opts, 2, "1\t\\x41\\101\n"), "1|AA;");
+    ck_assert_str_eq(records(&text_opts, 2, "1\t\\xc3\\xa9\n"), "1|\xc3\xa9;");
+    ck_assert_str_eq(records(&text_opts, 2, "1\t\\xc3\n"), "22021");
+    ck_assert_str_eq(records(&text_opts, 2, "1\ta\\0b\n"), "22021");
     ck_assert_str_eq(records(&text_opts, 2, "1\ta\\\nb\n2\tc\n"), "1|a\nb;2|c;");
     ck_assert_str_eq(records(&text_opts, 2, "1\tx\r\n2\ty\r\n"), "1|x;2|y;");
     ck_assert_str_eq(records(&text_opts, 2, "1\tx"), "1|x;");
