@@ -119,6 +119,7 @@ luma_rc lki_cursor_next(struct luma_ctx *ctx, struct luma_cursor *cursor,
 luma_rc lki_cursor_load(struct luma_ctx *ctx, struct luma_cursor *cursor, struct luma_batch *batch,
                         uint32_t col);
 void lki_cursor_close(struct luma_cursor *cursor);
+uint64_t lki_cursor_fields(const struct luma_cursor *cursor);
 luma_rc lki_index_scan(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
                        uint64_t index_id, const struct luma_key_range *range,
                        const struct luma_scan_spec *spec, struct luma_cursor **out_cursor);

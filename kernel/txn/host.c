@@ -269,4 +269,5 @@ const struct luma_host_store lk_store_host = {
     .checkpoint = store_checkpoint,
     .reindex = store_reindex,
     .parts = store_parts,
+    .cursor_fields = lki_cursor_fields,
 };

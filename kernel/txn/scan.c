@@ -212,6 +212,10 @@ morsel_begin(struct luma_ctx *ctx, struct luma_cursor *cursor, const struct lki_
             lk_segment_cursor_open(ctx, &scan->def->coll, &cursor->spec, &cursor->segment_cursor));
     LUMA_TRY(
         lk_segment_cursor_seek(ctx, cursor->segment_cursor, morsel->seg->segment, morsel->from));
+    if (lk_segment_cursor_dead(cursor->segment_cursor)) {
+        atomic_fetch_add_explicit(&scan->groups_skipped, 1, memory_order_relaxed);
+        return LUMA_OK;
+    }
     atomic_fetch_add_explicit(&scan->rows_read,
                               lk_segment_group_rows(morsel->seg->segment, morsel->from),
                               memory_order_relaxed);
@@ -314,4 +318,10 @@ lki_cursor_load(struct luma_ctx *ctx, struct luma_cursor *cursor, struct luma_ba
     if (batch == &cursor->batch)
         return LUMA_OK; /* hot rows were decoded whole */
     return lk_segment_cursor_load(ctx, cursor->segment_cursor, batch, col);
+}
+
+uint64_t
+lki_cursor_fields(const struct luma_cursor *cursor)
+{
+    return cursor->seg == NULL ? 0 : lk_segment_cursor_fields(cursor->segment_cursor);
 }

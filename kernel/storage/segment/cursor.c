@@ -61,7 +61,7 @@ cursor_init(struct luma_ctx *ctx, struct lk_segment_cursor *cursor)
     }
     cursor->batch.cols = cursor->vecs;
     cursor->batch.cols_count = spec->cols_count;
-    return LUMA_OK;
+    return lki_fields_init(ctx, cursor);
 }
 
 luma_rc
@@ -106,6 +106,7 @@ leave_group(struct lk_segment_cursor *cursor)
     /* A dictionary's address may come again with the next chunk. */
     for (uint32_t i = 0; i < cursor->spec->preds_count; i++)
         cursor->preds[i].dict = NULL;
+    lki_fields_leave(cursor);
     lk_segment_unref(cursor->segment);
     cursor->segment = NULL;
 }
@@ -119,6 +120,7 @@ lk_segment_cursor_close(struct lk_segment_cursor *cursor)
     if (cursor->preds != NULL)
         for (uint32_t i = 0; i < cursor->spec->preds_count; i++)
             lki_pred_fini(&cursor->preds[i]);
+    lki_fields_fini(cursor);
     for (uint32_t i = 0; cursor->columns != NULL && i < cursor->columns_count; i++)
         lki_cursor_doc_fini(&cursor->columns[i]);
     lk_arena_destroy(cursor->arena);
@@ -231,13 +233,27 @@ lk_segment_cursor_seek(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
         LUMA_TRY(lki_cursor_enter(ctx, cursor, column, at));
     }
     judge_preds(cursor);
-    return LUMA_OK;
+    cursor->judged = 0;
+    return cursor->dead ? LUMA_OK : lki_fields_enter(ctx, cursor);
+}
+
+bool
+lk_segment_cursor_dead(const struct lk_segment_cursor *cursor)
+{
+    return cursor->dead;
+}
+
+uint64_t
+lk_segment_cursor_fields(const struct lk_segment_cursor *cursor)
+{
+    return cursor->judged;
 }
 
 /* --- decoding --- */
 
-static luma_rc
-load_column(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_cursor_col *column)
+luma_rc
+lki_cursor_pin(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+               struct lki_cursor_col *column)
 {
     if (column->block != NULL)
         return LUMA_OK;
@@ -269,7 +285,7 @@ lki_cursor_decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
         *vec = column->fixed;
         return LUMA_OK;
     }
-    LUMA_TRY(load_column(ctx, cursor, column));
+    LUMA_TRY(lki_cursor_pin(ctx, cursor, column));
     const struct lki_loaded *loaded = column->loaded;
     const struct luma_encoding *encoding = loaded->encoding;
     uint32_t first = cursor->window_first;
@@ -310,7 +326,7 @@ apply_pred(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, struct lki_pr
 
     if (!column->decoded) {
         if (column->way == LKI_WAY_CHUNK || asks_nulls(column, p->pred)) {
-            LUMA_TRY(load_column(ctx, cursor, column));
+            LUMA_TRY(lki_cursor_pin(ctx, cursor, column));
             if (lki_pred_encoded(p, column->loaded, cursor->window_first, n, tmp, bits))
                 return LUMA_OK;
         }
@@ -359,7 +375,7 @@ special_window(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, uint32_t 
             values[i] = base + step * (int64_t)i;
         return LUMA_OK;
     }
-    LUMA_TRY(load_column(ctx, cursor, column));
+    LUMA_TRY(lki_cursor_pin(ctx, cursor, column));
     struct luma_vec vec = {.phys = LUMA_PHYS_I64, .data = values};
     LUMA_TRY(column->loaded->encoding->decode(&column->loaded->view, first, n, ctx->arena, &vec));
     if (vec.form == LUMA_VEC_CONST)
@@ -414,6 +430,8 @@ lk_segment_cursor_next(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
         if (!any_bit(bits, n))
             continue;
         LUMA_TRY(apply_preds(ctx, cursor, n, bits));
+        if (any_bit(bits, n))
+            LUMA_TRY(lki_fields_apply(ctx, cursor, n, bits));
         if (!any_bit(bits, n))
             continue;
         LUMA_TRY(fill_batch(ctx, cursor, n, bits));

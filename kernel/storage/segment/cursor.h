@@ -40,6 +40,17 @@ struct lki_cursor_col {
     struct lk_join join;
 };
 
+/* A condition on a field, at work on a group. */
+struct lki_formula;
+struct lki_field {
+    const struct luma_field_pred *field;
+    bool judged;
+    struct luma_pred leaf; /* what it says of the leaf's values, when one leaf has all of them */
+    struct luma_value *values;
+    struct lki_pred pred;
+    struct lki_formula *formula; /* else what it says of each form of documents; NULL: nothing */
+};
+
 struct lk_segment_cursor {
     const struct luma_store_coll *def;
     const struct luma_scan_spec *spec;
@@ -51,6 +62,8 @@ struct lk_segment_cursor {
     struct lki_cursor_col *columns;    /* spec's, then the specials */
     uint32_t columns_count;
     struct lki_pred *preds;
+    struct lki_field *fields; /* spec's */
+    uint64_t judged;          /* bits of those that hold for every row that is left */
     struct luma_batch batch;
     struct luma_vec *vecs;
     uint16_t sel[WINDOW];
@@ -71,6 +84,33 @@ luma_rc lki_cursor_decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor
 luma_rc lki_cursor_enter(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
                          struct lki_cursor_col *column, int32_t at);
 void lki_cursor_col_leave(struct lk_segment_cursor *cursor, struct lki_cursor_col *column);
+
+/* Pins the column's chunk, which has bytes. */
+luma_rc lki_cursor_pin(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
+                       struct lki_cursor_col *column);
+
+/* --- field.c: conditions on fields --- */
+luma_rc lki_fields_init(struct luma_ctx *ctx, struct lk_segment_cursor *cursor);
+void lki_fields_fini(struct lk_segment_cursor *cursor);
+/* Which of them can be judged in the group; the cursor may die of it. */
+luma_rc lki_fields_enter(struct luma_ctx *ctx, struct lk_segment_cursor *cursor);
+void lki_fields_leave(struct lk_segment_cursor *cursor);
+/* Clears bits of rows of the window that do not satisfy those that can. */
+luma_rc lki_fields_apply(struct luma_ctx *ctx, struct lk_segment_cursor *cursor, uint32_t n,
+                         uint64_t *bits);
+
+/* --- leaf.c --- */
+enum lki_fit {
+    LKI_FIT_CANNOT, /* the leaf's values do not tell, or a value would be an error */
+    LKI_FIT_NEVER,  /* no value satisfies it */
+    LKI_FIT_ALL,    /* every value does */
+    LKI_FIT_OP      /* those do that satisfy op and the value */
+};
+/* field op value, for a field whose text is that of the leaf's values, in the leaf's own terms. lo
+ * and hi are bounds of integer leaves; NULL: not known. */
+enum lki_fit lki_leaf_fit(struct luma_type leaf, const int64_t *lo, const int64_t *hi,
+                          struct luma_type as, enum luma_pred_op op, const struct luma_value *value,
+                          enum luma_pred_op *out_op, struct luma_value *out);
 
 /* --- cursor_doc.c --- */
 /* What must be done for the column in this segment: way, and the column that is read, in *inout_at.

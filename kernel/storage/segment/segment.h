@@ -132,6 +132,10 @@ lk_segment_cursor_next(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
 LUMA_NODISCARD luma_rc lk_segment_cursor_load(struct luma_ctx *ctx,
                                               struct lk_segment_cursor *cursor,
                                               struct luma_batch *batch, uint32_t col);
+/* Says the group's footer, after seek, that no row satisfies the predicates? */
+bool lk_segment_cursor_dead(const struct lk_segment_cursor *cursor);
+/* Bits of spec's field conditions that every row of this group's batches satisfies. */
+uint64_t lk_segment_cursor_fields(const struct lk_segment_cursor *cursor);
 /* Segment row number of batch row 0 (windows are contiguous). */
 uint32_t lk_segment_cursor_first_row(const struct lk_segment_cursor *cursor);
 void lk_segment_cursor_close(struct lk_segment_cursor *cursor);

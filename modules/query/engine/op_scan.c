@@ -11,6 +11,8 @@ struct scan_state {
     uint32_t preds_count;
     struct xp **late; /* conditions whose value did not convert */
     uint32_t late_count;
+    struct scan_fields fields;
+    bool lazy;              /* columns are loaded when they are wanted */
     struct luma_value *row; /* GET */
     int64_t rowid;
     struct luma_batch batch; /* GET */
@@ -203,15 +205,20 @@ scan_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
         }
     }
     LUMA_TRY(make_preds(&e, op, st));
+    if (op->fields_count > 0)
+        LUMA_TRY(eng_scan_fields_open(&e, op, &st->fields));
     if (st->empty || (op->access == SCAN_GET && !cannot))
         return LUMA_OK;
+    st->lazy = st->late_count == 0 && op->stored > 0;
     struct luma_scan_spec spec = {.cols = op->col_ids,
                                   .cols_count = op->stored,
                                   .preds = st->preds,
                                   .preds_count = st->preds_count,
                                   .rowids = op->rowid,
                                   .paths = op->paths,
-                                  .lazy = st->late_count == 0 && op->stored > 0 ? op->lazy : NULL};
+                                  .lazy = st->lazy ? op->lazy : NULL,
+                                  .fields = st->fields.preds,
+                                  .fields_count = st->fields.count};
     if (op->access == SCAN_RANGE) {
         cannot = false;
         LUMA_TRY(open_range(&e, op, st, &spec, &cannot));
@@ -245,18 +252,40 @@ rowid_vec(struct luma_vec *vec, int64_t *rowids)
     vec->data = rowids;
 }
 
+struct load_call {
+    struct part *p;
+    struct luma_cursor *cursor;
+    struct luma_batch *raw; /* storage's own */
+};
+
+/* A column that only conditions look at, for the rows that are left. */
+static luma_rc
+load_column(void *arg, struct luma_batch *batch, uint32_t col)
+{
+    const struct load_call *call = arg;
+    call->raw->sel = batch->sel;
+    call->raw->sel_rows = batch->sel_rows;
+    LUMA_TRY(eng.store->cursor_load(call->p->ctx, call->cursor, call->raw, col));
+    batch->cols[col] = call->raw->cols[col];
+    return LUMA_OK;
+}
+
 /* Conditions that storage did not judge. */
 static luma_rc
-judge(struct part *p, const struct op_scan *op, const struct scan_state *st,
+judge(struct part *p, const struct op_scan *op, const struct scan_state *st, struct load_call *call,
       struct luma_batch *batch)
 {
-    if (op->residual == NULL && st->late_count == 0)
+    if (op->residual == NULL && st->late_count == 0 && op->fields_count == 0)
         return LUMA_OK;
     struct luma_arena *arena;
     LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
     struct xenv e = eng_env(p, arena);
     for (uint32_t i = 0; i < st->late_count && batch->sel_rows > 0; i++)
         LUMA_TRY(eng_filter_batch(&e, st->late[i], batch));
+    if (op->fields_count > 0)
+        LUMA_TRY(eng_scan_fields_judge(&e, op, &st->fields,
+                                       call == NULL ? 0 : eng.store->cursor_fields(call->cursor),
+                                       call != NULL && st->lazy ? load_column : NULL, call, batch));
     if (op->residual != NULL && batch->sel_rows > 0)
         LUMA_TRY(eng_filter_batch(&e, op->residual, batch));
     return LUMA_OK;
@@ -354,7 +383,7 @@ next_get(struct part *p, const struct op_scan *op, struct scan_state *st, struct
     LUMA_TRY(eng_scan_fields(p->ctx, p->x->arena, op, batch->cols, 1));
     batch->cols_count = op->stored + (op->rowid ? 1 : 0);
     batch->rows = batch->sel_rows = 1;
-    LUMA_TRY(judge(p, op, st, batch));
+    LUMA_TRY(judge(p, op, st, NULL, batch));
     if (batch->sel_rows == 0)
         return LUMA_OK;
     *out = batch;
@@ -363,11 +392,12 @@ next_get(struct part *p, const struct op_scan *op, struct scan_state *st, struct
 
 static luma_rc
 next_batch(struct part *p, const struct op_scan *op, struct scan_state *st, struct scan_part *part,
-           struct luma_batch **out)
+           struct load_call *call, struct luma_batch **out)
 {
     struct luma_cursor *cursor = st->ranged != NULL ? st->ranged : part->cursor;
     struct luma_batch *batch;
     LUMA_TRY(eng.store->cursor_next(p->ctx, cursor, &batch));
+    *call = (struct load_call){p, cursor, batch};
     if (batch->rows == 0 || batch->sel_rows == 0) {
         *out = NULL;
         return LUMA_OK;
@@ -406,14 +436,15 @@ scan_next(struct part *p, const struct op *base, struct luma_batch **out)
     if (st->scan != NULL && part->cursor == NULL)
         LUMA_TRY(eng.store->cursor_open(p->ctx, st->scan, &part->cursor));
     for (;;) {
+        struct load_call call = {0};
         LUMA_TRY(eng.sched->yield(p->ctx));
         if (st->keys != NULL)
             LUMA_TRY(eng_scan_keys_next(p, op, st->coll, st->keys, out));
         else
-            LUMA_TRY(next_batch(p, op, st, part, out));
+            LUMA_TRY(next_batch(p, op, st, part, &call, out));
         if (*out == NULL)
             return LUMA_OK;
-        LUMA_TRY(judge(p, op, st, *out));
+        LUMA_TRY(judge(p, op, st, st->keys == NULL ? &call : NULL, *out));
         if ((*out)->sel_rows > 0)
             return shape_out(p, op, *out);
     }

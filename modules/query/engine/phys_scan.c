@@ -1,8 +1,8 @@
 /* phys_scan.c - how a table is read: which conditions storage judges, which columns are wanted. */
 #include "scan.h"
 
-static enum luma_pred_op
-pred_op(enum luma_func_op op, bool swapped)
+enum luma_pred_op
+eng_pred_op(enum luma_func_op op, bool swapped)
 {
     switch (op) {
     case LUMA_OP_NE:
@@ -36,8 +36,8 @@ scan_col(const struct scan_build *b, const struct ex *ex)
     return NO_VAR;
 }
 
-static bool
-is_fixed(struct scan_build *b, const struct ex *ex)
+bool
+eng_scan_is_fixed(struct scan_build *b, const struct ex *ex)
 {
     struct bits vars = {0, NULL}, outs = {0, NULL};
     eng_ex_vars(b->ph->pp, ex, &vars);
@@ -95,14 +95,13 @@ like_hints(struct scan_build *b, const struct ex *cond)
     add_pred(b, col, LUMA_PRED_LT, &hi, 1, cond, true);
 }
 
-/* x IN (...), x = a OR x = b, x = ANY (array): values of one column. False: cond is none of them.
- */
-static bool
-collect_in(struct scan_build *b, struct ex *cond, uint32_t *inout_col, struct ex_list *values)
+bool
+eng_collect_in(struct scan_build *b, struct ex *cond, eng_side_fn is, void *arg,
+               uint32_t *inout_col, struct ex_list *values)
 {
     if (cond->kind == LUMA_EXPR_OR) {
         for (uint32_t i = 0; i < cond->args_count; i++)
-            if (!collect_in(b, cond->args[i], inout_col, values))
+            if (!eng_collect_in(b, cond->args[i], is, arg, inout_col, values))
                 return false;
         return true;
     }
@@ -110,19 +109,25 @@ collect_in(struct scan_build *b, struct ex *cond, uint32_t *inout_col, struct ex
         cond->kind == LUMA_EXPR_CALL && cond->args_count == 2 && cond->func->op == LUMA_OP_EQ;
     if (!equal && (cond->kind != LUMA_EXPR_IN || cond->negated))
         return false;
-    uint32_t side = equal && scan_col(b, cond->args[0]) == NO_VAR ? 1 : 0;
-    uint32_t col = scan_col(b, cond->args[side]);
+    uint32_t side = equal && is(arg, cond->args[0]) == NO_VAR ? 1 : 0;
+    uint32_t col = is(arg, cond->args[side]);
     if (col == NO_VAR || (*inout_col != NO_VAR && *inout_col != col))
         return false;
     *inout_col = col;
     for (uint32_t i = 0; i < cond->args_count; i++) {
         if (i == side)
             continue;
-        if (!is_fixed(b, cond->args[i]))
+        if (!eng_scan_is_fixed(b, cond->args[i]))
             return false;
         eng_list_add(b->ph->pp, values, cond->args[i]);
     }
     return true;
+}
+
+static uint32_t
+is_scan_col(void *arg, const struct ex *ex)
+{
+    return scan_col(arg, ex);
 }
 
 static bool
@@ -133,13 +138,13 @@ take_in(struct scan_build *b, struct ex *cond)
     if (cond->kind == LUMA_EXPR_ANY) {
         col = scan_col(b, cond->args[0]);
         if (cond->negated || cond->func->op != LUMA_OP_EQ || col == NO_VAR ||
-            !is_fixed(b, cond->args[1]))
+            !eng_scan_is_fixed(b, cond->args[1]))
             return false;
         add_pred(b, col, LUMA_PRED_IN, &cond->args[1], 1, cond, false);
         b->scan->preds[b->scan->preds_count - 1].array = true;
         return true;
     }
-    if (!collect_in(b, cond, &col, &values))
+    if (!eng_collect_in(b, cond, is_scan_col, b, &col, &values))
         return false;
     add_pred(b, col, LUMA_PRED_IN, values.items, values.count, cond, false);
     return true;
@@ -176,9 +181,10 @@ take_pred(struct scan_build *b, struct ex *cond)
         return false;
     for (uint32_t side = 0; side < 2; side++) {
         uint32_t col = scan_col(b, cond->args[side]);
-        if (col == NO_VAR || !is_fixed(b, cond->args[1 - side]))
+        if (col == NO_VAR || !eng_scan_is_fixed(b, cond->args[1 - side]))
             continue;
-        add_pred(b, col, pred_op(cond->func->op, side == 1), &cond->args[1 - side], 1, cond, false);
+        add_pred(b, col, eng_pred_op(cond->func->op, side == 1), &cond->args[1 - side], 1, cond,
+                 false);
         return true;
     }
     return false;
@@ -250,9 +256,10 @@ eng_phys_scan(struct phys *ph, struct rel *rel, const struct bits *need)
         .ph = ph, .rel = rel, .scan = scan, .comp = {pp, ph->prog, order, count}};
     uint32_t room = rel->conds.count * 3 + 1;
     scan->preds = PP_ARRAY(pp, struct scan_pred, room);
+    scan->fields = PP_ARRAY(pp, struct scan_field, rel->conds.count);
     b.pred_conds = PP_ARRAY(pp, const struct ex *, room);
     for (uint32_t i = 0; i < rel->conds.count; i++)
-        if (!take_pred(&b, rel->conds.items[i]))
+        if (!take_pred(&b, rel->conds.items[i]) && !eng_take_field(&b, rel->conds.items[i]))
             eng_list_add(pp, &b.residual, rel->conds.items[i]);
     scan->residual = eng_compile_conds(&b.comp, &b.residual);
     /* Columns that only predicates look at need not be decoded. */

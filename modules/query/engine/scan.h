@@ -22,6 +22,15 @@ struct scan_pred {
     bool hint;       /* follows from cond, which is judged anyway (LIKE 'abc%') */
 };
 
+/* A condition on documents that storage may judge for some rows (see luma_field_pred); cond, over
+ * all_vars, for the others. */
+struct scan_field {
+    struct scan_pred pred; /* col is one with a path, or of documents */
+    struct luma_type as;
+    uint32_t cols_count;
+    uint32_t *cols; /* that cond looks at */
+};
+
 struct scan_filter; /* a runtime filter: see op_join.c */
 
 struct op_scan {
@@ -37,6 +46,8 @@ struct op_scan {
     bool rowid;
     uint32_t preds_count;
     struct scan_pred *preds;
+    uint32_t fields_count;
+    struct scan_field *fields;
     struct xp *residual;
     enum scan_access access;
     uint64_t index_id;
@@ -66,6 +77,32 @@ struct scan_build {
 
 /* Picks an index when that is cheaper than reading the table. (phys_index.c) */
 void eng_choose_index(struct scan_build *b);
+
+/* --- phys_scan.c --- */
+/* x IN (...), x = a OR x = b, x = ANY (array): the values of one x, which `is` knows by a number.
+ * False: cond is none of them. */
+typedef uint32_t (*eng_side_fn)(void *arg, const struct ex *ex);
+bool eng_collect_in(struct scan_build *b, struct ex *cond, eng_side_fn is, void *arg,
+                    uint32_t *inout_col, struct ex_list *values);
+bool eng_scan_is_fixed(struct scan_build *b, const struct ex *ex);
+enum luma_pred_op eng_pred_op(enum luma_func_op op, bool swapped);
+
+/* phys_field.c: makes a field condition of cond; false: it is none. */
+bool eng_take_field(struct scan_build *b, struct ex *cond);
+
+/* --- scan_field.c: conditions on documents at work --- */
+struct scan_fields {
+    struct luma_field_pred *preds; /* that storage is given */
+    uint32_t *from;                /* which field each of them is */
+    uint32_t count;
+};
+luma_rc eng_scan_fields_open(struct xenv *e, const struct op_scan *op, struct scan_fields *out);
+/* Evaluates those that are not in judged (bits of preds) for the rows of batch, whose columns
+ * load(arg, col) fills first. */
+typedef luma_rc (*eng_load_fn)(void *arg, struct luma_batch *batch, uint32_t col);
+luma_rc eng_scan_fields_judge(struct xenv *e, const struct op_scan *op,
+                              const struct scan_fields *fields, uint64_t judged, eng_load_fn load,
+                              void *arg, struct luma_batch *batch);
 
 /* --- scan_keys.c: rows of many keys --- */
 struct scan_keys {

@@ -59,7 +59,8 @@ enum luma_pred_op {
     LUMA_PRED_IN, /* values[0..values_count) */
     LUMA_PRED_IS_NULL,
     LUMA_PRED_NOT_NULL,
-    LUMA_PRED_BLOOM /* values[0].str.ptr: struct luma_pred_bloom; may let wrong rows pass */
+    LUMA_PRED_BLOOM,   /* values[0].str.ptr: struct luma_pred_bloom; may let wrong rows pass */
+    LUMA_PRED_CONTAINS /* of luma_field_pred only: the document contains values[0], as @> */
 };
 
 /* A runtime join filter: min/max of the keys and a blocked bloom filter over data->hash values of
@@ -118,6 +119,25 @@ struct luma_path {
     struct luma_type of; /* the column's: jsonb or json */
 };
 
+/*
+ * A condition on documents or on one of their fields, judged where segments keep the fields as
+ * columns: by their zone maps and encoded values. Where storage cannot judge it, rows that do not
+ * satisfy it come too, and cursor_fields says so.
+ */
+struct luma_field_pred {
+    uint32_t col; /* position in luma_scan_spec.cols, of a column with a path; CONTAINS: or of
+                     jsonb */
+    enum luma_pred_op op; /* a comparison, IN, IS_NULL, NOT_NULL or CONTAINS */
+    /* What the field's text is cast to before it is compared: TEXT (it is not), INT2, INT4, INT8,
+     * FLOAT8, NUMERIC without digits, BOOL. A text that is no such value is an error, so storage
+     * judges only where there is none. */
+    struct luma_type as;
+    uint32_t values_count;
+    const struct luma_value *values; /* of that type, not null; CONTAINS: jsonb */
+};
+
+#define LUMA_FIELD_PREDS_MAX 64
+
 struct luma_scan_spec {
     const uint32_t *cols; /* column ids, in the order wanted */
     uint32_t cols_count;
@@ -127,6 +147,8 @@ struct luma_scan_spec {
     bool sample;                   /* for estimates: does not count as read (SERIALIZABLE) */
     const bool *lazy;              /* per column: not decoded until `load`; NULL: none */
     const struct luma_path *paths; /* per column; NULL: no column has one. No predicate is on one */
+    const struct luma_field_pred *fields; /* at most LUMA_FIELD_PREDS_MAX */
+    uint32_t fields_count;
 };
 
 struct luma_scan_stats {
@@ -295,6 +317,9 @@ struct luma_host_store {
     /* What committed collections consist of, until fn says false. Since: 0.1 */
     luma_rc (*parts)(struct luma_ctx *ctx,
                      bool (*fn)(void *arg, const struct luma_store_part *part), void *arg);
+    /* Which of the scan's field conditions, by bit, every row of the cursor's last batch satisfies;
+     * the others were not judged. Since: 0.1 */
+    uint64_t (*cursor_fields)(const struct luma_cursor *cursor);
 };
 
 #endif
