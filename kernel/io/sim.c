@@ -211,6 +211,15 @@ lk_io_sim_restart(struct lk_io *io)
     lk_mutex_unlock(&sim->lock);
 }
 
+bool
+lk_io_sim_lost_write(struct lk_io *io, const char **out_path, uint64_t *out_writes_since)
+{
+    const struct sim *sim = lki_sim_of(io);
+    *out_path = sim->lost_path;
+    *out_writes_since = sim->lost_since;
+    return sim->lost_path[0] != '\0';
+}
+
 uint64_t
 lk_io_sim_calls(struct lk_io *io)
 {

@@ -40,6 +40,8 @@ enum lk_io_sim_action {
     LK_IO_SIM_SYNC_LIE,  /* sync: success without doing it (a disk that lies; must be noticed by
                             checks after a crash, cannot be survived) */
     LK_IO_SIM_BIT_FLIP,  /* read: success, one bit wrong */
+    LK_IO_SIM_ASTRAY,    /* write: success, but it landed elsewhere: in this file or another */
+    LK_IO_SIM_HOLES,     /* write: success, but some of its sectors were never written */
     LK_IO_SIM_POWER_CUT
 };
 
@@ -70,6 +72,10 @@ bool lk_io_sim_is_dead(struct lk_io *io);
 const char *lk_io_sim_cut_phase(struct lk_io *io);
 /* Power returns: the disk holds what survived. Clears no rules and no counts. */
 void lk_io_sim_restart(struct lk_io *io);
+
+/* The file that a write was last kept from (ASTRAY, HOLES), and how many writes files of its
+ * directory have had since; false: no write ever was. */
+bool lk_io_sim_lost_write(struct lk_io *io, const char **out_path, uint64_t *out_writes_since);
 
 /* Calls so far: all, of a kind, in a phase. */
 uint64_t lk_io_sim_calls(struct lk_io *io);

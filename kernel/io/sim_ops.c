@@ -1,5 +1,6 @@
 /* io/sim_ops.c - the calls of the simulated disk. Each begins by asking the rules how it goes. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "io/sim_priv.h"
@@ -171,6 +172,75 @@ write_node(struct sim *sim, struct sim_node *node, const struct lk_io_vec *vec, 
     return 0;
 }
 
+/* --- writes that the disk says it has done --- */
+
+static bool
+same_dir(const char *a, const char *b)
+{
+    const char *end = strrchr(a, '/');
+    size_t bytes = end == NULL ? 0 : (size_t)(end - a) + 1;
+    return strncmp(a, b, bytes) == 0 && strchr(b + bytes, '/') == NULL;
+}
+
+static void
+lost_count(struct sim *sim, const char *path, bool lost)
+{
+    if (lost) {
+        snprintf(sim->lost_path, sizeof(sim->lost_path), "%s", path);
+        sim->lost_since = 0;
+    } else if (sim->lost_path[0] != '\0' && same_dir(sim->lost_path, path)) {
+        sim->lost_since++;
+    }
+}
+
+/* Any file with something in it, the right one as often as all others. */
+static struct sim_node *
+wrong_node(struct sim *sim, struct sim_node *right)
+{
+    struct sim_node *found = right;
+    uint64_t count = 0;
+    if (right->bytes > 0 && lk_rand_percent(&sim->rand, 50))
+        return right;
+    LK_LIST_FOR (&sim->nodes, node, struct sim_node, link)
+        if (!node->is_dir && node->bytes > 0 && node != right &&
+            lk_rand_below(&sim->rand, ++count) == 0)
+            found = node;
+    return found;
+}
+
+/* The file has its new size, and the data is wherever the disk's head was. */
+static int
+write_lost(struct sim *sim, struct sim_node *node, const struct lk_io_vec *vec, int vec_count,
+           uint64_t offset, bool astray, size_t *out_bytes)
+{
+    size_t bytes = vec_bytes(vec, vec_count), done = 0;
+    uint8_t *data = malloc(bytes + 1);
+    LK_ASSERT(data != NULL);
+    for (int i = 0; i < vec_count; done += vec[i++].bytes)
+        memcpy(data + done, vec[i].data, vec[i].bytes);
+    *out_bytes = bytes;
+    if (!lki_sim_node_room(node, offset + bytes)) {
+        free(data);
+        return EFBIG;
+    }
+    if (offset + bytes > node->bytes)
+        lki_sim_node_resize(sim, node, offset + bytes);
+    uint64_t skew = offset % LK_IO_SECTOR_BYTES;
+    struct sim_node *to = astray ? wrong_node(sim, node) : node;
+    uint64_t sectors = to->bytes / LK_IO_SECTOR_BYTES;
+    uint64_t at =
+        astray ? lk_rand_below(&sim->rand, sectors + 1) * LK_IO_SECTOR_BYTES + skew : offset;
+    for (size_t i = 0; i < bytes && at + i < to->bytes;) {
+        size_t n = LK_MIN((size_t)(LK_IO_SECTOR_BYTES - (at + i) % LK_IO_SECTOR_BYTES), bytes - i);
+        n = (size_t)LK_MIN((uint64_t)n, to->bytes - at - i);
+        if (astray || lk_rand_percent(&sim->rand, 50))
+            lki_sim_node_write(to, at + i, data + i, n);
+        i += n;
+    }
+    free(data);
+    return 0;
+}
+
 static int
 sim_writev(struct lk_file *pub, const struct lk_io_vec *vec, int vec_count, uint64_t offset,
            size_t *out_bytes)
@@ -189,10 +259,16 @@ sim_writev(struct lk_file *pub, const struct lk_io_vec *vec, int vec_count, uint
             offset = node->bytes;
         size_t want = vec_bytes(vec, vec_count);
         size_t bytes = bytes_that_fit(sim, node, offset, want);
+        bool lost = action == LK_IO_SIM_ASTRAY || action == LK_IO_SIM_HOLES;
+        lost_count(sim, pub->path, lost);
         bool is_short = action == LK_IO_SIM_SHORT || bytes < want;
         if (action == LK_IO_SIM_SHORT && bytes > 0)
             bytes = (size_t)lk_rand_below(&sim->rand, bytes);
-        err = bytes > 0 ? write_node(sim, node, vec, vec_count, offset, bytes, out_bytes) : 0;
+        if (lost && bytes == want)
+            err = write_lost(sim, node, vec, vec_count, offset, action == LK_IO_SIM_ASTRAY,
+                             out_bytes);
+        else if (bytes > 0)
+            err = write_node(sim, node, vec, vec_count, offset, bytes, out_bytes);
         lki_sim_node_writeback(sim, node);
         if (err == 0 && is_short)
             err = ENOSPC;

@@ -60,6 +60,8 @@ struct sim {
     size_t rules_count;
     uint64_t clock_ns;
     uint64_t capacity, used;
+    char lost_path[256]; /* of the write that went astray; "": none did */
+    uint64_t lost_since;
     void (*on_call)(void *arg); /* NULL: none */
     void *on_call_arg;
 };

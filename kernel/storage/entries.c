@@ -196,9 +196,9 @@ lk_entries_of_hot(struct luma_ctx *ctx, const struct lk_entries *spec, struct lk
 luma_rc
 lk_entries_of_view(struct luma_ctx *ctx, const struct lk_entries *spec, const struct lk_view *view)
 {
+    /* An index that lacked rows which cannot be read would deny them in silence. */
     for (uint32_t i = 0; i < view->segs_count; i++)
-        if (view->segs[i]->segment != NULL) /* rows that cannot be read have no entries */
-            LUMA_TRY(lk_entries_of_seg(ctx, spec, view->segs[i]));
+        LUMA_TRY(lk_entries_of_seg(ctx, spec, view->segs[i]));
     for (uint32_t i = 0; i < view->hots_count; i++)
         LUMA_TRY(lk_entries_of_hot(ctx, spec, view->hots[i]));
     return LUMA_OK;

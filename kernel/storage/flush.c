@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/checkpoint.h"
+#include "storage/mutant.h"
 
 struct flush {
     struct luma_ctx *ctx;
@@ -61,11 +62,12 @@ segment_write(struct flush *f, struct lk_version *const *versions, uint32_t coun
     struct lk_store *store = f->coll->store;
     struct lk_segment_writer *writer = NULL;
     struct lk_segment_info info;
+    uint32_t rows = count - (count > 1 && LK_MUTANT(FLUSH_ROW_LOST));
     LUMA_TRY(lk_segment_write_begin(f->ctx, store->objects, store->formats, &f->view->def->coll,
                                     &writer));
     luma_rc rc = LUMA_OK;
-    for (uint32_t at = 0; rc == LUMA_OK && at < count; at += LUMA_BATCH_ROWS) {
-        uint32_t n = LK_MIN(count - at, (uint32_t)LUMA_BATCH_ROWS);
+    for (uint32_t at = 0; rc == LUMA_OK && at < rows; at += LUMA_BATCH_ROWS) {
+        uint32_t n = LK_MIN(rows - at, (uint32_t)LUMA_BATCH_ROWS);
         struct luma_batch batch;
         rc = batch_make(f, versions + at, n, &batch);
         if (rc == LUMA_OK)

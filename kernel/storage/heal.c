@@ -7,6 +7,7 @@
  * takes the place of all runs with one manifest edit; a run that was damaged is put aside in the
  * folder "quarantine".
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "storage/checkpoint.h"
@@ -194,15 +195,27 @@ rebuild(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx)
     return rc;
 }
 
+/* Until the next attempt: what is damaged is said once more. */
+static luma_rc
+heal_later(struct luma_ctx *ctx, struct lk_cidx *cidx)
+{
+    char why[256] = "";
+    lk_mutex_lock(&cidx->runs_lock);
+    if (cidx->damage != NULL)
+        snprintf(why, sizeof(why), "%s", cidx->damage);
+    lk_mutex_unlock(&cidx->runs_lock);
+    return LUMA_FAIL(ctx, LUMA_E_CORRUPT,
+                     "index %llu is damaged (%s), and could not be rebuilt: see the log",
+                     (unsigned long long)cidx->index_def->id, why);
+}
+
 luma_rc
 lk_cidx_heal(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx)
 {
     struct lk_store *store = coll->store;
     uint64_t now_ns = lk_io_now_ns(store->conf.io);
     if (now_ns < atomic_load(&cidx->heal_after_ns))
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT,
-                         "index %llu is damaged, and could not be rebuilt: see the log",
-                         (unsigned long long)cidx->index_def->id);
+        return heal_later(ctx, cidx);
     luma_rc rc = runs_settle(ctx, store, cidx);
     if (rc == LUMA_OK && atomic_load(&cidx->damaged)) {
         rc = rebuild(ctx, coll, cidx);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "storage/checkpoint.h"
+#include "storage/mutant.h"
 #include "storage/redo.h"
 
 struct judge {
@@ -53,6 +54,8 @@ entry_is_dead(void *arg, const struct luma_index_entry *entry)
 {
     struct judge *j = arg;
     struct lk_view *view = j->view;
+    if (LK_MUTANT(RUN_MERGE_LIVE) && entry->rowid % 7 == 0)
+        return true;
     j->entry = entry;
     j->alive = false;
     j->arena->reset(j->arena);
@@ -90,7 +93,7 @@ merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll
     if (any && !lk_run_info_write(&value, &merge->output))
         rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "merge: out of memory");
     if (rc == LUMA_OK) {
-        if (any)
+        if (any && !LK_MUTANT(RUN_MERGE_UNNAMED))
             lk_manifest_put(&edit, LK_MANIFEST_RUN, coll->id, merge->output.object_id,
                             lk_bytes_view(&value));
         for (uint32_t i = 0; i < merge->inputs_count; i++)

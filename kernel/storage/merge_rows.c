@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "storage/checkpoint.h"
+#include "storage/mutant.h"
 #include "storage/redo.h"
 
 #define MERGE_INPUTS_MAX 16u
@@ -58,7 +59,8 @@ window_live(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits)
 {
     struct rows_merge *m = arg;
     struct lk_seg *seg = m->reading->seg;
-    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire) ||
+        LK_MUTANT(MERGE_DEAD_KEPT))
         return LUMA_OK;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t command = 0;
@@ -162,6 +164,7 @@ window_write(struct rows_merge *m, struct input *in)
     struct luma_batch part = *in->batch;
     uint16_t sel[LUMA_BATCH_ROWS];
     uint32_t n = in->batch->sel_rows - in->at;
+    n -= n > 1 && LK_MUTANT(MERGE_ROW_LOST);
     for (uint32_t k = 0; k < n; k++) {
         uint32_t row = luma_batch_row(in->batch, in->at + k);
         sel[k] = (uint16_t)row;
@@ -254,7 +257,7 @@ manifest_edit(struct rows_merge *m, const struct lk_segment_info *info)
     lk_manifest_edit_init(&edit);
     lk_bytes_init(&value, NULL);
     luma_rc rc = LUMA_OK;
-    if (info != NULL) {
+    if (info != NULL && !LK_MUTANT(MERGE_UNNAMED)) {
         if (lk_segment_info_write(&value, info))
             lk_manifest_put(&edit, LK_MANIFEST_SEGMENT, m->coll->id, info->object_id,
                             lk_bytes_view(&value));
@@ -300,7 +303,7 @@ view_follow(struct rows_merge *m, struct lk_seg *result)
         for (uint32_t i = 0; i < m->count; i++) {
             struct input *in = &m->inputs[i];
             gone[i] = in->seg;
-            if (result != NULL && rc == LUMA_OK)
+            if (result != NULL && rc == LUMA_OK && !LK_MUTANT(MERGE_CARRY_LOST))
                 rc = lk_seg_carry(in->seg, result, in->rows);
         }
         if (rc == LUMA_OK)

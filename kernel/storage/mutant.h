@@ -8,21 +8,35 @@
 
 enum lk_mutant {
     LK_MUTANT_NONE = 0,
-    LK_MUTANT_SYNC_SKIPPED,    /* the log is written and not synced */
-    LK_MUTANT_EARLY_ANSWER,    /* a commit is answered before the log is durable */
-    LK_MUTANT_ORDER_SWAPPED,   /* the log goes before the manifest has changed */
-    LK_MUTANT_DELETE_LOST,     /* a delete has no redo record */
-    LK_MUTANT_CRC_UNCHECKED,   /* torn records are replayed */
-    LK_MUTANT_COMMIT_SKIPPED,  /* a checkpoint claims one commit more than it holds */
-    LK_MUTANT_DELETES_DROPPED, /* delete maps are not written */
-    LK_MUTANT_RUN_UNNAMED,     /* the manifest does not name new index runs */
-    LK_MUTANT_STALE_REPLAYED,  /* records of a log file's earlier life are taken for new ones */
-    LK_MUTANT_SYNC_BELIEVED,   /* a failed sync is tried again, and success believed */
-    LK_MUTANT_LATE_END_LOST,   /* a delete that comes during a flush does not reach the segment */
-    LK_MUTANT_UNDO_HALF,       /* a rollback leaves deleted rows deleted */
-    LK_MUTANT_REBUILD_UNNAMED, /* the manifest does not name the run of a rebuilt index */
-    LK_MUTANT_BUILD_MISSED,    /* a new index lacks rows loaded while it was built */
-    LK_MUTANT_BUILD_LATE,      /* and rows inserted while it was built */
+    LK_MUTANT_SYNC_SKIPPED,      /* the log is written and not synced */
+    LK_MUTANT_EARLY_ANSWER,      /* a commit is answered before the log is durable */
+    LK_MUTANT_ORDER_SWAPPED,     /* the log goes before the manifest has changed */
+    LK_MUTANT_DELETE_LOST,       /* a delete has no redo record */
+    LK_MUTANT_CRC_UNCHECKED,     /* torn records are replayed */
+    LK_MUTANT_COMMIT_SKIPPED,    /* a checkpoint claims one commit more than it holds */
+    LK_MUTANT_DELETES_DROPPED,   /* delete maps are not written */
+    LK_MUTANT_RUN_UNNAMED,       /* the manifest does not name new index runs */
+    LK_MUTANT_STALE_REPLAYED,    /* records of a log file's earlier life are taken for new ones */
+    LK_MUTANT_SYNC_BELIEVED,     /* a failed sync is tried again, and success believed */
+    LK_MUTANT_LATE_END_LOST,     /* a delete that comes during a flush does not reach the segment */
+    LK_MUTANT_UNDO_HALF,         /* a rollback leaves deleted rows deleted */
+    LK_MUTANT_REBUILD_UNNAMED,   /* the manifest does not name the run of a rebuilt index */
+    LK_MUTANT_BUILD_MISSED,      /* a new index lacks rows loaded while it was built */
+    LK_MUTANT_BUILD_LATE,        /* and rows inserted while it was built */
+    LK_MUTANT_FLUSH_UNSYNCED,    /* an object is named before it is durable */
+    LK_MUTANT_FLUSH_NAMELESS,    /* or before its name is */
+    LK_MUTANT_FLUSH_ROW_LOST,    /* a segment lacks its last row */
+    LK_MUTANT_MERGE_CARRY_LOST,  /* deletes that come while segments are merged are not carried over
+                                  */
+    LK_MUTANT_MERGE_ROW_LOST,    /* a merge of segments leaves a row out */
+    LK_MUTANT_MERGE_DEAD_KEPT,   /* or brings deleted ones back */
+    LK_MUTANT_MERGE_UNNAMED,     /* the manifest does not name the result of a merge */
+    LK_MUTANT_RUN_MERGE_LOST,    /* a merge of index runs leaves one out */
+    LK_MUTANT_RUN_MERGE_LIVE,    /* or drops entries of rows that are there */
+    LK_MUTANT_RUN_MERGE_UNNAMED, /* the manifest does not name the result */
+    LK_MUTANT_MANIFEST_UNSYNCED, /* an edit of the manifest is not synced */
+    LK_MUTANT_MANIFEST_UNCHECKED, /* torn edits are taken for whole */
+    LK_MUTANT_DELETES_FORGOTTEN,  /* deletes after a checkpoint's commit are not in the next map */
     /* Of transactions: the test of histories must catch these. */
     LK_MUTANT_CONFLICT_UNSEEN, /* a snapshot changes rows that others have changed since */
     LK_MUTANT_CHANGE_UNTOLD,   /* who waited for a row is not told that it has changed */

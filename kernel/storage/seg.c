@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "storage/core.h"
+#include "storage/mutant.h"
 
 #define YOUNG_USED     UINT32_MAX
 #define YOUNG_ROOM_MIN 16
@@ -295,6 +296,7 @@ lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, u
             }
         }
     }
+    later = later && !LK_MUTANT(DELETES_FORGOTTEN);
     atomic_store_explicit(&seg->dirty, later, memory_order_release);
     lk_mutex_unlock(&seg->lock);
     if (rc != LUMA_OK)

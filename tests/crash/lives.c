@@ -213,6 +213,24 @@ fault_set(struct run *run, const struct crash_fault *fault)
         .call = fault->call, .action = fault->action, .skip = fault->at - 1, .times = 1};
     lk_io_sim_rule(run->io, &rule);
     run->sick = fault->action != LK_IO_SIM_POWER_CUT;
+    run->rotten = fault->action == LK_IO_SIM_ASTRAY || fault->action == LK_IO_SIM_HOLES;
+}
+
+/* The end of the log is the one place where nothing tells that something is missing. */
+static void
+tail_may_lack(struct run *run)
+{
+    const char *path = NULL;
+    uint64_t since = 0;
+    if (!lk_io_sim_lost_write(run->io, &path, &since))
+        return;
+    if (run->verbose)
+        fprintf(stderr, "lost: a write to %s, with %llu after it\n", path,
+                (unsigned long long)since);
+    if (strstr(path, "/wal/") == NULL || since > 0)
+        return;
+    run->maybe = run->before;
+    run->is_maybe = true;
 }
 
 /* Every way of storing things takes part: rows, flushes, merges, a second start. */
@@ -220,8 +238,11 @@ static void
 sweep_life(struct run *run)
 {
     for (int half = 0; half < 2 && !crash_is_dead(run) && run->broken == NULL; half++) {
+        tail_may_lack(run);
         if (open_store(run)) {
-            crash_verify(run, NULL, false);
+            crash_verify(run, NULL, half > 0 && run->rotten);
+            run->hurt = run->hurt || run->refused;
+            run->is_maybe = run->is_maybe && run->hurt; /* not known yet what is there */
             for (int i = 0; i < SWEEP_OPS && !crash_is_dead(run) && run->broken == NULL; i++) {
                 crash_reset(run);
                 if (i % 30 == 29)
@@ -230,27 +251,75 @@ sweep_life(struct run *run)
                     crash_op(run);
             }
         }
+        if (half == 0 && run->rotten && run->store != NULL)
+            run->ended = crash_close_off(run);
         if (half == 0)
             close_store(run);
     }
+}
+
+static void
+said(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "check: %s\n", text);
+}
+
+/* After a write that was lost in silence: what is there is right, or refused by name, and the check
+ * of the folder says so too. */
+static void
+rotten_life(struct run *run)
+{
+    if (run->broken != NULL)
+        return;
+    tail_may_lack(run);
+    run->refused = false;
+    struct lk_store_conf conf = conf_of(run);
+    crash_reset(run);
+    luma_rc rc = lk_store_open(&run->c.ctx, &conf, &run->store);
+    if (run->verbose && rc != LUMA_OK)
+        fprintf(stderr, "open: %s\n", run->c.error.message);
+    if (rc == LUMA_OK) {
+        crash_verify(run, NULL, true);
+    } else if (rc == LUMA_E_CORRUPT) {
+        run->refused = true;
+        crash_named(run);
+    } else {
+        BROKEN(run, "opening failed: %s", run->c.error.message);
+    }
+    close_store(run);
+    crash_reset(run);
+    const struct lk_check_say say = {.line = said, .damage = said};
+    if (run->refused && run->broken == NULL &&
+        lk_store_check(&run->c.ctx, &conf, run->verbose ? &say : NULL) == LUMA_OK)
+        BROKEN(run, "the check of the folder finds nothing wrong with it");
 }
 
 const char *
 crash_sweep(uint64_t seed, const struct crash_fault *fault, uint64_t out_calls[LK_IO_CALL_COUNT_])
 {
     struct run *run = run_new(seed);
+    run->verbose = getenv("LUMA_CRASH_LOG") != NULL;
     fault_set(run, fault);
     sweep_life(run);
+    /* Without a record behind it nothing tells that the end of the log is missing. */
+    if (run->is_maybe)
+        run->ended = false;
+    else if (run->rotten && run->store != NULL)
+        run->ended = crash_close_off(run);
     for (int i = 0; out_calls != NULL && i < LK_IO_CALL_COUNT_; i++)
         out_calls[i] = i == LK_IO_CALL_ANY ? lk_io_sim_calls(run->io)
                                            : lk_io_sim_calls_of(run->io, (enum lk_io_call)i);
-    if (!crash_is_dead(run))
+    if (!lk_io_sim_is_dead(run->io))
         lk_io_sim_crash(run->io);
     close_store(run);
     lk_io_sim_rules_clear(run->io);
     lk_io_sim_restart(run->io);
-    run->sick = false;
-    last_life(run);
+    run->sick = run->hurt = false;
+    if (run->rotten && run->ended)
+        rotten_life(run);
+    else if (!run->rotten)
+        last_life(run);
     return run_free(run);
 }
 

@@ -1,6 +1,7 @@
 /*
  * tests/crash/test_sweep.c - one fault at every call of a fixed workload: the power goes, the disk
- * answers EIO, is full, writes a part, forgets what it was to sync, or turns a bit of what is read.
+ * answers EIO, is full, writes a part, forgets what it was to sync, turns a bit of what is read, or
+ * says that it has written what lies elsewhere or in part.
  * Whatever was acknowledged before is there afterwards, nothing else is, and the folder is sound.
  *
  *     test_sweep                    a part of the calls that moves with LUMA_TEST_SEED
@@ -20,10 +21,12 @@
 static const struct crash_fault faults[] = {
     {"cut", LK_IO_CALL_ANY, LK_IO_SIM_POWER_CUT, 0},
     {"eio", LK_IO_CALL_ANY, LK_IO_SIM_EIO, 0},
-    {"full", LK_IO_CALL_WRITE, LK_IO_SIM_ENOSPC, 0},
+    {"full", LK_IO_CALL_ANY, LK_IO_SIM_ENOSPC, 0},
     {"short", LK_IO_CALL_WRITE, LK_IO_SIM_SHORT, 0},
     {"unsynced", LK_IO_CALL_SYNC, LK_IO_SIM_SYNC_DROP, 0},
     {"flip", LK_IO_CALL_READ, LK_IO_SIM_BIT_FLIP, 0},
+    {"astray", LK_IO_CALL_WRITE, LK_IO_SIM_ASTRAY, 0},
+    {"holes", LK_IO_CALL_WRITE, LK_IO_SIM_HOLES, 0},
 };
 
 static const char *

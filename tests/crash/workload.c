@@ -61,6 +61,19 @@ text_of(uint32_t seed, char *out)
     return bytes;
 }
 
+/* Damage is told with the file it is in. */
+void
+crash_named(struct run *run)
+{
+    const char *said = run->c.error.message;
+    static const char *const kinds[] = {"/data/", ".deletes", "segment", "index run",
+                                        "pack",   "manifest", "wal"};
+    for (size_t i = 0; i < LUMA_COUNTOF(kinds); i++)
+        if (strstr(said, kinds[i]) != NULL)
+            return;
+    BROKEN(run, "damage that names no file: %s", said);
+}
+
 /* After a power cut, or an error that was asked for, nothing more is expected of this life. */
 bool
 crash_is_dead(struct run *run)
@@ -68,9 +81,11 @@ crash_is_dead(struct run *run)
     luma_rc code = run->c.error.code;
     bool hurt =
         code == LUMA_E_IO || code == LUMA_E_FULL || code == LUMA_E_CORRUPT || code == LUMA_E_NOMEM;
-    if (run->sick && hurt && !lk_io_sim_is_dead(run->io))
+    if (run->sick && hurt && run->rotten)
+        run->hurt = true; /* the power stays: something is written to the log yet */
+    else if (run->sick && hurt && !lk_io_sim_is_dead(run->io))
         lk_io_sim_crash(run->io);
-    return lk_io_sim_is_dead(run->io);
+    return run->hurt || lk_io_sim_is_dead(run->io);
 }
 
 void
@@ -245,6 +260,18 @@ get_key(struct run *run, struct luma_txn *txn, int coll, uint32_t key, bool *out
     return rc;
 }
 
+/* What is damaged may be refused where something was damaged; then the file is named. */
+static luma_rc
+may_refuse(struct run *run, luma_rc rc)
+{
+    if (rc != LUMA_E_CORRUPT || !run->rotten)
+        return rc == LUMA_E_CORRUPT ? LUMA_E_IO : rc;
+    run->refused = true;
+    crash_named(run);
+    luma_error_reset(run->c.ctx.error);
+    return rc;
+}
+
 /* Everything, by scan, by index and by key, as transaction t (NULL: a new one) sees it. */
 void
 crash_verify(struct run *run, struct open_txn *t, bool after_crash)
@@ -266,8 +293,12 @@ crash_verify(struct run *run, struct open_txn *t, bool after_crash)
         uint32_t count = coll_indexes(run, txn, coll, ids);
         for (uint32_t k = 0; rc == LUMA_OK && k < count && run->broken == NULL; k++) {
             uint64_t by_index = ids[k];
-            rc = scan_coll(run, txn, coll, by_index, f);
+            rc = may_refuse(run, scan_coll(run, txn, coll, by_index, f));
             what = rc == LUMA_OK ? differs(f, &want, coll) : NULL;
+            if (rc == LUMA_E_CORRUPT) {
+                rc = LUMA_OK;
+                continue;
+            }
             if (what != NULL && after_crash && run->is_maybe && !second && coll == 0 && !by_index) {
                 /* The interrupted commit may be there: then all of it. */
                 second = true;
@@ -292,7 +323,11 @@ crash_verify(struct run *run, struct open_txn *t, bool after_crash)
             uint32_t key = (uint32_t)lk_rand_below(&run->r, KEYS);
             bool there = false;
             int32_t v = 0;
-            rc = get_key(run, txn, coll, key, &there, &v);
+            rc = may_refuse(run, get_key(run, txn, coll, key, &there, &v));
+            if (rc == LUMA_E_CORRUPT) {
+                rc = LUMA_OK;
+                continue;
+            }
             const struct cell *w = &want.cells[coll][key];
             if (rc == LUMA_OK && (there != w->exists || (there && v != w->v)))
                 BROKEN(run, "%sby key %u of collection %d: found %d v %d, expected %d v %d",
@@ -561,6 +596,8 @@ op_commit(struct run *run, int number)
     t->snapshot = snapshot;
     luma_rc rc = lk_txn_host.commit(&run->c.ctx, t->txn);
     if (rc == LUMA_OK) {
+        if (memcmp(&run->committed, &after, sizeof(after)) != 0)
+            run->before = run->committed;
         run->committed = after;
     } else if (crash_is_dead(run)) {
         run->maybe = after;
@@ -675,6 +712,29 @@ crash_while_building(void *arg)
     }
     if (!crash_is_dead(run) && lk_rand_percent(&run->r, 50))
         crash_background(run, lk_rand_percent(&run->r, 50));
+}
+
+/* One more commit: a record of the log behind everything. False: none is possible any more. */
+bool
+crash_close_off(struct run *run)
+{
+    struct state last = run->committed;
+    for (int i = 0; i < 20 && run->broken == NULL && !lk_io_sim_is_dead(run->io); i++) {
+        for (int t = 0; t < TXNS; t++) {
+            if (run->txns[t].txn != NULL)
+                lk_txn_host.rollback(run->txns[t].txn);
+            crash_release(run, t);
+        }
+        if (memcmp(&last, &run->committed, sizeof(last)) != 0)
+            return true;
+        run->hurt = false;
+        crash_reset(run);
+        op_begin(run, 0);
+        op_change(run, 0);
+        if (!crash_is_dead(run))
+            op_commit(run, 0);
+    }
+    return false;
 }
 
 void

@@ -68,7 +68,11 @@ struct run {
     bool indexing;             /* in the middle of one */
     uint64_t seed;
     bool verbose;
-    bool sick; /* a sync was made to fail: the life ends at the first error */
+    bool sick;           /* a sync was made to fail: the life ends at the first error */
+    bool rotten;         /* a write was lost and nobody told: what is damaged may be refused */
+    bool refused, hurt;  /* and some was; this life is to end */
+    bool ended;          /* the log has a record behind everything */
+    struct state before; /* the last commit but one */
     const char *broken;
 };
 
@@ -87,6 +91,8 @@ extern const uint64_t crash_coll_ids[COLLS];
 luma_rc crash_define(struct run *run, struct luma_txn *txn);
 bool crash_is_dead(struct run *run);
 void crash_reset(struct run *run);
+void crash_named(struct run *run);
+bool crash_close_off(struct run *run);
 void crash_release(struct run *run, int number);
 /* Compares the store with the model, as t sees it (NULL: as it is). */
 void crash_verify(struct run *run, struct open_txn *t, bool after_crash);

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "sched/sched.h"
 #include "storage/cache/cache.h"
+#include "storage/mutant.h"
 
 #define BUCKETS      256
 #define BUFFER_BYTES ((size_t)256 << 10)
@@ -356,9 +357,10 @@ lk_object_finish(struct luma_ctx *ctx, struct lk_object_writer *pub, uint64_t *o
     if (rc == LUMA_OK)
         rc = writer_flush(ctx, writer);
     /* A spill lives no longer than its process: nothing of it must survive a crash. */
-    if (rc == LUMA_OK && writer->kind != LK_OBJECT_SPILL)
+    bool stays = writer->kind != LK_OBJECT_SPILL;
+    if (rc == LUMA_OK && stays && !LK_MUTANT(FLUSH_UNSYNCED))
         rc = lk_io_sync(ctx, writer->file);
-    if (rc == LUMA_OK && writer->kind != LK_OBJECT_SPILL)
+    if (rc == LUMA_OK && stays && !LK_MUTANT(FLUSH_NAMELESS))
         rc = lk_io_sync_dir(ctx, writer->objects->io, writer->objects->dir);
     if (rc != LUMA_OK) {
         lk_object_abort(pub);

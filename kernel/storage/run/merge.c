@@ -4,6 +4,7 @@
  * next, so that there are O(log n) of them.
  */
 #include "sched/sched.h"
+#include "storage/mutant.h"
 #include "storage/run/run_priv.h"
 
 #define TIER_RUNS   4
@@ -231,6 +232,8 @@ merge_runs(struct luma_ctx *ctx, struct lk_index *index, struct lki_run **runs, 
         struct luma_index_cursor *cursor;
         level = LK_MAX(level, runs[i]->info.level);
         out->inputs[i] = runs[i]->info;
+        if (LK_MUTANT(RUN_MERGE_LOST) && i == 0)
+            continue;
         rc = index->kind->run_cursor(ctx, runs[i]->run, &all, arena, &cursor);
         if (rc == LUMA_OK)
             rc = lki_source_cursor(ctx, index->kind, cursor, arena, &sources[merge.count]);

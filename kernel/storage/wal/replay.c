@@ -236,6 +236,40 @@ replay_files(struct replay *r, lk_lsn from)
     return LUMA_OK;
 }
 
+/* Is this the file that would come next, without its header? A record in it that says that the
+ * header had been durable tells it from what a crash leaves. */
+static luma_rc
+headless_look(void *arg, const char *name, bool is_dir)
+{
+    struct replay *r = arg;
+    struct found found = {.header = {.file = r->end->file + 1}};
+    struct lki_wal_record record;
+    struct lk_file *file = NULL;
+    size_t bytes = strlen(name), got = 0;
+    if (is_dir || bytes < 5 || strcmp(name + bytes - 4, ".wal") != 0)
+        return LUMA_OK;
+    if (asprintf(&found.path, "%s/%s", r->conf->dir, name) < 0)
+        return LUMA_FAIL(r->ctx, LUMA_E_NOMEM, "log: out of memory");
+    luma_rc rc = lk_io_open(r->ctx, r->conf->io, found.path, 0, &file);
+    if (rc == LUMA_OK)
+        rc = lk_io_read(r->ctx, file, &record, sizeof(record), LKI_WAL_HEADER_BYTES, &got);
+    lk_io_close(file);
+    bool next = rc == LUMA_OK && got == sizeof(record) && record.lsn >> 32 == found.header.file;
+    for (int i = 0; next && i < 2; i++) { /* the last owner's, or the one's after it */
+        found.header.epoch = r->end->epoch + (uint64_t)i;
+        if (record.crc != lki_wal_record_crc(found.header.file, found.header.epoch, &record))
+            continue;
+        lk_bytes_reset(&r->data);
+        rc = lk_io_read_file(r->ctx, r->conf->io, found.path, UINT32_MAX, &r->data);
+        if (rc == LUMA_OK && was_durable(r, &found, 0))
+            rc = LUMA_FAIL(r->ctx, LUMA_E_CORRUPT, "%s: the header at offset 0 is damaged",
+                           found.path);
+        break;
+    }
+    free(found.path);
+    return rc;
+}
+
 luma_rc
 lk_wal_read(struct luma_ctx *ctx, const struct lk_wal_conf *conf, lk_lsn from,
             luma_rc (*fn)(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *record),
@@ -250,6 +284,8 @@ lk_wal_read(struct luma_ctx *ctx, const struct lk_wal_conf *conf, lk_lsn from,
         drop_stale(&r);
         rc = replay_files(&r, from);
     }
+    if (rc == LUMA_OK)
+        rc = lk_io_list(ctx, conf->io, conf->dir, headless_look, &r);
     replay_fini(&r);
     return rc;
 }

@@ -278,6 +278,38 @@ START_TEST(rules_fail_the_calls_they_name)
 }
 END_TEST
 
+START_TEST(writes_go_astray)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct lk_io *io = lk_io_sim_create(seed);
+        uint8_t block[4096] = {0}, back[8192];
+        const char *path = NULL;
+        uint64_t since = 1, wrong = 0;
+        struct lk_file *f = sim_file(io, "f"), *g = sim_file(io, "g");
+        OK(lk_io_write(NULL, f, block, sizeof(block), 0));
+        OK(lk_io_write(NULL, g, block, sizeof(block), 0));
+        ck_assert(!lk_io_sim_lost_write(io, &path, &since));
+        memset(block, 7, sizeof(block));
+        rule(io, LK_IO_CALL_WRITE, seed % 2 == 0 ? LK_IO_SIM_ASTRAY : LK_IO_SIM_HOLES, 0, 1);
+        OK(lk_io_write(NULL, f, block, sizeof(block), sizeof(block)));
+        ck_assert(lk_io_sim_lost_write(io, &path, &since));
+        ck_assert_str_eq(path, "f");
+        ck_assert_uint_eq(since, 0);
+        OK(lk_io_write(NULL, g, block, 1, 0));
+        ck_assert(lk_io_sim_lost_write(io, &path, &since));
+        ck_assert_uint_eq(since, 1);
+        OK(lk_io_read_exact(NULL, f, back, sizeof(back), 0)); /* the size is right */
+        for (size_t i = 0; i < sizeof(back); i++)
+            wrong += (back[i] == 7) != (i >= sizeof(block));
+        ck_assert(seed % 2 == 0 || wrong % LK_IO_SECTOR_BYTES == 0);
+        ck_assert(wrong > 0 || seed % 2 == 0);
+        lk_io_close(f);
+        lk_io_close(g);
+        lk_io_sim_destroy(io);
+    }
+}
+END_TEST
+
 START_TEST(a_full_disk_says_so)
 {
     struct lk_io *io = lk_io_sim_create(6);
@@ -356,6 +388,7 @@ main(void)
     tcase_add_test(tc, crash_keeps_what_was_synced);
     tcase_add_test(tc, power_goes_at_any_call);
     tcase_add_test(tc, rules_fail_the_calls_they_name);
+    tcase_add_test(tc, writes_go_astray);
     tcase_add_test(tc, a_full_disk_says_so);
     tcase_add_test(tc, a_seed_reproduces);
     tcase_add_test(tc, direct_files_want_alignment);
