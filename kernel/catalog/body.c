@@ -7,7 +7,8 @@
  */
 #include "catalog/catalog_priv.h"
 
-#define BODY_FORMAT 2 /* 1 had no match, bits and set columns of constraints */
+/* 1 had no match, bits and set columns of constraints; 2 no domains of columns and no types */
+#define BODY_FORMAT 3
 /* No catalogue object has lists anywhere near this long: a larger count is damage. */
 #define BODY_LIST_MAX 1000000u
 
@@ -82,6 +83,7 @@ put_column(struct lk_bytes *out, const struct luma_cat_column *col)
     put_u(out, col->sequence_id);
     put_value(out, &col->missing);
     put_text(out, col->comment);
+    put_u(out, col->domain_id);
 }
 
 static void
@@ -166,6 +168,18 @@ put_role(struct lk_bytes *out, const struct luma_cat_object *o)
         put_text(out, o->settings[i]);
 }
 
+static void
+put_made_type(struct lk_bytes *out, const struct luma_cat_object *o)
+{
+    (void)lk_bytes_u8(out, (uint8_t)o->type_kind);
+    put_u(out, o->labels_count);
+    for (uint32_t i = 0; i < o->labels_count; i++) {
+        put_u(out, o->labels[i].id);
+        put_i(out, o->labels[i].place);
+        put_text(out, o->labels[i].name);
+    }
+}
+
 bool
 lki_catalog_body_write(struct lk_bytes *out, const struct luma_cat_object *o)
 {
@@ -188,6 +202,7 @@ lki_catalog_body_write(struct lk_bytes *out, const struct luma_cat_object *o)
     put_u(out, o->table_id);
     put_sequence(out, o);
     put_role(out, o);
+    put_made_type(out, o);
     return !out->failed;
 }
 
@@ -307,6 +322,8 @@ get_column(struct body_reader *b, struct luma_cat_column *col)
     col->sequence_id = get_u(b);
     col->missing = get_value(b);
     col->comment = get_text(b);
+    if (b->format >= 3)
+        col->domain_id = get_u(b);
 }
 
 static void
@@ -421,6 +438,22 @@ get_role(struct body_reader *b, struct luma_cat_object *o)
 }
 
 static void
+get_made_type(struct body_reader *b, struct luma_cat_object *o)
+{
+    if (b->format < 3)
+        return;
+    o->type_kind = (char)lk_reader_u8(&b->r);
+    struct luma_cat_label *labels = get_list(b, sizeof(*labels), &o->labels_count);
+    for (uint32_t i = 0; i < o->labels_count; i++) {
+        labels[i].id = get_u(b);
+        labels[i].place = get_i(b);
+        labels[i].name = get_text(b);
+        b->r.failed |= labels[i].name == NULL;
+    }
+    o->labels = labels;
+}
+
+static void
 get_object(struct body_reader *b, struct luma_cat_object *o)
 {
     o->id = get_u(b);
@@ -442,6 +475,7 @@ get_object(struct body_reader *b, struct luma_cat_object *o)
     o->table_id = get_u(b);
     get_sequence(b, o);
     get_role(b, o);
+    get_made_type(b, o);
 }
 
 luma_rc

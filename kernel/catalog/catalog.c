@@ -226,6 +226,12 @@ catalog_find(const struct luma_cat_view *view, enum luma_cat_kind kind, const ch
     return lki_catalog_view_named(view, kind, 0, name);
 }
 
+static const struct luma_cat_object *
+catalog_type(const struct luma_cat_view *view, uint64_t schema_id, const char *name)
+{
+    return lki_catalog_view_named(view, LUMA_CAT_TYPE, schema_id, name);
+}
+
 static void
 catalog_each(const struct luma_cat_view *view, enum luma_cat_kind kind,
              bool (*fn)(void *arg, const struct luma_cat_object *object), void *arg)
@@ -314,4 +320,5 @@ const struct luma_host_catalog lk_catalog_host = {
     .check = catalog_check,
     .may = lki_catalog_may,
     .make_verifier = lki_catalog_make_verifier,
+    .type = catalog_type,
 };

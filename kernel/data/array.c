@@ -178,7 +178,7 @@ int
 lki_array_compare(const struct luma_str *a, const struct luma_str *b, struct luma_type type)
 {
     uint32_t na = lk_data_array_count(a), nb = lk_data_array_count(b);
-    struct luma_type elem = luma_type((enum luma_type_id)type.elem);
+    struct luma_type elem = luma_type_elem(type);
 
     for (uint32_t i = 0; i < na && i < nb; i++) {
         struct luma_value x, y;
@@ -205,7 +205,7 @@ lki_array_hash(const struct luma_str *a, struct luma_type type)
     for (uint32_t i = 0; i < count; i++) {
         struct luma_value v;
         struct luma_vec vec;
-        lki_array_value(a, luma_type((enum luma_type_id)type.elem), i, &v);
+        lki_array_value(a, luma_type_elem(type), i, &v);
         vec = lki_value_vec(&v);
         lk_data_hash(&vec, NULL, 1, true, &h);
     }
@@ -241,7 +241,7 @@ lki_array_text_bound(const struct luma_str *array, struct luma_type type)
     for (uint32_t i = 0; i < count; i++) {
         struct luma_value v;
         struct luma_vec vec;
-        lki_array_value(array, luma_type((enum luma_type_id)type.elem), i, &v);
+        lki_array_value(array, luma_type_elem(type), i, &v);
         vec = lki_value_vec(&v);
         total += v.is_null ? 5 : 3 + 3 * lk_data_text_bound(&vec, 0);
     }
@@ -265,7 +265,7 @@ lki_array_text_write(const struct luma_str *array, struct luma_type type,
         char *text;
         if (i > 0)
             *p++ = braces ? ',' : ' ';
-        if (!lki_array_value(array, luma_type((enum luma_type_id)type.elem), i, &v)) {
+        if (!lki_array_value(array, luma_type_elem(type), i, &v)) {
             memcpy(p, "NULL", 4);
             p += 4;
             continue;

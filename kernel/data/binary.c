@@ -135,19 +135,19 @@ numeric_int_to(luma_i128 v, int16_t scale, char *out)
 
 static luma_rc
 array_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,
-           struct luma_slice in, struct luma_value *out)
+           const struct luma_format *format, struct luma_slice in, struct luma_value *out)
 {
     const uint8_t *p = in.data, *end = p + in.bytes;
-    const struct luma_type_info *info;
+    struct luma_type elem = luma_type_elem(type);
     struct luma_value *values;
     uint32_t ndim, count = 0;
 
     if (in.bytes < 12)
         return bad(ctx, type);
     ndim = (uint32_t)get_be(p, 4);
-    info = lk_data_type_by_oid((uint32_t)get_be(p + 8, 4));
+    uint32_t elem_oid = (uint32_t)get_be(p + 8, 4);
     p += 12;
-    if (info == NULL || info->type.id != type.elem)
+    if (elem_oid == 0 || elem_oid != lk_data_type_oid(elem))
         return LUMA_FAIL_SQL(ctx, LUMA_E_TYPE, "42804", "wrong element type");
     if (ndim > 1)
         return LUMA_FAIL(ctx, LUMA_E_UNSUPPORTED,
@@ -175,7 +175,7 @@ array_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type
         }
         if (n > (size_t)(end - p))
             return bad(ctx, type);
-        LUMA_TRY(lk_data_from_binary(ctx, arena, info->type, luma_slice(p, n), &values[i]));
+        LUMA_TRY(lk_data_from_binary_as(ctx, arena, elem, format, luma_slice(p, n), &values[i]));
         p += n;
     }
     if (p != end)
@@ -196,7 +196,7 @@ array_bound(const struct luma_str *array, struct luma_type type)
     for (uint32_t i = 0; i < count; i++) {
         struct luma_value v;
         struct luma_vec vec;
-        lki_array_value(array, luma_type((enum luma_type_id)type.elem), i, &v);
+        lki_array_value(array, luma_type_elem(type), i, &v);
         vec = lki_value_vec(&v);
         total += 4 + lk_data_binary_bound(&vec, 0);
     }
@@ -204,10 +204,11 @@ array_bound(const struct luma_str *array, struct luma_type type)
 }
 
 static size_t
-array_to(const struct luma_str *array, struct luma_type type, char *out)
+array_to(const struct luma_str *array, struct luma_type type, const struct luma_format *format,
+         char *out)
 {
     uint32_t count = lk_data_array_count(array);
-    struct luma_type elem = luma_type((enum luma_type_id)type.elem);
+    struct luma_type elem = luma_type_elem(type);
     char *p = out, *nulls;
 
     p = put_be(p, count > 0, 4);
@@ -228,7 +229,7 @@ array_to(const struct luma_str *array, struct luma_type type, char *out)
             continue;
         }
         vec = lki_value_vec(&v);
-        n = lk_data_binary_write(&vec, 0, p + 4);
+        n = lk_data_binary_write_as(&vec, 0, format, p + 4);
         put_be(p, n, 4);
         p += 4 + n;
     }
@@ -285,6 +286,14 @@ luma_rc
 lk_data_from_binary(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,
                     struct luma_slice in, struct luma_value *out)
 {
+    return lk_data_from_binary_as(ctx, arena, type, NULL, in, out);
+}
+
+luma_rc
+lk_data_from_binary_as(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,
+                       const struct luma_format *format, struct luma_slice in,
+                       struct luma_value *out)
+{
     static const uint8_t widths[LUMA_PHYS_COUNT_] = {0, 1, 2, 4, 8, 0, 4, 8, 16, 0};
     struct luma_value v = {.type = type, .phys = (uint8_t)luma_type_phys(type)};
     uint64_t u;
@@ -294,7 +303,9 @@ lk_data_from_binary(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_
     case LUMA_TYPE_NUMERIC:
         return numeric_from(ctx, arena, type, in, out);
     case LUMA_TYPE_ARRAY:
-        return array_from(ctx, arena, type, in, out);
+        return array_from(ctx, arena, type, format, in, out);
+    case LUMA_TYPE_ENUM:
+        return lk_data_from_text(ctx, arena, type, format, in, out);
     case LUMA_TYPE_VECTOR:
         return vector_from(ctx, arena, type, in, out);
     default:
@@ -347,7 +358,7 @@ lk_data_binary_bound(const struct luma_vec *vec, uint32_t row)
     if (vec->phys == LUMA_PHYS_NONE || luma_vec_is_null(vec, row))
         return 0;
     if (vec->phys != LUMA_PHYS_STR)
-        return 40;
+        return vec->type.id == LUMA_TYPE_ENUM ? 64 : 40;
     str = luma_vec_at(vec, row);
     switch (vec->type.id) {
     case LUMA_TYPE_JSONB:
@@ -360,13 +371,14 @@ lk_data_binary_bound(const struct luma_vec *vec, uint32_t row)
 }
 
 static size_t
-str_to(const struct luma_vec *vec, const struct luma_str *str, char *out)
+str_to(const struct luma_vec *vec, const struct luma_str *str, const struct luma_format *format,
+       char *out)
 {
     switch (vec->type.id) {
     case LUMA_TYPE_NUMERIC:
         return numeric_to(str, out);
     case LUMA_TYPE_ARRAY:
-        return array_to(str, vec->type, out);
+        return array_to(str, vec->type, format, out);
     case LUMA_TYPE_JSONB:
         *out = 1;
         return 1 + lk_data_doc_text_write(luma_str_slice(str), false, out + 1);
@@ -389,6 +401,13 @@ str_to(const struct luma_vec *vec, const struct luma_str *str, char *out)
 size_t
 lk_data_binary_write(const struct luma_vec *vec, uint32_t row, char *out)
 {
+    return lk_data_binary_write_as(vec, row, NULL, out);
+}
+
+size_t
+lk_data_binary_write_as(const struct luma_vec *vec, uint32_t row, const struct luma_format *format,
+                        char *out)
+{
     const void *at;
 
     if (vec->phys == LUMA_PHYS_NONE || luma_vec_is_null(vec, row))
@@ -408,6 +427,8 @@ lk_data_binary_write(const struct luma_vec *vec, uint32_t row, char *out)
     case LUMA_PHYS_I64:
         if (vec->type.id == LUMA_TYPE_NUMERIC)
             return numeric_int_to(*(const int64_t *)at, vec->scale, out);
+        if (vec->type.id == LUMA_TYPE_ENUM)
+            return lk_data_text_write(vec, row, format, out);
         put_be(out, *(const uint64_t *)at, 8);
         return 8;
     case LUMA_PHYS_F64:
@@ -426,6 +447,6 @@ lk_data_binary_write(const struct luma_vec *vec, uint32_t row, char *out)
         }
         return 16;
     default:
-        return str_to(vec, at, out);
+        return str_to(vec, at, format, out);
     }
 }

@@ -37,8 +37,14 @@ const char *lk_data_value_text(const struct luma_value *value, const struct luma
 LUMA_NODISCARD luma_rc lk_data_from_binary(struct luma_ctx *ctx, struct luma_arena *arena,
                                            struct luma_type type, struct luma_slice bytes,
                                            struct luma_value *out);
+LUMA_NODISCARD luma_rc lk_data_from_binary_as(struct luma_ctx *ctx, struct luma_arena *arena,
+                                              struct luma_type type,
+                                              const struct luma_format *format,
+                                              struct luma_slice bytes, struct luma_value *out);
 size_t lk_data_binary_bound(const struct luma_vec *vec, uint32_t row);
 size_t lk_data_binary_write(const struct luma_vec *vec, uint32_t row, char *out);
+size_t lk_data_binary_write_as(const struct luma_vec *vec, uint32_t row,
+                               const struct luma_format *format, char *out);
 struct luma_value lk_data_vec_value(const struct luma_vec *vec, uint32_t row);
 LUMA_NODISCARD luma_rc lk_data_vec_set(struct luma_arena *arena, struct luma_vec *out, uint32_t row,
                                        const struct luma_value *value);

@@ -183,7 +183,7 @@ array_elements(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma
         return no_memory(ctx);
     for (uint32_t i = 0; i < count; i++) {
         struct luma_value v;
-        lki_array_value(&value->str, luma_type((enum luma_type_id)value->type.elem), i, &v);
+        lki_array_value(&value->str, luma_type_elem(value->type), i, &v);
         LUMA_TRY(lk_data_doc_make_value(ctx, arena, format, &v, &strs[i]));
         docs[i] = luma_str_slice(&strs[i]);
     }
@@ -280,7 +280,7 @@ json_array(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_for
         return no_memory(ctx);
     for (uint32_t i = 0; i < count; i++) {
         struct luma_value v;
-        lki_array_value(&value->str, luma_type((enum luma_type_id)value->type.elem), i, &v);
+        lki_array_value(&value->str, luma_type_elem(value->type), i, &v);
         LUMA_TRY(lk_data_json_from_value(ctx, arena, format, &v, &parts[i]));
         total += parts[i].bytes + 1;
     }

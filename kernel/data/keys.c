@@ -226,7 +226,7 @@ str_bound(const struct luma_str *str, struct luma_type type)
         return 1 + doc_key_bound(luma_str_slice(str), 0);
     case LUMA_TYPE_ARRAY: {
         uint32_t n = lk_data_array_count(str);
-        struct luma_type elem = luma_type((enum luma_type_id)type.elem);
+        struct luma_type elem = luma_type_elem(type);
         size_t total = 2;
         for (uint32_t i = 0; i < n; i++) {
             struct luma_value v;
@@ -268,7 +268,7 @@ put_str(uint8_t *p, const struct luma_str *str, struct luma_type type)
         uint32_t n = lk_data_array_count(str);
         for (uint32_t i = 0; i < n; i++) {
             struct luma_value v;
-            if (lki_array_value(str, luma_type((enum luma_type_id)type.elem), i, &v))
+            if (lki_array_value(str, luma_type_elem(type), i, &v))
                 p += lk_data_key_write_value(&v, 0, p);
             else
                 *p++ = MARK_NULL_LAST;
@@ -562,7 +562,7 @@ read_array(struct reader *r, struct luma_type type, struct luma_str *out)
 {
     struct luma_value *values = NULL;
     uint32_t count = 0, room = 0;
-    struct luma_type elem = luma_type((enum luma_type_id)type.elem);
+    struct luma_type elem = luma_type_elem(type);
 
     for (;;) {
         size_t pos = 0;

@@ -465,6 +465,20 @@ json_from(struct luma_ctx *ctx, struct luma_slice text, struct luma_value *out)
     return LUMA_OK;
 }
 
+static luma_rc
+enum_from(struct luma_ctx *ctx, struct luma_type type, const struct luma_format *format,
+          struct luma_slice text, struct luma_value *out)
+{
+    if (format != NULL && format->enum_place != NULL &&
+        format->enum_place(format->arg, (uint32_t)type.mod, text, &out->i64))
+        return LUMA_OK;
+    const char *name = format != NULL && format->type_name != NULL
+                           ? format->type_name(format->arg, (uint32_t)type.mod)
+                           : NULL;
+    return LUMA_FAIL_SQL(ctx, LUMA_E_DATA, "22P02", "invalid input value for enum %s: \"%.*s\"",
+                         name != NULL ? name : "anyenum", shown(text), (const char *)text.data);
+}
+
 luma_rc
 lk_data_from_text(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,
                   const struct luma_format *format, struct luma_slice text, struct luma_value *out)
@@ -504,6 +518,9 @@ lk_data_from_text(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_ty
         break;
     case LUMA_TYPE_INTERVAL:
         rc = interval_from(ctx, type, format, text, &v);
+        break;
+    case LUMA_TYPE_ENUM:
+        rc = enum_from(ctx, type, format, text, &v);
         break;
     case LUMA_TYPE_UUID:
         rc = uuid_from(ctx, text, &v);

@@ -147,6 +147,7 @@ lk_data_text_bound(const struct luma_vec *vec, uint32_t row)
         return is_regname(vec->type.id) ? 256 : vec->type.id == LUMA_TYPE_DATE ? 32 : 11;
     case LUMA_PHYS_I64:
         return vec->type.id == LUMA_TYPE_INT8      ? 20
+               : vec->type.id == LUMA_TYPE_ENUM    ? 64
                : vec->type.id == LUMA_TYPE_NUMERIC ? 24 + (vec->scale < 0 ? 0 : (size_t)vec->scale)
                                                    : LKI_DATETIME_TEXT_BYTES;
     case LUMA_PHYS_I128:
@@ -211,6 +212,20 @@ write_int32(const struct luma_vec *vec, int32_t v, const struct luma_format *for
     }
 }
 
+/* A place that has no label (a value made by hand) is shown as its number. */
+static size_t
+write_label(struct luma_type type, int64_t place, const struct luma_format *format, char *out)
+{
+    const char *label = format->enum_label == NULL
+                            ? NULL
+                            : format->enum_label(format->arg, (uint32_t)type.mod, place);
+    if (label == NULL)
+        return lki_num_text_write_i64(place, 0, out);
+    size_t n = strlen(label) > 63 ? 63 : strlen(label);
+    memcpy(out, label, n);
+    return n;
+}
+
 static size_t
 write_int64(const struct luma_vec *vec, int64_t v, const struct luma_format *format, char *out)
 {
@@ -221,6 +236,8 @@ write_int64(const struct luma_vec *vec, int64_t v, const struct luma_format *for
         return lki_timestamp_write(v, format, out);
     case LUMA_TYPE_TIMESTAMPTZ:
         return lki_timestamptz_write(v, format, out);
+    case LUMA_TYPE_ENUM:
+        return write_label(vec->type, v, format, out);
     default:
         return lki_num_text_write_i64(v, vec->scale, out);
     }

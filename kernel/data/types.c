@@ -55,6 +55,7 @@ static const struct luma_type_info types[] = {
     TYPE(RECORD, 2249, 2287, -1, 'P', false, false, 'd', "record", "record"),
     TYPE(XID, 28, 1011, 4, 'U', false, true, 'i', "xid", "xid"),
     TYPE(TIMETZ, 1266, 1270, 12, 'D', false, false, 'd', "timetz", "time with time zone"),
+    TYPE(ENUM, 3500, 0, 4, 'E', false, true, 'i', "anyenum", "anyenum"),
     ARRAY(BOOL, 1000, 'i', "_bool", "boolean[]"),
     ARRAY(INT2, 1005, 'i', "_int2", "smallint[]"),
     ARRAY(INT4, 1007, 'i', "_int4", "integer[]"),
@@ -85,6 +86,7 @@ static const struct luma_type_info types[] = {
     ARRAY(RECORD, 2287, 'd', "_record", "record[]"),
     ARRAY(XID, 1011, 'i', "_xid", "xid[]"),
     ARRAY(TIMETZ, 1270, 'd', "_timetz", "time with time zone[]"),
+    ARRAY(ENUM, 0, 'i', "_anyenum", "anyenum[]"),
 };
 
 static const struct {
@@ -106,7 +108,7 @@ lk_data_type_info(struct luma_type type)
 const struct luma_type_info *
 lk_data_type_by_oid(uint32_t oid)
 {
-    for (size_t i = 0; i < LUMA_COUNTOF(types); i++)
+    for (size_t i = 0; oid != 0 && i < LUMA_COUNTOF(types); i++)
         if (types[i].oid == oid)
             return &types[i];
     return NULL;
@@ -153,6 +155,8 @@ uint32_t
 lk_data_type_oid(struct luma_type type)
 {
     const struct luma_type_info *info = lk_data_type_info(type);
+    if (luma_type_is_made(type) && type.mod > 0) /* an array's id is the one after its elements' */
+        return (uint32_t)type.mod + (type.id == LUMA_TYPE_ARRAY);
     if (luma_type_is_oldvector(type))
         return type.elem == LUMA_TYPE_INT2 ? 22 : 30;
     return info == NULL ? 0 : info->oid;
@@ -219,7 +223,7 @@ lk_data_type_typmod(struct luma_type type)
 {
     uint8_t id = type.id == LUMA_TYPE_ARRAY ? type.elem : type.id;
 
-    if (type.mod < 0)
+    if (type.mod < 0 || luma_type_is_made(type))
         return -1;
     switch (id) {
     case LUMA_TYPE_VARCHAR:

@@ -87,6 +87,31 @@ session_free(struct luma_session *s)
     free(s);
 }
 
+static const struct luma_cat_object *
+made_type(const struct luma_session *s, uint32_t id)
+{
+    const struct luma_host_catalog *catalog = lki_sessions.parts.catalog;
+    if (s->txn == NULL)
+        return NULL;
+    const struct luma_cat_object *o = catalog->by_id(catalog->view(s->txn), id);
+    return o != NULL && o->kind == LUMA_CAT_TYPE ? o : NULL;
+}
+
+/* The array type's id is the one after the type's own. Whoever asks copies the name at once. */
+static const char *
+made_type_name(const struct luma_session *s, uint32_t oid)
+{
+    static _Thread_local char text[80];
+    const struct luma_cat_object *o = made_type(s, oid);
+    if (o != NULL)
+        return o->name;
+    o = oid > 0 ? made_type(s, oid - 1) : NULL;
+    if (o == NULL)
+        return NULL;
+    snprintf(text, sizeof(text), "%s[]", o->name);
+    return text;
+}
+
 /* The name of an object for regclass and its kin; NULL: shown as a number. */
 static const char *
 session_regname(void *arg, enum luma_type_id id, uint32_t oid)
@@ -94,13 +119,49 @@ session_regname(void *arg, enum luma_type_id id, uint32_t oid)
     struct luma_session *s = arg;
     if (id == LUMA_TYPE_REGTYPE) {
         const struct luma_type_info *info = lki_sessions.parts.data->type_by_oid(oid);
-        return info == NULL ? NULL : info->sql_name;
+        return info == NULL ? made_type_name(s, oid) : info->sql_name;
     }
     if (s->txn == NULL || (id != LUMA_TYPE_REGCLASS && id != LUMA_TYPE_REGNAMESPACE))
         return NULL;
     const struct luma_host_catalog *catalog = lki_sessions.parts.catalog;
     const struct luma_cat_object *object = catalog->by_id(catalog->view(s->txn), oid);
     return object == NULL ? NULL : object->name;
+}
+
+static const char *
+session_type_name(void *arg, uint32_t type_id)
+{
+    const struct luma_cat_object *o = made_type(arg, type_id);
+    return o != NULL ? o->name : NULL;
+}
+
+static const char *
+session_enum_label(void *arg, uint32_t type_id, int64_t place)
+{
+    const struct luma_cat_object *o = made_type(arg, type_id);
+    size_t low = 0, high = o != NULL ? o->labels_count : 0;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (o->labels[mid].place < place)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return o != NULL && low < o->labels_count && o->labels[low].place == place ? o->labels[low].name
+                                                                               : NULL;
+}
+
+static bool
+session_enum_place(void *arg, uint32_t type_id, struct luma_slice label, int64_t *out_place)
+{
+    const struct luma_cat_object *o = made_type(arg, type_id);
+    for (uint32_t i = 0; o != NULL && i < o->labels_count; i++)
+        if (strlen(o->labels[i].name) == label.bytes &&
+            memcmp(o->labels[i].name, label.data, label.bytes) == 0) {
+            *out_place = o->labels[i].place;
+            return true;
+        }
+    return false;
 }
 
 static void
@@ -129,6 +190,9 @@ session_open(const char *frontend, struct luma_conn *conn, const struct luma_ses
         s->hooks = *hooks;
     s->starting = true;
     s->format.regname = session_regname;
+    s->format.enum_label = session_enum_label;
+    s->format.enum_place = session_enum_place;
+    s->format.type_name = session_type_name;
     s->format.arg = s;
     s->budget = lk_budget_create(NULL, "session", (size_t)conf->statement_memory);
     s->arena_session = s->budget == NULL ? NULL : lk_arena_create(s->budget, 0);

@@ -230,7 +230,8 @@ read_param(struct pg_conn *c, struct luma_ctx *ctx, struct luma_type type, uint1
             out->i32 = (int32_t)pg_get32(bytes.data);
             return LUMA_OK;
         }
-        return c->data->from_binary(ctx, ctx->arena, type, bytes, out);
+        return c->data->from_binary_as(ctx, ctx->arena, type, c->host->session->format(c->session),
+                                       bytes, out);
     }
     if (format != PG_TEXT)
         return LUMA_FAIL(ctx, LUMA_E_PROTOCOL, "unsupported format code: %u", format);

@@ -232,7 +232,7 @@ put_value(struct pg_conn *c, enum how how, const struct luma_vec *vec, uint32_t 
     case HOW_FIXED_END_:
         break;
     }
-    return c->data->binary_write(vec, row, (char *)out);
+    return c->data->binary_write_as(vec, row, format, (char *)out);
 }
 
 static inline size_t

@@ -85,7 +85,7 @@ json_array(struct rest_text *text, const struct luma_host_data *data, const stru
            uint32_t row, const struct luma_format *format, struct luma_arena *arena)
 {
     const struct luma_str *array = luma_vec_at(vec, row);
-    struct luma_type elem = luma_type((enum luma_type_id)vec->type.elem);
+    struct luma_type elem = luma_type_elem(vec->type);
     uint32_t count = data->array_count(array);
     rest_text_add(text, "[", 1);
     for (uint32_t i = 0; i < count; i++) {

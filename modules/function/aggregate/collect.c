@@ -149,7 +149,7 @@ AGG_FINISH(array_finish)
         return LUMA_OK;
     out->is_null = false;
     if (out->type.id != LUMA_TYPE_ARRAY)
-        out->type = luma_type_array((enum luma_type_id)s->values[0].type.id);
+        out->type = luma_type_array_of(s->values[0].type);
     if (aggregate_host->data->array_make(call->arena, (enum luma_type_id)out->type.elem, s->values,
                                          s->count, &out->str) != LUMA_OK)
         return luma_func_no_memory(call);

@@ -209,6 +209,7 @@ static const struct luma_func extreme_functions[] = {
     EXTREME(TIMESTAMPTZ),
     EXTREME(INTERVAL),
     EXTREME(OID),
+    EXTREME(ENUM),
     AGG("max", LUMA_OP_MAX, LUMA_T(ANYARRAY), max_any, LUMA_T(ANYARRAY)),
     AGG("min", LUMA_OP_MIN, LUMA_T(ANYARRAY), min_any, LUMA_T(ANYARRAY)),
     BITS_OF(INT2),

@@ -274,6 +274,7 @@ static const struct luma_func compare_functions[] = {
     SIX(JSONB, JSONB, compare_any),
     SIX(VECTOR, VECTOR, compare_any),
     SIX(ANYARRAY, ANYARRAY, compare_any),
+    SIX(ENUM, ENUM, compare_88),
     SIX(OID, OID, compare_oid),
     LUMA_FUNC_OP("=", CORE_OP, LUMA_OP_EQ, LUMA_T(BOOL), compare_oid, LUMA_T(XID), LUMA_T(XID)),
     LUMA_FUNC_OP("<>", CORE_OP, LUMA_OP_NE, LUMA_T(BOOL), compare_oid, LUMA_T(XID), LUMA_T(XID)),

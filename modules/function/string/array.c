@@ -28,7 +28,7 @@ add_elements(const struct luma_func_call *call, struct values *v, const struct l
              uint32_t row)
 {
     const struct luma_host_data *data = string_host->data;
-    struct luma_type elem = luma_type((enum luma_type_id)vec->type.elem);
+    struct luma_type elem = luma_type_elem(vec->type);
     const struct luma_str *array;
     uint32_t count;
 

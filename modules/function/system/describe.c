@@ -31,6 +31,26 @@ column_list(struct system_row *row, const struct luma_cat_object *table, const u
 
 /* ---- format_type ---- */
 
+static bool
+type_visible(const struct system_row *row, const struct luma_cat_object *type)
+{
+    uint64_t ids[32];
+    uint32_t n = system_path(row, ids, 32);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct luma_cat_object *o = system_host->catalog->type(row->view, ids[i], type->name);
+        if (o != NULL)
+            return o->id == type->id;
+    }
+    return false;
+}
+
+static luma_rc
+type_is_visible(struct system_row *row)
+{
+    const struct luma_cat_object *o = system_object(row, system_oid(row, 0));
+    return system_set_bool(row, o == NULL || o->kind != LUMA_CAT_TYPE || type_visible(row, o));
+}
+
 static struct luma_type
 type_with(const struct luma_type_info *info, int32_t typmod)
 {
@@ -52,6 +72,22 @@ type_with(const struct luma_type_info *info, int32_t typmod)
     return t;
 }
 
+/* A type of the catalogue: "mood", "other.mood", "mood[]"; NULL: no such type. */
+static const char *
+made_type_text(struct system_row *row, uint32_t oid)
+{
+    const struct luma_cat_object *o = system_object(row, oid);
+    bool array = o == NULL || o->kind != LUMA_CAT_TYPE;
+    if (array)
+        o = system_object(row, (uint64_t)oid - 1);
+    if (o == NULL || o->kind != LUMA_CAT_TYPE)
+        return NULL;
+    const struct luma_cat_object *schema =
+        type_visible(row, o) ? NULL : system_object(row, o->schema_id);
+    return system_format(row, "%s%s%s%s", schema != NULL ? system_quote(row, schema->name) : "",
+                         schema != NULL ? "." : "", system_quote(row, o->name), array ? "[]" : "");
+}
+
 static luma_rc
 format_type(struct system_row *row)
 {
@@ -71,13 +107,15 @@ format_type(struct system_row *row)
         if (pseudo[i].oid == oid)
             return system_set_text(row, pseudo[i].name);
     const struct luma_type_info *info = system_host->data->type_by_oid(oid);
-    if (info == NULL)
-        return system_set_text(row, "???");
+    if (info == NULL) {
+        const char *made = made_type_text(row, oid);
+        return system_set_text(row, made != NULL ? made : "???");
+    }
     bool array = info->array_oid == oid && info->type.id != LUMA_TYPE_ARRAY;
     struct luma_type t = type_with(info, typmod);
     if (info->type.id == LUMA_TYPE_ARRAY) {
         array = true;
-        t = luma_type((enum luma_type_id)info->type.elem);
+        t = luma_type_elem(info->type);
     }
     const char *text = system_host->data->type_text(t, row->arena);
     if (t.id == LUMA_TYPE_BPCHAR && typmod < 0)
@@ -206,13 +244,17 @@ get_constraintdef(struct system_row *row)
 {
     struct find_constraint find = {.id = system_oid(row, 0)};
     system_host->catalog->each(row->view, LUMA_CAT_TABLE, find_constraint, &find);
+    if (find.constraint == NULL)
+        system_host->catalog->each(row->view, LUMA_CAT_TYPE, find_constraint, &find);
     const struct luma_cat_constraint *con = find.constraint;
     if (con == NULL)
         return LUMA_OK;
     switch (con->kind) {
     case LUMA_CONSTRAINT_CHECK:
-        return system_set_text(row, system_format(row, "CHECK ((%s))%s", con->check_sql,
-                                                  con->not_valid ? " NOT VALID" : ""));
+        return system_set_text(
+            row, system_format(
+                     row, row->args_count > 1 && row->args[1].b ? "CHECK (%s)%s" : "CHECK ((%s))%s",
+                     con->check_sql, con->not_valid ? " NOT VALID" : ""));
     case LUMA_CONSTRAINT_FOREIGN:
         return system_set_text(row, foreign_text(row, find.table, con));
     default:
@@ -520,7 +562,7 @@ static const struct system_func list[] = {
     {"shobj_description", "on", 't', ST, obj_description},
     {"col_description", "oi", 't', ST, col_description},
     {"pg_table_is_visible", "o", 'b', ST, table_is_visible},
-    {"pg_type_is_visible", "o", 'b', ST, always_true},
+    {"pg_type_is_visible", "o", 'b', ST, type_is_visible},
     {"pg_function_is_visible", "o", 'b', ST, always_true},
     {"pg_operator_is_visible", "o", 'b', ST, always_true},
     {"pg_opclass_is_visible", "o", 'b', ST, always_true},

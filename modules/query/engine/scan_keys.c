@@ -25,7 +25,7 @@ eng_scan_in_values(struct xenv *e, const struct scan_pred *pred, struct luma_typ
         struct luma_value v;
         enum luma_pred_op got;
         if (from_array)
-            LUMA_TRY(eng.data->array_get(&array.str, luma_type(array.type.elem), i, &v));
+            LUMA_TRY(eng.data->array_get(&array.str, luma_type_elem(array.type), i, &v));
         else
             LUMA_TRY(eng_eval_value(e, pred->values[i], &v));
         enum pred_fit fit = eng_pred_fit(col, LUMA_PRED_EQ, &v, &got, &values[n]);

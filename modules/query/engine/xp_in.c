@@ -163,7 +163,7 @@ static luma_rc
 any_one(struct xenv *e, const struct xp *xp, struct luma_vec *lhs, uint32_t row,
         const struct luma_str *array, bool *out_null, bool *out_value)
 {
-    struct luma_type elem = luma_type(xp->args[1]->type.elem);
+    struct luma_type elem = luma_type_elem(xp->args[1]->type);
     uint32_t count = eng.data->array_count(array);
     bool all = xp->negated, null = false;
     for (uint32_t i = 0; i < count; i++) {

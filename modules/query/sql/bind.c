@@ -65,6 +65,8 @@ sql_type_text(struct sql_bind *b, struct luma_type type)
 {
     if (type.id == LUMA_TYPE_UNKNOWN)
         return "unknown";
+    if (luma_type_is_made(type))
+        return sql_made_type_text(b, type);
     type.mod = -1;
     type.scale = 0;
     const char *text = sql_host->data->type_text(type, b->arena);

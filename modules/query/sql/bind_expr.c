@@ -67,10 +67,11 @@ static struct luma_expr *
 bind_cast(struct sql_bind *b, struct sql_scope *scope, const PgQuery__TypeCast *cast)
 {
     struct luma_type to = sql_type_resolve(b, cast->type_name);
+    uint64_t domain_id;
     const PgQuery__Node *arg = cast->arg;
     if (arg->node_case == PGN(A_ARRAY_EXPR) && to.id == LUMA_TYPE_ARRAY &&
         arg->a_array_expr->n_elements == 0)
-        return sql_expr(b, LUMA_EXPR_ARRAY, to, 0);
+        return sql_expr(b, LUMA_EXPR_ARRAY, sql_domain_base(b, to, &domain_id), 0);
     struct luma_expr *e = sql_bind_expr(b, scope, arg);
     int32_t location = cast->location >= 0 ? cast->location : sql_node_location(arg);
     if (e->kind == LUMA_EXPR_CONST)
@@ -209,7 +210,7 @@ bind_array(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AArrayExp
     if (e->type.id == LUMA_TYPE_ARRAY)
         SQL_THROW(b, a->location, LUMA_E_UNSUPPORTED, "0A000",
                   "arrays of more than one dimension are not supported");
-    e->type = luma_type_array((enum luma_type_id)e->type.id);
+    e->type = luma_type_array_of(e->type);
     return e;
 }
 
@@ -341,8 +342,7 @@ bind_indirection(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AIn
             SQL_THROW(b, location, LUMA_E_TYPE, "42804",
                       "cannot subscript type %s because it does not support subscripting",
                       sql_type_text(b, e->type));
-        struct luma_expr *sub =
-            sql_expr(b, LUMA_EXPR_SUBSCRIPT, luma_type((enum luma_type_id)e->type.elem), 2);
+        struct luma_expr *sub = sql_expr(b, LUMA_EXPR_SUBSCRIPT, luma_type_elem(e->type), 2);
         sub->args[0] = e;
         sub->args[1] = sql_coerce(b, index, luma_type(LUMA_TYPE_INT4), SQL_CAST_ASSIGN, location);
         if (luma_type_is_oldvector(e->type))

@@ -417,7 +417,8 @@ function_plan(struct sql_bind *b, struct luma_expr *e, const char *name, bool or
 static struct luma_expr *
 record_column(struct sql_bind *b, struct luma_type json, const PgQuery__ColumnDef *def)
 {
-    struct luma_type type = sql_type_resolve(b, def->type_name);
+    uint64_t domain_id;
+    struct luma_type type = sql_domain_base(b, sql_type_resolve(b, def->type_name), &domain_id);
     bool as_json = type.id == LUMA_TYPE_JSON || type.id == LUMA_TYPE_JSONB;
     struct luma_expr *name = sql_const_text(b, luma_type(LUMA_TYPE_TEXT), def->colname);
     struct luma_expr *e = sql_operator(b, as_json ? "->" : "->>", -1, sql_col(b, 0, json), name);

@@ -215,23 +215,23 @@ bind_any_array(struct sql_bind *b, struct sql_scope *scope, const PgQuery__AExpr
     struct luma_expr *array = sql_bind_expr(b, scope, a->rexpr);
     if (array->type.id == LUMA_TYPE_UNKNOWN) {
         left = sql_known(b, left);
-        array = sql_coerce(b, array, luma_type_array((enum luma_type_id)left->type.id),
-                           SQL_CAST_IMPLICIT, a->location);
+        array =
+            sql_coerce(b, array, luma_type_array_of(left->type), SQL_CAST_IMPLICIT, a->location);
     }
     if (array->type.id != LUMA_TYPE_ARRAY)
         SQL_THROW(b, a->location, LUMA_E_TYPE, "42809",
                   "op ANY/ALL (array) requires array on right side");
-    struct luma_expr *elem = sql_const_null(b, luma_type((enum luma_type_id)array->type.elem));
+    struct luma_expr *elem = sql_const_null(b, luma_type_elem(array->type));
     struct luma_expr *e = sql_expr(b, LUMA_EXPR_ANY, luma_type(LUMA_TYPE_BOOL), 2);
     e->func = compare(b, op_name(a), &left, &elem, a->location);
     if (e->func->result.id != LUMA_TYPE_BOOL)
         SQL_THROW(b, a->location, LUMA_E_TYPE, "42809",
                   "op ANY/ALL (array) requires operator to yield boolean");
     e->args[0] = left;
-    e->args[1] = elem->type.id == array->type.elem
-                     ? array
-                     : sql_coerce(b, array, luma_type_array((enum luma_type_id)elem->type.id),
-                                  SQL_CAST_IMPLICIT, a->location);
+    e->args[1] =
+        elem->type.id == array->type.elem
+            ? array
+            : sql_coerce(b, array, luma_type_array_of(elem->type), SQL_CAST_IMPLICIT, a->location);
     bool known;
     e->cmp = sql_cmp_of(op_name(a), &known);
     e->negated = a->kind == PG_AEXPR(OP_ALL);
@@ -355,8 +355,7 @@ sql_bind_sublink(struct sql_bind *b, struct sql_scope *scope, const PgQuery__Sub
         break;
     case PG_LINK(ARRAY):
         one_column(b, plan, link->location);
-        e = sql_expr(b, LUMA_EXPR_SUBLINK,
-                     luma_type_array((enum luma_type_id)plan->cols[0].type.id), 0);
+        e = sql_expr(b, LUMA_EXPR_SUBLINK, luma_type_array_of(plan->cols[0].type), 0);
         e->sublink = LUMA_SUBLINK_ARRAY;
         e->plan = plan;
         break;

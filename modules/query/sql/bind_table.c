@@ -54,9 +54,12 @@ sql_column_default(struct sql_bind *b, const struct luma_cat_object *table,
         seq->value.i32 = (int32_t)col->sequence_id;
         return sql_coerce(b, sql_call(b, "nextval", -1, &seq, 1), col->type, SQL_CAST_ASSIGN, -1);
     }
-    if (col->default_sql == NULL)
+    const struct luma_cat_object *domain = sql_domain(b, col->domain_id);
+    const char *text =
+        col->default_sql == NULL && domain != NULL ? domain->cols[0].default_sql : col->default_sql;
+    if (text == NULL)
         return sql_const_null(b, col->type);
-    struct luma_expr *e = sql_bind_text(b, col->default_sql, NULL, SQL_PLACE_DEFAULT);
+    struct luma_expr *e = sql_bind_text(b, text, NULL, SQL_PLACE_DEFAULT);
     return sql_coerce(b, e, col->type, SQL_CAST_ASSIGN, -1);
 }
 
@@ -66,7 +69,16 @@ change_checks(struct sql_bind *b, const struct luma_cat_object *table,
 {
     uint32_t n = 0;
     struct luma_plan_check *checks =
-        SQL_NEW_ARRAY(b, struct luma_plan_check, table->constraints_count);
+        SQL_NEW_ARRAY(b, struct luma_plan_check, table->constraints_count + table->cols_count);
+    for (uint32_t i = 0; i < table->cols_count; i++) {
+        const struct luma_cat_object *domain = sql_domain(b, table->cols[i].domain_id);
+        struct luma_expr *value = sql_col(b, (int32_t)i, table->cols[i].type);
+        struct luma_expr *ok = domain != NULL ? sql_domain_assert(b, domain, value) : NULL;
+        if (ok == NULL)
+            continue;
+        checks[n].name = sql_text(b, domain->name);
+        checks[n++].expr = ok;
+    }
     for (uint32_t i = 0; i < table->constraints_count; i++) {
         const struct luma_cat_constraint *con = &table->constraints[i];
         if (con->kind != LUMA_CONSTRAINT_CHECK)

@@ -109,8 +109,9 @@ read_field(struct luma_ctx *ctx, struct binary_in *in, uint32_t col, uint32_t ro
     if (!there)
         return bad(ctx, in, "unexpected EOF in COPY data");
     struct luma_value value;
-    luma_rc rc = sql_host->data->from_binary(ctx, in->arena, vec->type,
-                                             luma_slice(in->data + in->at, bytes), &value);
+    luma_rc rc = sql_host->data->from_binary_as(ctx, in->arena, vec->type,
+                                                sql_host->session->format(ctx->session),
+                                                luma_slice(in->data + in->at, bytes), &value);
     if (rc == LUMA_OK)
         rc = sql_host->data->vec_set(in->arena, vec, row, &value);
     if (rc != LUMA_OK)

@@ -141,8 +141,9 @@ put_binary_row(struct luma_ctx *ctx, struct copy_out *out, const struct luma_bat
         bool is_null = luma_vec_is_null(vec, row);
         size_t bound = is_null ? 0 : sql_host->data->binary_bound(vec, row);
         LUMA_TRY(need(ctx, &out->buffer, &out->room, out->bytes + bound + 4));
-        size_t bytes =
-            is_null ? 0 : sql_host->data->binary_write(vec, row, out->buffer + out->bytes + 4);
+        size_t bytes = is_null ? 0
+                               : sql_host->data->binary_write_as(vec, row, out->format,
+                                                                 out->buffer + out->bytes + 4);
         put_big(out->buffer + out->bytes, is_null ? UINT32_MAX : (uint32_t)bytes);
         out->bytes += 4 + bytes;
     }

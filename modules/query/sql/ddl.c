@@ -25,6 +25,8 @@ sql_kind_name(const struct luma_cat_object *object)
         return "sequence";
     case LUMA_CAT_ROLE:
         return "role";
+    case LUMA_CAT_TYPE:
+        return "type";
     default:
         return "table";
     }
@@ -402,27 +404,62 @@ drain(struct luma_ctx *ctx, struct luma_result *result, uint64_t *out_rows)
     return rc;
 }
 
+static luma_rc
+format_text(struct sql_utility *u, char **out_text, size_t *out_bytes, const char *fmt,
+            va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int bytes = vsnprintf(NULL, 0, fmt, args);
+    char *text = luma_arena_alloc(u->ctx->arena, (size_t)bytes + 1);
+    if (text != NULL)
+        vsnprintf(text, (size_t)bytes + 1, fmt, again);
+    va_end(again);
+    *out_text = text;
+    *out_bytes = (size_t)bytes;
+    return text != NULL ? LUMA_OK : LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
+}
+
+luma_rc
+sql_internal_alter(struct sql_utility *u, const char *fmt, ...)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    va_list args;
+    va_start(args, fmt);
+    luma_rc rc = format_text(u, &text, &bytes, fmt, args);
+    va_end(args);
+    LUMA_TRY(rc);
+    struct luma_stmt *stmt = NULL;
+    struct luma_result *result = NULL;
+    LUMA_TRY(sql_stmt_prepare(u->ctx, u->session, luma_slice(text, bytes), NULL, 0, &stmt));
+    struct sql_utility inner = *u;
+    inner.stmt = stmt;
+    inner.node = stmt->node;
+    inner.out_result = &result;
+    rc = sql_alter_table(&inner);
+    if (rc == LUMA_OK)
+        result->close(result);
+    sql_stmt_release(stmt);
+    return rc;
+}
+
 luma_rc
 sql_internal(struct sql_utility *u, uint64_t *out_rows, const char *fmt, ...)
 {
-    va_list args, again;
+    char *text = NULL;
+    size_t bytes = 0;
+    va_list args;
     va_start(args, fmt);
-    va_copy(again, args);
-    int bytes = vsnprintf(NULL, 0, fmt, args);
+    luma_rc formatted = format_text(u, &text, &bytes, fmt, args);
     va_end(args);
-    char *text = luma_arena_alloc(u->ctx->arena, (size_t)bytes + 1);
-    if (text == NULL) {
-        va_end(again);
-        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
-    }
-    vsnprintf(text, (size_t)bytes + 1, fmt, again);
-    va_end(again);
+    LUMA_TRY(formatted);
     struct luma_stmt *stmt = NULL;
     struct sql_bound *bound = NULL;
     struct luma_result *result = NULL;
     uint64_t rows = 0;
     sql_host->txn->command_end(u->txn);
-    LUMA_TRY(sql_stmt_prepare(u->ctx, u->session, luma_slice(text, (size_t)bytes), NULL, 0, &stmt));
+    LUMA_TRY(sql_stmt_prepare(u->ctx, u->session, luma_slice(text, bytes), NULL, 0, &stmt));
     luma_rc rc = sql_bind_node(u->ctx, u->session, u->txn, NULL, 0, stmt->node, NULL, 0, &bound);
     if (rc == LUMA_OK)
         rc = sql_bound_compile(u->ctx, u->session, u->txn, bound);

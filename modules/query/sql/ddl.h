@@ -50,9 +50,16 @@ const char *sql_kind_name(const struct luma_cat_object *object);
 /* Where a RangeVar's new relation goes; makes no schema. 0: the temporary one is not there yet. */
 uint64_t sql_new_schema(struct sql_bind *b, const PgQuery__RangeVar *var);
 luma_rc sql_temp_schema(struct sql_utility *u, uint64_t *out_id);
-const char *sql_quote(struct luma_arena *arena, const char *name);
 /* schema.name, quoted. */
 const char *sql_qualified(struct sql_bind *b, const struct luma_cat_object *object);
+
+/* ddl_type.c: an id for a type, whose successor is its array type's; where a new type goes. */
+luma_rc sql_made_type_id(struct sql_utility *u, uint64_t *out_id);
+void sql_made_type_place(struct sql_bind *b, PgQuery__Node *const *names, size_t count,
+                         struct luma_cat_object *type);
+
+luma_rc sql_rename_domain_constraint(struct sql_utility *u, const struct luma_cat_object *domain,
+                                     const char *from, const char *to);
 
 /* Does a stored view's tree name schema.name? */
 bool sql_view_names(const PgQuery__Node *node, const char *schema, const char *name);
@@ -60,6 +67,8 @@ bool sql_view_names(const PgQuery__Node *node, const char *schema, const char *n
 /* Runs SQL of our own under u->txn; *out_rows: rows returned or changed. */
 luma_rc sql_internal(struct sql_utility *u, uint64_t *out_rows, const char *fmt, ...)
     LUMA_PRINTF(3, 4);
+/* The same for one ALTER TABLE. */
+luma_rc sql_internal_alter(struct sql_utility *u, const char *fmt, ...) LUMA_PRINTF(2, 3);
 /* Shallow copy to be changed and put. */
 struct luma_cat_object *sql_object_copy(struct luma_ctx *ctx, const struct luma_cat_object *object);
 /* Throws unless it is the one there is, or none is named. */

@@ -9,8 +9,6 @@ static const struct absent {
     PgQuery__ObjectType type;
     const char *word, *state, *tag;
 } absents[] = {
-    {PG_OBJECT(TYPE), "type", "42704", "DROP TYPE"},
-    {PG_OBJECT(DOMAIN), "type", "42704", "DROP DOMAIN"},
     {PG_OBJECT(COLLATION), "collation", "42704", "DROP COLLATION"},
     {PG_OBJECT(CONVERSION), "conversion", "42704", "DROP CONVERSION"},
     {PG_OBJECT(TSPARSER), "text search parser", "42704", "DROP TEXT SEARCH PARSER"},

@@ -22,6 +22,7 @@ struct alter {
     const char *type_using; /* expression of ALTER TYPE, over the old row */
     uint32_t type_col;
     struct luma_type type_new;
+    uint64_t domain_new;
     uint64_t drop_ids[64]; /* owned sequences that go too */
     uint32_t drop_count;
     uint32_t foreign_at; /* 1 + position of a foreign key whose rows are to be looked at */
@@ -178,7 +179,8 @@ alter_type(struct sql_bind *b, struct alter *a)
     PgQuery__ColumnDef *def = a->cmd->def->column_def;
     uint32_t at = column_at(b, a, a->cmd->name);
     struct luma_cat_column *col = &a->draft->cols[at];
-    a->type_new = sql_type_resolve(b, def->type_name);
+    struct luma_type type_new = sql_type_resolve(b, def->type_name);
+    a->type_new = sql_domain_base(b, type_new, &a->domain_new);
     a->type_col = at;
     struct sql_item *row = sql_item_of_row(b, a->table, a->table->name, 0);
     struct sql_scope scope = {.items = row, .place = SQL_PLACE_SET};
@@ -195,7 +197,9 @@ alter_type(struct sql_bind *b, struct alter *a)
                      sql_type_text(b, a->type_new));
             sql_throw(b, -1, rc);
         }
-        const char *type = sql_host->data->type_text(a->type_new, b->arena);
+        const char *type = luma_type_is_made(type_new)
+                               ? sql_type_text(b, type_new)
+                               : sql_host->data->type_text(a->type_new, b->arena);
         a->type_using =
             sql_format(b, "%s::%s", sql_quote(b->arena, col->name), type != NULL ? type : "text");
     }
@@ -494,6 +498,7 @@ rewrite_type(struct sql_utility *u, const char *table, struct alter *a)
     fresh->id = d->object.col_id_next++;
     fresh->name = temp_name;
     fresh->type = a->type_new;
+    fresh->domain_id = a->domain_new;
     fresh->not_null = false;
     fresh->default_sql = NULL;
     fresh->missing = (struct luma_value){.type = a->type_new, .is_null = true};

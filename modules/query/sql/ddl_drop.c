@@ -17,7 +17,33 @@ struct drops {
     uint64_t *foreign_ids;
     uint32_t foreign_count;
     const char *blocker; /* what stands in the way without CASCADE */
+    /* columns that go with their type */
+    uint64_t *column_tables;
+    const char **column_names;
+    uint32_t columns_count;
+    /* what CASCADE takes along, said when all is known */
+    const char *cascades[64];
+    uint32_t cascades_count;
 };
+
+static void
+cascades(struct drops *d, const char *what)
+{
+    if (d->cascades_count < LUMA_COUNTOF(d->cascades))
+        d->cascades[d->cascades_count] = what;
+    d->cascades_count++;
+}
+
+static void
+say_cascades(struct sql_bind *b, const struct drops *d)
+{
+    if (d->cascades_count == 1)
+        sql_host->session->notice(b->session, "NOTICE", "00000", "drop cascades to %s",
+                                  d->cascades[0]);
+    else if (d->cascades_count > 1)
+        sql_host->session->notice(b->session, "NOTICE", "00000",
+                                  "drop cascades to %u other objects", d->cascades_count);
+}
 
 static bool
 in_list(const struct drops *d, uint64_t id)
@@ -85,9 +111,7 @@ collect_foreign(void *arg, const struct luma_cat_object *table)
             d->foreign_tables[d->foreign_count] = table->id;
             d->foreign_ids[d->foreign_count++] = con->id;
         }
-        sql_host->session->notice(dep->b->session, "NOTICE", "00000",
-                                  "drop cascades to constraint %s on table %s", con->name,
-                                  table->name);
+        cascades(d, sql_format(dep->b, "constraint %s on table %s", con->name, table->name));
     }
     return true;
 }
@@ -116,6 +140,50 @@ collect_default_users(void *arg, const struct luma_cat_object *table)
     return true;
 }
 
+/* ---- what uses a type ---- */
+
+static bool
+uses_type(const struct luma_cat_column *col, const struct luma_cat_object *type)
+{
+    return col->domain_id == type->id ||
+           (luma_type_is_made(col->type) && (uint64_t)col->type.mod == type->id);
+}
+
+static void add_dependents(struct sql_bind *b, struct drops *d,
+                           const struct luma_cat_object *object);
+
+static bool
+collect_type_users(void *arg, const struct luma_cat_object *object)
+{
+    struct dependents *dep = arg;
+    struct drops *d = dep->drops;
+    if (object->id == dep->object->id || in_list(d, object->id))
+        return true;
+    for (uint32_t i = 0; i < object->cols_count; i++) {
+        if (!uses_type(&object->cols[i], dep->object))
+            continue;
+        const char *what =
+            object->kind == LUMA_CAT_TABLE
+                ? sql_format(dep->b, "column %s of table %s", object->cols[i].name, object->name)
+                : sql_format(dep->b, "%s %s", sql_kind_name(object), object->name);
+        if (!d->cascade) {
+            d->blocker = what;
+            return false;
+        }
+        cascades(d, what);
+        if (object->kind != LUMA_CAT_TABLE) {
+            add(dep->b, d, object->id);
+            add_dependents(dep->b, d, object);
+            return true;
+        }
+        if (d->columns_count < DROPS_MAX) {
+            d->column_tables[d->columns_count] = object->id;
+            d->column_names[d->columns_count++] = object->cols[i].name;
+        }
+    }
+    return true;
+}
+
 /* Everything that depends on the object, transitively. */
 static void
 add_dependents(struct sql_bind *b, struct drops *d, const struct luma_cat_object *object)
@@ -129,10 +197,14 @@ add_dependents(struct sql_bind *b, struct drops *d, const struct luma_cat_object
     for (uint32_t i = 0; i < dep->count; i++) {
         if (!d->cascade)
             blocked(b, object, sql_format(b, "view %s", dep->list[i]->name));
-        sql_host->session->notice(b->session, "NOTICE", "00000", "drop cascades to view %s",
-                                  dep->list[i]->name);
+        cascades(d, sql_format(b, "view %s", dep->list[i]->name));
         add(b, d, dep->list[i]->id);
         add_dependents(b, d, dep->list[i]);
+    }
+    if (object->kind == LUMA_CAT_TYPE) {
+        sql_host->catalog->each(b->view, 0, collect_type_users, dep);
+        if (d->blocker != NULL)
+            blocked(b, object, d->blocker);
     }
     if (object->kind == LUMA_CAT_TABLE) {
         sql_host->catalog->each(b->view, LUMA_CAT_TABLE, collect_foreign, dep);
@@ -164,17 +236,19 @@ static bool
 is_ours(PgQuery__ObjectType type)
 {
     return type == PG_OBJECT(TABLE) || type == PG_OBJECT(VIEW) || type == PG_OBJECT(INDEX) ||
-           type == PG_OBJECT(SEQUENCE) || type == PG_OBJECT(SCHEMA);
+           type == PG_OBJECT(SEQUENCE) || type == PG_OBJECT(SCHEMA) || type == PG_OBJECT(TYPE) ||
+           type == PG_OBJECT(DOMAIN);
 }
 
 static enum luma_cat_kind
 kind_of(PgQuery__ObjectType type)
 {
-    return type == PG_OBJECT(TABLE)      ? LUMA_CAT_TABLE
-           : type == PG_OBJECT(VIEW)     ? LUMA_CAT_VIEW
-           : type == PG_OBJECT(INDEX)    ? LUMA_CAT_INDEX
-           : type == PG_OBJECT(SEQUENCE) ? LUMA_CAT_SEQUENCE
-                                         : LUMA_CAT_SCHEMA;
+    return type == PG_OBJECT(TABLE)                               ? LUMA_CAT_TABLE
+           : type == PG_OBJECT(VIEW)                              ? LUMA_CAT_VIEW
+           : type == PG_OBJECT(INDEX)                             ? LUMA_CAT_INDEX
+           : type == PG_OBJECT(SEQUENCE)                          ? LUMA_CAT_SEQUENCE
+           : type == PG_OBJECT(TYPE) || type == PG_OBJECT(DOMAIN) ? LUMA_CAT_TYPE
+                                                                  : LUMA_CAT_SCHEMA;
 }
 
 static const char *
@@ -221,8 +295,8 @@ drop_schema(struct sql_bind *b, struct drop_call *call, const char *name)
                 sql_format(b, "%s %s.%s", sql_kind_name(dep->list[0]), name, dep->list[0]->name));
     add(b, &call->drops, schema->id);
     for (uint32_t i = 0; i < dep->count; i++) {
-        sql_host->session->notice(b->session, "NOTICE", "00000", "drop cascades to %s %s",
-                                  sql_kind_name(dep->list[i]), dep->list[i]->name);
+        cascades(&call->drops,
+                 sql_format(b, "%s %s", sql_kind_name(dep->list[i]), dep->list[i]->name));
         add(b, &call->drops, dep->list[i]->id);
         if (dep->list[i]->kind != LUMA_CAT_SEQUENCE)
             add_dependents(b, &call->drops, dep->list[i]);
@@ -290,6 +364,37 @@ drop_relation(struct sql_bind *b, struct drop_call *call, const char *schema, co
 }
 
 static void
+drop_type(struct sql_bind *b, struct drop_call *call, const PgQuery__TypeName *type)
+{
+    const char *schema = NULL, *name = sql_name_parts(type->names, type->n_names, &schema);
+    bool domain = call->stmt->remove_type == PG_OBJECT(DOMAIN);
+    const struct luma_cat_object *o = sql_made_type_find(b, schema, name);
+    struct luma_type found;
+    if (o == NULL && schema != NULL &&
+        sql_host->catalog->find(b->view, LUMA_CAT_SCHEMA, schema) == NULL) {
+        if (!call->stmt->missing_ok)
+            SQL_THROW(b, -1, LUMA_E_UNDEFINED, "3F000", "schema \"%s\" does not exist", schema);
+        sql_host->session->notice(b->session, "NOTICE", "00000",
+                                  "schema \"%s\" does not exist, skipping", schema);
+        return;
+    }
+    if (o == NULL && sql_type_by_name(name, &found))
+        SQL_THROW(b, -1, LUMA_E_INVALID, "2BP01",
+                  "cannot drop type %s because it is required by the database system", name);
+    if (o == NULL) {
+        if (!call->stmt->missing_ok)
+            SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42704", "type \"%s\" does not exist", name);
+        sql_host->session->notice(b->session, "NOTICE", "00000",
+                                  "type \"%s\" does not exist, skipping", name);
+        return;
+    }
+    if (domain && o->type_kind != 'd')
+        SQL_THROW(b, -1, LUMA_E_TYPE, "42809", "\"%s\" is not a domain", name);
+    sql_must_own(b, o);
+    add(b, &call->drops, o->id);
+}
+
+static void
 name_objects(struct sql_bind *b, void *arg)
 {
     struct drop_call *call = arg;
@@ -299,12 +404,18 @@ name_objects(struct sql_bind *b, void *arg)
     d->ids = SQL_NEW_ARRAY(b, uint64_t, DROPS_MAX);
     d->foreign_tables = SQL_NEW_ARRAY(b, uint64_t, DROPS_MAX);
     d->foreign_ids = SQL_NEW_ARRAY(b, uint64_t, DROPS_MAX);
+    d->column_tables = SQL_NEW_ARRAY(b, uint64_t, DROPS_MAX);
+    d->column_names = SQL_NEW_ARRAY(b, const char *, DROPS_MAX);
     call->indexes = SQL_NEW_ARRAY(b, uint64_t, stmt->n_objects);
     d->cascade = stmt->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
     for (size_t i = 0; i < stmt->n_objects; i++) {
         const PgQuery__Node *object = stmt->objects[i];
         if (kind == LUMA_CAT_SCHEMA) {
             drop_schema(b, call, sql_string(object));
+            continue;
+        }
+        if (kind == LUMA_CAT_TYPE) {
+            drop_type(b, call, object->type_name);
             continue;
         }
         const char *schema = NULL;
@@ -316,6 +427,22 @@ name_objects(struct sql_bind *b, void *arg)
     d->named = d->count;
     for (uint32_t i = 0; i < d->named && kind != LUMA_CAT_SCHEMA; i++)
         add_dependents(b, d, sql_host->catalog->by_id(b->view, d->ids[i]));
+    say_cascades(b, d);
+}
+
+static luma_rc
+drop_columns(struct sql_utility *u, const struct drops *d)
+{
+    for (uint32_t i = 0; i < d->columns_count; i++) {
+        struct sql_bind b;
+        sql_utility_bind(u, &b);
+        const struct luma_cat_object *table = sql_host->catalog->by_id(b.view, d->column_tables[i]);
+        if (table != NULL)
+            LUMA_TRY(sql_internal_alter(u, "ALTER TABLE %s DROP COLUMN %s CASCADE",
+                                        sql_qualified(&b, table),
+                                        sql_quote(u->ctx->arena, d->column_names[i])));
+    }
+    return LUMA_OK;
 }
 
 static luma_rc
@@ -376,11 +503,14 @@ sql_drop(struct sql_utility *u)
         LUMA_TRY(drop_index(u, call.indexes[i]));
     for (uint32_t i = 0; i < call.drops.foreign_count; i++)
         LUMA_TRY(drop_foreign(u, call.drops.foreign_tables[i], call.drops.foreign_ids[i]));
+    LUMA_TRY(drop_columns(u, &call.drops));
     for (uint32_t i = call.drops.count; i-- > 0;)
         LUMA_TRY(sql_host->catalog->remove(u->ctx, u->txn, call.drops.ids[i]));
     return sql_done(u, stmt->remove_type == PG_OBJECT(TABLE)      ? "DROP TABLE"
                        : stmt->remove_type == PG_OBJECT(VIEW)     ? "DROP VIEW"
                        : stmt->remove_type == PG_OBJECT(INDEX)    ? "DROP INDEX"
                        : stmt->remove_type == PG_OBJECT(SEQUENCE) ? "DROP SEQUENCE"
+                       : stmt->remove_type == PG_OBJECT(TYPE)     ? "DROP TYPE"
+                       : stmt->remove_type == PG_OBJECT(DOMAIN)   ? "DROP DOMAIN"
                                                                   : "DROP SCHEMA");
 }

@@ -73,10 +73,38 @@ find_plain(struct sql_bind *b, struct find_call *call, enum luma_cat_kind kind, 
         sql_must_own(b, call->found);
 }
 
+static bool
+is_type(PgQuery__ObjectType type)
+{
+    return type == PG_OBJECT(TYPE) || type == PG_OBJECT(DOMAIN) || type == PG_OBJECT(DOMCONSTRAINT);
+}
+
+static void
+find_type(struct sql_bind *b, struct find_call *call)
+{
+    const PgQuery__Node *node = call->object;
+    const char *schema = NULL, *name;
+    if (node->node_case == PGN(TYPE_NAME))
+        name = sql_name_parts(node->type_name->names, node->type_name->n_names, &schema);
+    else
+        name = object_names(node, &schema);
+    call->found = sql_made_type_find(b, schema, name);
+    if (call->found == NULL)
+        SQL_THROW(b, -1, LUMA_E_UNDEFINED, "42704", "type \"%s\" does not exist", name);
+    if (call->type != PG_OBJECT(TYPE) && call->found->type_kind != 'd')
+        SQL_THROW(b, -1, LUMA_E_TYPE, "42809", "%s is not a domain", name);
+    if (call->own)
+        sql_must_own(b, call->found);
+}
+
 static void
 find_object(struct sql_bind *b, void *arg)
 {
     struct find_call *call = arg;
+    if (is_type(call->type) && call->object != NULL) {
+        find_type(b, call);
+        return;
+    }
     if (call->type == PG_OBJECT(SCHEMA) && call->object != NULL) {
         find_plain(b, call, LUMA_CAT_SCHEMA, "schema", "3F000");
         return;
@@ -230,6 +258,8 @@ rename_tag(PgQuery__ObjectType type)
            : type == PG_OBJECT(SCHEMA)   ? "ALTER SCHEMA"
            : type == PG_OBJECT(DATABASE) ? "ALTER DATABASE"
            : type == PG_OBJECT(ROLE)     ? "ALTER ROLE"
+           : type == PG_OBJECT(TYPE)     ? "ALTER TYPE"
+           : is_type(type)               ? "ALTER DOMAIN"
                                          : "ALTER TABLE";
 }
 
@@ -256,6 +286,8 @@ sql_rename(struct sql_utility *u)
         return sql_done(u, rename_tag(stmt->rename_type));
     if (stmt->rename_type == PG_OBJECT(COLUMN))
         LUMA_TRY(rename_column(u, stmt, call.found));
+    else if (stmt->rename_type == PG_OBJECT(DOMCONSTRAINT))
+        LUMA_TRY(sql_rename_domain_constraint(u, call.found, stmt->subname, stmt->newname));
     else if (stmt->rename_type == PG_OBJECT(TABCONSTRAINT))
         LUMA_TRY(rename_constraint(u, stmt, call.found));
     else if (call.found->kind == LUMA_CAT_INDEX)
@@ -354,7 +386,7 @@ sql_comment(struct sql_utility *u)
         return sql_done(u, "COMMENT");
     }
     if (stmt->objtype == PG_OBJECT(EXTENSION) || stmt->objtype == PG_OBJECT(TABCONSTRAINT) ||
-        stmt->objtype == PG_OBJECT(FUNCTION) || stmt->objtype == PG_OBJECT(TYPE)) {
+        stmt->objtype == PG_OBJECT(FUNCTION)) {
         sql_host->session->notice(u->session, "WARNING", "01000",
                                   "comments on this kind of object are not kept");
         return sql_done(u, "COMMENT");

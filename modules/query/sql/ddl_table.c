@@ -153,7 +153,7 @@ sql_draft_column(struct sql_bind *b, struct sql_draft *draft, PgQuery__ColumnDef
     col->name = def->colname;
     bool serial = serial_type(def->type_name, &col->type);
     if (!serial)
-        col->type = sql_type_resolve(b, def->type_name);
+        col->type = sql_domain_base(b, sql_type_resolve(b, def->type_name), &col->domain_id);
     check_column_type(b, col->name, col->type);
     if (def->coll_clause != NULL)
         sql_collation(b, def->coll_clause);

@@ -90,6 +90,8 @@ load(void)
     sql_host->services->each("function.", add_package, NULL);
     for (size_t i = 0; i < sql_own_functions_count; i++)
         add_function(&sql_own_functions[i], "query.sql");
+    for (size_t i = 0; i < sql_enum_functions_count; i++)
+        add_function(&sql_enum_functions[i], "query.sql");
 }
 
 void
@@ -202,6 +204,13 @@ matches(const struct candidate *c, const struct luma_type *args, uint32_t count)
     return true;
 }
 
+/* In a signature: any enum, but the same one everywhere. */
+static bool
+is_any_enum(struct luma_type t)
+{
+    return t.id == LUMA_TYPE_ENUM && t.mod == -1;
+}
+
 /* Arguments of ANYELEMENT and ANYARRAY must agree; *out_elem is what they agree on. */
 static bool
 poly_agree(const struct candidate *c, const struct luma_type *args, uint32_t count,
@@ -215,8 +224,8 @@ poly_agree(const struct candidate *c, const struct luma_type *args, uint32_t cou
         if (c->args[i].id == LUMA_TYPE_ANYARRAY) {
             if (t.id != LUMA_TYPE_ARRAY)
                 return false;
-            t = luma_type((enum luma_type_id)t.elem);
-        } else if (c->args[i].id != LUMA_TYPE_ANYELEMENT) {
+            t = luma_type_elem(t);
+        } else if (c->args[i].id != LUMA_TYPE_ANYELEMENT && !is_any_enum(c->args[i])) {
             continue;
         }
         if (elem.id == LUMA_TYPE_NONE)
@@ -244,10 +253,10 @@ finish(struct sql_bind *b, const struct candidate *c, const struct luma_type *ar
     out->func = c->func;
     out->result = c->func->result;
     out->args = SQL_NEW_ARRAY(b, struct luma_type, count);
-    struct luma_type array = luma_type_array((enum luma_type_id)elem.id);
+    struct luma_type array = luma_type_array_of(elem);
     for (uint32_t i = 0; i < count; i++) {
         struct luma_type want = c->args[i];
-        if (want.id == LUMA_TYPE_ANYELEMENT)
+        if (want.id == LUMA_TYPE_ANYELEMENT || is_any_enum(want))
             want = elem;
         else if (want.id == LUMA_TYPE_ANYARRAY)
             want = array;
@@ -255,7 +264,7 @@ finish(struct sql_bind *b, const struct candidate *c, const struct luma_type *ar
             want = args[i].id == LUMA_TYPE_UNKNOWN ? luma_type(LUMA_TYPE_TEXT) : args[i];
         out->args[i] = want;
     }
-    if (out->result.id == LUMA_TYPE_ANYELEMENT)
+    if (out->result.id == LUMA_TYPE_ANYELEMENT || is_any_enum(out->result))
         out->result = elem;
     else if (out->result.id == LUMA_TYPE_ANYARRAY)
         out->result = array;

@@ -97,13 +97,38 @@ identity_texts(struct sql_rows *rows, const struct luma_cat_object *seq, const c
     out[4] = seq->seq_cycle ? "YES" : "NO";
 }
 
+/* The name of a type that a user made; NULL: the type is none, and the domain is over none. */
+struct made {
+    const char *schema, *name;
+};
+
+static struct made
+made_names(struct sql_rows *rows, struct luma_type type, const struct luma_cat_object *domain)
+{
+    struct made made = {NULL, NULL};
+    const struct luma_cat_object *below = domain != NULL && domain->cols[0].domain_id != 0
+                                              ? sql_rows_object(rows, domain->cols[0].domain_id)
+                                          : luma_type_is_made(type)
+                                              ? sql_rows_object(rows, (uint64_t)type.mod)
+                                              : NULL;
+    if (below == NULL)
+        return made;
+    made.schema = schema_name(rows, below);
+    made.name =
+        type.id == LUMA_TYPE_ARRAY ? sql_rows_format(rows, "_%s", below->name) : below->name;
+    return made;
+}
+
 #define IDENTITY(ids) (ids)[0], (ids)[1], (ids)[2], (ids)[3], (ids)[4]
 
 static void
 add_column(struct sql_rows *rows, const char *schema, const char *table, const char *name,
            int position, struct luma_type type, const char *def, bool not_null, char identity,
-           const char *generated, bool updatable, const struct luma_cat_object *sequence)
+           const char *generated, bool updatable, const struct luma_cat_object *sequence,
+           uint64_t domain_id)
 {
+    const struct luma_cat_object *domain = domain_id != 0 ? sql_rows_object(rows, domain_id) : NULL;
+    struct made made = made_names(rows, type, domain);
     const char *ids[5];
     identity_texts(rows, identity != 0 ? sequence : NULL, ids);
     const struct luma_type_info *info = sql_host->data->type_info(type);
@@ -122,14 +147,17 @@ add_column(struct sql_rows *rows, const char *schema, const char *table, const c
     strcat(kinds, precision > 0 ? "ii" : "nn");
     strcat(kinds, exact ? "i" : "n");
     strcat(kinds, time || type.id == LUMA_TYPE_DATE ? "i" : "n");
-    strcat(kinds, "ttttttttt");
-    strcat(kinds, "nnttttt");
+    strcat(kinds, "tttttttt");
+    strcat(kinds, "nnttttttntn");
     const char *udt =
-        array ? sql_rows_format(
-                    rows, "_%s",
-                    sql_host->data->type_info(luma_type((enum luma_type_id)type.elem))->name)
-              : info->name;
-    const char *data_type = array ? "ARRAY" : info->sql_name;
+        made.name != NULL ? made.name
+        : array
+            ? sql_rows_format(rows, "_%s", sql_host->data->type_info(luma_type_elem(type))->name)
+            : info->name;
+    const char *udt_schema = made.name != NULL ? made.schema : "pg_catalog";
+    const char *domain_name = domain != NULL ? domain->name : NULL;
+    const char *domain_schema = domain != NULL ? schema_name(rows, domain) : NULL;
+    const char *data_type = array ? "ARRAY" : made.name != NULL ? "USER-DEFINED" : info->sql_name;
     const char *database = database_name(rows);
     const char *is_identity = identity != 0 ? "YES" : "NO";
     const char *generation = identity == 'a' ? "ALWAYS" : identity == 'd' ? "BY DEFAULT" : NULL;
@@ -141,33 +169,34 @@ add_column(struct sql_rows *rows, const char *schema, const char *table, const c
     /* the numbers that are null take no argument: every combination that occurs is one call */
     if (text && type.mod > 0)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
-                     not_null ? "NO" : "YES", data_type, length, octets, database, "pg_catalog",
-                     udt, is_identity, generation, is_generated, generated, can_update, NULL,
-                     IDENTITY(ids));
+                     not_null ? "NO" : "YES", data_type, length, octets, database, udt_schema, udt,
+                     is_identity, generation, is_generated, generated, can_update, domain_name,
+                     IDENTITY(ids), domain_schema);
     else if (sql_type_is_string(type))
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
-                     not_null ? "NO" : "YES", data_type, octets, database, "pg_catalog", udt,
-                     is_identity, generation, is_generated, generated, can_update, NULL,
-                     IDENTITY(ids));
+                     not_null ? "NO" : "YES", data_type, octets, database, udt_schema, udt,
+                     is_identity, generation, is_generated, generated, can_update, domain_name,
+                     IDENTITY(ids), domain_schema);
     else if (exact)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
                      not_null ? "NO" : "YES", data_type, precision, radix, scale, database,
-                     "pg_catalog", udt, is_identity, generation, is_generated, generated,
-                     can_update, NULL, IDENTITY(ids));
+                     udt_schema, udt, is_identity, generation, is_generated, generated, can_update,
+                     domain_name, IDENTITY(ids), domain_schema);
     else if (precision > 0)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
-                     not_null ? "NO" : "YES", data_type, precision, radix, database, "pg_catalog",
-                     udt, is_identity, generation, is_generated, generated, can_update, NULL,
-                     IDENTITY(ids));
+                     not_null ? "NO" : "YES", data_type, precision, radix, database, udt_schema,
+                     udt, is_identity, generation, is_generated, generated, can_update, domain_name,
+                     IDENTITY(ids), domain_schema);
     else if (time || type.id == LUMA_TYPE_DATE)
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
-                     not_null ? "NO" : "YES", data_type, digits, database, "pg_catalog", udt,
-                     is_identity, generation, is_generated, generated, can_update, NULL,
-                     IDENTITY(ids));
+                     not_null ? "NO" : "YES", data_type, digits, database, udt_schema, udt,
+                     is_identity, generation, is_generated, generated, can_update, domain_name,
+                     IDENTITY(ids), domain_schema);
     else
         sql_rows_add(rows, kinds, database, schema, table, name, position, def,
-                     not_null ? "NO" : "YES", data_type, database, "pg_catalog", udt, is_identity,
-                     generation, is_generated, generated, can_update, NULL, IDENTITY(ids));
+                     not_null ? "NO" : "YES", data_type, database, udt_schema, udt, is_identity,
+                     generation, is_generated, generated, can_update, domain_name, IDENTITY(ids),
+                     domain_schema);
 }
 
 static bool
@@ -180,7 +209,7 @@ columns_object(void *arg, const struct luma_cat_object *o)
         const struct luma_cat_column *c = &o->cols[i];
         add_column(rows, schema_name(rows, o), o->name, c->name, (int)c->id, c->type,
                    c->default_sql, c->not_null, c->identity, c->generated_sql,
-                   o->kind == LUMA_CAT_TABLE, sql_rows_object(rows, c->sequence_id));
+                   o->kind == LUMA_CAT_TABLE, sql_rows_object(rows, c->sequence_id), c->domain_id);
     }
     return rows->rc == LUMA_OK;
 }
@@ -193,7 +222,58 @@ fill_columns(struct sql_rows *rows)
     for (size_t i = 0; (virt = sql_virtual_at(i)) != NULL; i++)
         for (uint32_t c = 0; c < virt->cols_count; c++)
             add_column(rows, virt->schema, virt->name, virt->cols[c].name, (int)c + 1,
-                       virt->cols[c].type, NULL, false, 0, NULL, false, NULL);
+                       virt->cols[c].type, NULL, false, 0, NULL, false, NULL, 0);
+}
+
+/* ---- domains ---- */
+
+static bool
+domains_object(void *arg, const struct luma_cat_object *o)
+{
+    struct sql_rows *rows = arg;
+    if (o->type_kind != 'd')
+        return true;
+    struct luma_type type = o->cols[0].type;
+    struct made made = made_names(rows, type, o);
+    const struct luma_type_info *info = sql_host->data->type_info(type);
+    bool array = type.id == LUMA_TYPE_ARRAY;
+    const char *udt =
+        made.name != NULL ? made.name
+        : array
+            ? sql_rows_format(rows, "_%s", sql_host->data->type_info(luma_type_elem(type))->name)
+            : info->name;
+    sql_rows_add(rows, "tttttttt", database_name(rows), schema_name(rows, o), o->name,
+                 array               ? "ARRAY"
+                 : made.name != NULL ? "USER-DEFINED"
+                                     : info->sql_name,
+                 o->cols[0].default_sql, database_name(rows),
+                 made.name != NULL ? made.schema : "pg_catalog", udt);
+    return rows->rc == LUMA_OK;
+}
+
+static void
+fill_domains(struct sql_rows *rows)
+{
+    sql_rows_each(rows, LUMA_CAT_TYPE, domains_object);
+}
+
+static bool
+domain_constraints_object(void *arg, const struct luma_cat_object *o)
+{
+    struct sql_rows *rows = arg;
+    const char *database = database_name(rows), *schema = schema_name(rows, o);
+    if (o->type_kind != 'd')
+        return true;
+    for (uint32_t i = 0; i < o->constraints_count; i++)
+        sql_rows_add(rows, "tttttttt", database, schema, o->constraints[i].name, database, schema,
+                     o->name, "NO", "NO");
+    return rows->rc == LUMA_OK;
+}
+
+static void
+fill_domain_constraints(struct sql_rows *rows)
+{
+    sql_rows_each(rows, LUMA_CAT_TYPE, domain_constraints_object);
 }
 
 /* ---- constraints ---- */
@@ -471,6 +551,25 @@ static struct sql_virtual tables[] = {
      "user_defined_type_catalog name, user_defined_type_schema name, user_defined_type_name name, "
      "is_insertable_into text, is_typed text, commit_action text",
      fill_tables,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "domains",
+     0,
+     "domain_catalog name, domain_schema name, domain_name name, data_type text, "
+     "domain_default text, udt_catalog name, udt_schema name, udt_name name",
+     fill_domains,
+     0,
+     NULL,
+     {0}},
+    {IS,
+     "domain_constraints",
+     0,
+     "constraint_catalog name, constraint_schema name, constraint_name name, "
+     "domain_catalog name, domain_schema name, domain_name name, is_deferrable text, "
+     "initially_deferred text",
+     fill_domain_constraints,
      0,
      NULL,
      {0}},

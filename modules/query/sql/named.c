@@ -102,8 +102,10 @@ resolve_types(struct sql_bind *b, void *arg)
 {
     struct types_call *call = arg;
     call->types = SQL_NEW_ARRAY(b, struct luma_type, call->prepare->n_argtypes);
+    uint64_t domain_id;
     for (size_t i = 0; i < call->prepare->n_argtypes; i++)
-        call->types[i] = sql_type_resolve(b, call->prepare->argtypes[i]->type_name);
+        call->types[i] = sql_domain_base(
+            b, sql_type_resolve(b, call->prepare->argtypes[i]->type_name), &domain_id);
 }
 
 luma_rc

@@ -302,7 +302,7 @@ disc_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32
         const struct luma_str *array = luma_vec_at(&args[0], row);
         double place = share * (double)data->array_count(array);
         uint32_t at = place > 1 ? (uint32_t)place - ((double)(uint32_t)place == place) : 0;
-        LUMA_TRY(data->array_get(array, luma_type((enum luma_type_id)args[0].type.elem), at, &v));
+        LUMA_TRY(data->array_get(array, luma_type_elem(args[0].type), at, &v));
         LUMA_TRY(data->vec_set(call->arena, out, row, &v));
     }
     return LUMA_OK;
@@ -313,7 +313,7 @@ mode_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32
           const uint16_t *sel, uint32_t rows, struct luma_vec *out)
 {
     const struct luma_host_data *data = sql_host->data;
-    struct luma_type elem = luma_type((enum luma_type_id)args[0].type.elem);
+    struct luma_type elem = luma_type_elem(args[0].type);
     (void)args_count;
     for (uint32_t i = 0; i < rows; i++) {
         uint32_t row = sel != NULL ? sel[i] : i, best = 0, run = 0, best_at = 0;

@@ -15,7 +15,6 @@
 
 static struct sql_virtual tables[] = {
     EMPTY("pg_inherits", 2611, "inhrelid oid, inhparent oid, inhseqno int4, inhdetachpending bool"),
-    EMPTY("pg_enum", 3501, "oid oid, enumtypid oid, enumsortorder float4, enumlabel name"),
     EMPTY("pg_extension", 3079,
           "oid oid, extname name, extowner oid, extnamespace oid, extrelocatable bool, "
           "extversion text, extconfig oid[], extcondition text[]"),

@@ -116,8 +116,8 @@ fill_class(struct sql_rows *rows)
 
 static void
 add_attribute(struct sql_rows *rows, uint32_t relid, const char *name, struct luma_type type,
-              int attnum, bool not_null, bool has_default, char identity, char generated,
-              const char *const *acl, uint32_t acl_count)
+              uint64_t domain_id, int attnum, bool not_null, bool has_default, char identity,
+              char generated, const char *const *acl, uint32_t acl_count)
 {
     const struct luma_type_info *info = sql_host->data->type_info(type);
     bool array = type.id == LUMA_TYPE_ARRAY;
@@ -128,11 +128,12 @@ add_attribute(struct sql_rows *rows, uint32_t relid, const char *name, struct lu
                  "cccbbb"
                  "ccb"
                  "bioTnnn",
-                 relid, name, sql_type_oid_of(type), -1, len, attnum, array ? 1 : 0, -1,
-                 (int)sql_host->data->type_typmod(type), !array && info->typbyval,
-                 array ? 'i' : info->align, len < 0 ? 'x' : 'p', 0, not_null, has_default, 0,
-                 identity, generated, 0, 1, 0, collatable ? SQL_OID_COLLATION_DEFAULT : 0u, acl,
-                 acl_count);
+                 relid, name, domain_id != 0 ? (uint32_t)domain_id : sql_type_oid_of(type), -1, len,
+                 attnum, array ? 1 : 0, -1,
+                 domain_id != 0 ? -1 : (int)sql_host->data->type_typmod(type),
+                 !array && info->typbyval, array ? 'i' : info->align, len < 0 ? 'x' : 'p', 0,
+                 not_null, has_default, 0, identity, generated, 0, 1, 0,
+                 collatable ? SQL_OID_COLLATION_DEFAULT : 0u, acl, acl_count);
 }
 
 static bool
@@ -140,12 +141,12 @@ attribute_object(void *arg, const struct luma_cat_object *o)
 {
     struct sql_rows *rows = arg;
     if (o->kind == LUMA_CAT_SEQUENCE) {
-        add_attribute(rows, (uint32_t)o->id, "last_value", luma_type(LUMA_TYPE_INT8), 1, true,
+        add_attribute(rows, (uint32_t)o->id, "last_value", luma_type(LUMA_TYPE_INT8), 0, 1, true,
                       false, 0, 0, NULL, 0);
-        add_attribute(rows, (uint32_t)o->id, "log_cnt", luma_type(LUMA_TYPE_INT8), 2, true, false,
-                      0, 0, NULL, 0);
-        add_attribute(rows, (uint32_t)o->id, "is_called", luma_type(LUMA_TYPE_BOOL), 3, true, false,
-                      0, 0, NULL, 0);
+        add_attribute(rows, (uint32_t)o->id, "log_cnt", luma_type(LUMA_TYPE_INT8), 0, 2, true,
+                      false, 0, 0, NULL, 0);
+        add_attribute(rows, (uint32_t)o->id, "is_called", luma_type(LUMA_TYPE_BOOL), 0, 3, true,
+                      false, 0, 0, NULL, 0);
     }
     if (o->kind != LUMA_CAT_TABLE && o->kind != LUMA_CAT_VIEW)
         return true;
@@ -153,8 +154,8 @@ attribute_object(void *arg, const struct luma_cat_object *o)
         const struct luma_cat_column *c = &o->cols[i];
         uint32_t acl_count = 0;
         const char *const *acl = sql_rows_acl(rows, o, c->id, &acl_count);
-        add_attribute(rows, (uint32_t)o->id, c->name, c->type, (int)c->id, c->not_null,
-                      c->default_sql != NULL || c->generated_sql != NULL, c->identity,
+        add_attribute(rows, (uint32_t)o->id, c->name, c->type, c->domain_id, (int)c->id,
+                      c->not_null, c->default_sql != NULL || c->generated_sql != NULL, c->identity,
                       c->generated_sql != NULL ? 's' : 0, acl, acl_count);
     }
     for (uint32_t i = 0; i < o->indexes_count; i++)
@@ -162,7 +163,8 @@ attribute_object(void *arg, const struct luma_cat_object *o)
             for (uint32_t c = 0; c < o->cols_count; c++)
                 if (o->cols[c].id == o->indexes[i].cols[k].col_id)
                     add_attribute(rows, (uint32_t)o->indexes[i].id, o->cols[c].name,
-                                  o->cols[c].type, (int)k + 1, false, false, 0, 0, NULL, 0);
+                                  o->cols[c].type, o->cols[c].domain_id, (int)k + 1, false, false,
+                                  0, 0, NULL, 0);
     return rows->rc == LUMA_OK;
 }
 
@@ -172,7 +174,7 @@ fill_attribute(struct sql_rows *rows)
     const struct sql_virtual *virt;
     for (size_t i = 0; (virt = sql_virtual_at(i)) != NULL; i++)
         for (uint32_t c = 0; c < virt->cols_count; c++)
-            add_attribute(rows, virt->oid, virt->cols[c].name, virt->cols[c].type, (int)c + 1,
+            add_attribute(rows, virt->oid, virt->cols[c].name, virt->cols[c].type, 0, (int)c + 1,
                           false, false, 0, 0, NULL, 0);
     sql_rows_each(rows, 0, attribute_object);
 }
@@ -235,17 +237,18 @@ constraint_table(void *arg, const struct luma_cat_object *o)
             refs[k] = foreign ? (int16_t)con->ref_cols[k] : (int16_t)0;
         }
         uint64_t index = foreign ? foreign_index(rows, con) : con->index_id;
-        sql_rows_add(rows,
-                     "otocbbbooooo"
-                     "cccbib"
-                     "SSnnnnnt",
-                     (uint32_t)con->id, con->name, (uint32_t)o->schema_id, (int)con->kind,
-                     con->deferrable, con->deferred, !con->not_valid, (uint32_t)o->id, 0u,
-                     (uint32_t)index, 0u, foreign ? (uint32_t)con->ref_table_id : 0u,
-                     foreign ? con->on_update : ' ', foreign ? con->on_delete : ' ',
-                     foreign ? (con->match == 'f' ? 'f' : 's') : ' ', 1, 0,
-                     con->kind != LUMA_CONSTRAINT_CHECK, n > 0 ? keys : NULL, n,
-                     foreign ? refs : NULL, n, con->check_sql);
+        sql_rows_add(
+            rows,
+            "otocbbbooooo"
+            "cccbib"
+            "SSnnnnnt",
+            (uint32_t)con->id, con->name, (uint32_t)o->schema_id, (int)con->kind, con->deferrable,
+            con->deferred, !con->not_valid, o->kind == LUMA_CAT_TYPE ? 0u : (uint32_t)o->id,
+            o->kind == LUMA_CAT_TYPE ? (uint32_t)o->id : 0u, (uint32_t)index, 0u,
+            foreign ? (uint32_t)con->ref_table_id : 0u, foreign ? con->on_update : ' ',
+            foreign ? con->on_delete : ' ', foreign ? (con->match == 'f' ? 'f' : 's') : ' ', 1, 0,
+            con->kind != LUMA_CONSTRAINT_CHECK, n > 0 ? keys : NULL, n, foreign ? refs : NULL, n,
+            con->check_sql);
     }
     return rows->rc == LUMA_OK;
 }
@@ -254,6 +257,7 @@ static void
 fill_constraint(struct sql_rows *rows)
 {
     sql_rows_each(rows, LUMA_CAT_TABLE, constraint_table);
+    sql_rows_each(rows, LUMA_CAT_TYPE, constraint_table);
 }
 
 /* ---- pg_attrdef ---- */

@@ -30,6 +30,48 @@ add_type(struct sql_rows *rows, uint32_t oid, const char *name, int16_t typlen, 
                  collatable ? SQL_OID_COLLATION_DEFAULT : 0u, NULL, NULL);
 }
 
+/* ---- types that users made ---- */
+
+static bool
+made_type(void *arg, const struct luma_cat_object *o)
+{
+    struct sql_rows *rows = arg;
+    bool is_enum = o->type_kind == 'e';
+    const struct luma_cat_column *col = is_enum ? NULL : &o->cols[0];
+    const struct luma_type_info *info =
+        sql_host->data->type_info(is_enum ? luma_type(LUMA_TYPE_ENUM) : col->type);
+    uint32_t acl_count = 0, id = (uint32_t)o->id, in = id, collation = 0;
+    const char *const *acl = sql_rows_acl(rows, o, 0, &acl_count);
+    uint32_t base = is_enum               ? 0u
+                    : col->domain_id != 0 ? (uint32_t)col->domain_id
+                                          : sql_type_oid_of(col->type);
+    int typmod = is_enum ? -1 : (int)sql_host->data->type_typmod(col->type);
+    if (!is_enum && sql_type_is_string(col->type))
+        collation = SQL_OID_COLLATION_DEFAULT;
+    sql_rows_add(rows,
+                 "otoosb"
+                 "ccbbc"
+                 "oooo"
+                 "ooooooo"
+                 "ccboiiontT",
+                 id, o->name, (uint32_t)o->schema_id, (uint32_t)o->owner_id, (int)info->typlen,
+                 info->typbyval, o->type_kind, is_enum ? 'E' : sql_type_category(col->type), 0, 1,
+                 ',', 0u, 0u, 0u, id + 1, in, in, in, in, 0u, 0u, 0u, info->align,
+                 storage_of(info->typlen), is_enum ? 0 : col->not_null, base, typmod, 0, collation,
+                 is_enum ? NULL : col->default_sql, acl, acl_count);
+    in = SQL_OID_ARRAY_IN;
+    sql_rows_add(rows,
+                 "otoosb"
+                 "ccbbc"
+                 "oooo"
+                 "ooooooo"
+                 "ccboiionnn",
+                 id + 1, sql_rows_format(rows, "_%s", o->name), (uint32_t)o->schema_id,
+                 (uint32_t)o->owner_id, -1, 0, 'b', 'A', 0, 1, ',', 0u, 6179u, id, 0u, in, in, in,
+                 in, 0u, 0u, 0u, info->align == 'd' ? 'd' : 'i', 'x', 0, 0u, -1, 0, collation);
+    return rows->rc == LUMA_OK;
+}
+
 static void
 fill_type(struct sql_rows *rows)
 {
@@ -46,6 +88,39 @@ fill_type(struct sql_rows *rows)
                      'b', 'A', false, info->oid, 0, info->align == 'd' ? 'd' : 'i',
                      sql_type_is_string(info->type));
     }
+    sql_rows_each(rows, LUMA_CAT_TYPE, made_type);
+}
+
+/* ---- pg_enum ---- */
+
+/* As the labels' places lie to each other, or their numbers where a float4 cannot say that. */
+static bool
+places_fit(const struct luma_cat_object *o)
+{
+    for (uint32_t i = 0; i < o->labels_count; i++) {
+        double place = (double)o->labels[i].place / (double)LUMA_CAT_LABEL_STEP;
+        if ((double)(float)place != place)
+            return false;
+    }
+    return true;
+}
+
+static bool
+enum_object(void *arg, const struct luma_cat_object *o)
+{
+    struct sql_rows *rows = arg;
+    bool fit = places_fit(o);
+    for (uint32_t i = 0; i < o->labels_count; i++)
+        sql_rows_add(rows, "ooft", (uint32_t)o->labels[i].id, (uint32_t)o->id,
+                     fit ? (double)o->labels[i].place / (double)LUMA_CAT_LABEL_STEP : i + 1.0,
+                     o->labels[i].name);
+    return rows->rc == LUMA_OK;
+}
+
+static void
+fill_enum(struct sql_rows *rows)
+{
+    sql_rows_each(rows, LUMA_CAT_TYPE, enum_object);
 }
 
 /* ---- pg_cast ---- */
@@ -254,6 +329,14 @@ static struct sql_virtual tables[] = {
      "typtypmod int4, typndims int4, typcollation oid, typdefaultbin text, typdefault text, "
      "typacl text[]",
      fill_type,
+     0,
+     NULL,
+     {0}},
+    {PG,
+     "pg_enum",
+     3501,
+     "oid oid, enumtypid oid, enumsortorder float4, enumlabel name",
+     fill_enum,
      0,
      NULL,
      {0}},

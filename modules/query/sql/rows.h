@@ -47,7 +47,6 @@ const char *const *sql_rows_acl(struct sql_rows *rows, const struct luma_cat_obj
                                 uint32_t col_id, uint32_t *out_count);
 uint32_t sql_default_oid(uint64_t table_id, uint32_t col_id);
 uint32_t sql_kind_am(const char *kind);
-uint32_t sql_type_oid_of(struct luma_type type);
 
 struct sql_virtual_list {
     struct sql_virtual *tables;

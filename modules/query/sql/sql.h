@@ -65,6 +65,8 @@ luma_rc sql_parse_open(struct luma_ctx *ctx, struct luma_slice text, struct sql_
 void sql_parse_release(struct sql_parse *parse);
 /* Refuses what is nested deeper than the parser's stack bears. */
 luma_rc sql_parse_guard(struct luma_ctx *ctx, struct luma_slice text);
+/* "name", quoted (ddl.c). */
+const char *sql_quote(struct luma_arena *arena, const char *name);
 /* Text of an expression or statement node, in arena. */
 luma_rc sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
                     const char **out_text);
@@ -374,7 +376,7 @@ bool sql_type_sortable(struct luma_type type);
 static inline bool
 sql_type_same(struct luma_type a, struct luma_type b)
 {
-    return a.id == b.id && a.elem == b.elem;
+    return a.id == b.id && a.elem == b.elem && (a.mod == b.mod || !luma_type_is_made(a));
 }
 static inline bool
 sql_type_exact(struct luma_type a, struct luma_type b)
@@ -395,6 +397,36 @@ struct luma_expr *sql_known(struct sql_bind *b, struct luma_expr *e);
 /* PostgreSQL's rule for UNION, CASE and friends. */
 struct luma_type sql_common_type(struct sql_bind *b, struct luma_expr **exprs, uint32_t count,
                                  const char *where, int32_t location);
+
+/* ---- made_types.c: types that users made ---- */
+
+/* NULL: there is none. schema NULL: search_path is searched. */
+const struct luma_cat_object *sql_made_type_find(struct sql_bind *b, const char *schema,
+                                                 const char *name);
+struct luma_type sql_made_type_of(const struct luma_cat_object *o);
+/* "mood", and "_mood" for its array type. */
+bool sql_made_type_by_name(struct sql_bind *b, const char *schema, const char *name,
+                           struct luma_type *out);
+bool sql_made_type_by_oid(const struct luma_cat_view *view, uint32_t oid, struct luma_type *out);
+const char *sql_made_type_text(struct sql_bind *b, struct luma_type type);
+uint32_t sql_type_oid_of(struct luma_type type);
+extern const struct luma_func sql_enum_functions[];
+extern const size_t sql_enum_functions_count;
+
+/* ---- domain.c ---- */
+
+const struct luma_cat_object *sql_domain(struct sql_bind *b, uint64_t id); /* NULL: it is none */
+/* What a domain is over, and its id; other types as they are, with 0. */
+struct luma_type sql_domain_base(struct sql_bind *b, struct luma_type type,
+                                 uint64_t *out_domain_id);
+struct luma_expr *sql_domain_condition(struct sql_bind *b, const char *check_sql,
+                                       struct luma_expr *value);
+/* True or an error; NULL: the domain has no constraints. */
+struct luma_expr *sql_domain_assert(struct sql_bind *b, const struct luma_cat_object *domain,
+                                    struct luma_expr *value);
+/* The value, or an error. */
+struct luma_expr *sql_domain_checked(struct sql_bind *b, uint64_t domain_id,
+                                     struct luma_expr *value, int32_t location);
 
 /* ---- names.c: schemas, relations, columns ---- */
 
@@ -674,6 +706,10 @@ luma_rc sql_create_schema(struct sql_utility *u);
 luma_rc sql_rename(struct sql_utility *u);
 luma_rc sql_alter_owner(struct sql_utility *u);
 luma_rc sql_alter_schema(struct sql_utility *u);
+luma_rc sql_create_enum(struct sql_utility *u);
+luma_rc sql_alter_enum(struct sql_utility *u);
+luma_rc sql_create_domain(struct sql_utility *u);
+luma_rc sql_alter_domain(struct sql_utility *u);
 luma_rc sql_comment(struct sql_utility *u);
 luma_rc sql_create_role(struct sql_utility *u);
 luma_rc sql_alter_role(struct sql_utility *u);

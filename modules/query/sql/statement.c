@@ -329,13 +329,19 @@ types_of_oids(struct luma_ctx *ctx, const uint32_t *oids, uint32_t count, struct
         if (oids[i] == 0 || oids[i] == 705)
             continue;
         const struct luma_type_info *info = sql_host->data->type_by_oid(oids[i]);
+        const struct luma_cat_view *view = info == NULL ? sql_host->catalog->view(NULL) : NULL;
+        bool made = view != NULL && sql_made_type_by_oid(view, oids[i], &out[i]);
+        if (view != NULL)
+            sql_host->catalog->release(view);
+        if (made)
+            continue;
         if (info == NULL)
             return LUMA_FAIL_SQL(ctx, LUMA_E_UNDEFINED, "42704", "type with OID %u does not exist",
                                  oids[i]);
         out[i] = info->type;
         out[i].mod = -1;
         if (info->array_oid != 0 && oids[i] == info->array_oid && out[i].id != LUMA_TYPE_ARRAY)
-            out[i] = luma_type_array((enum luma_type_id)info->type.id);
+            out[i] = luma_type_array_of(info->type);
     }
     return LUMA_OK;
 }

@@ -50,7 +50,7 @@ sql_type_by_name(const char *name, struct luma_type *out)
     out->mod = -1;
     out->scale = 0;
     if (name[0] == '_' && out->id != LUMA_TYPE_ARRAY)
-        *out = luma_type_array((enum luma_type_id)out->id);
+        *out = luma_type_array_of(*out);
     return true;
 }
 
@@ -126,6 +126,13 @@ sql_type_resolve(struct sql_bind *b, const PgQuery__TypeName *name)
     struct luma_type type;
     if (name->pct_type)
         SQL_THROW(b, name->location, LUMA_E_UNSUPPORTED, "0A000", "%%TYPE is not supported here");
+    if (sql_made_type_by_name(b, schema, base, &type)) {
+        if (name->n_typmods > 0)
+            SQL_THROW(b, name->location, LUMA_E_SYNTAX, "42601",
+                      "type modifier is not allowed for type \"%s\"", base);
+        return name->n_array_bounds > 0 && type.id != LUMA_TYPE_ARRAY ? luma_type_array_of(type)
+                                                                      : type;
+    }
     bool known =
         schema == NULL || strcmp(schema, "pg_catalog") == 0 || strcmp(schema, "public") == 0;
     if (known && schema == NULL && strcmp(base, "char") == 0)
@@ -138,7 +145,7 @@ sql_type_resolve(struct sql_bind *b, const PgQuery__TypeName *name)
                   schema == NULL || strcmp(schema, "pg_catalog") == 0 ? "" : ".", base);
     apply_typmods(b, name, &type);
     if (name->n_array_bounds > 0 && type.id != LUMA_TYPE_ARRAY)
-        type = luma_type_array((enum luma_type_id)type.id);
+        type = luma_type_array_of(type);
     return type;
 }
 
@@ -299,6 +306,8 @@ find_way(struct luma_type from, struct luma_type to, enum sql_cast_context conte
     *out_func = NULL;
     if (to.id == LUMA_TYPE_ANY || to.id == LUMA_TYPE_ANYELEMENT)
         return WAY_SAME;
+    if (to.id == LUMA_TYPE_ENUM && to.mod == -1)
+        return from.id == LUMA_TYPE_ENUM ? WAY_SAME : WAY_NONE;
     if (to.id == LUMA_TYPE_ANYARRAY)
         return from.id == LUMA_TYPE_ARRAY ? WAY_SAME : WAY_NONE;
     if (sql_type_same(from, to))
@@ -318,8 +327,7 @@ find_way(struct luma_type from, struct luma_type to, enum sql_cast_context conte
         return WAY_CALL;
     if (from.id == LUMA_TYPE_ARRAY && to.id == LUMA_TYPE_ARRAY) {
         const struct luma_func *f;
-        enum way way = find_way(luma_type((enum luma_type_id)from.elem),
-                                luma_type((enum luma_type_id)to.elem), context, &f);
+        enum way way = find_way(luma_type_elem(from), luma_type_elem(to), context, &f);
         return way == WAY_NONE ? WAY_NONE : WAY_ELEMENTS;
     }
     if (implicit_io(from, to))
@@ -395,7 +403,7 @@ reg_array(struct sql_bind *b, const struct luma_expr *names, struct luma_type to
 {
     const struct luma_host_data *data = sql_host->data;
     uint32_t n = data->array_count(&names->value.str);
-    struct luma_type elem = luma_type((enum luma_type_id)to.elem);
+    struct luma_type elem = luma_type_elem(to);
     struct luma_value *values = SQL_NEW_ARRAY(b, struct luma_value, n);
     struct luma_expr *c = sql_const_null(b, to);
     for (uint32_t i = 0; i < n; i++) {
@@ -418,8 +426,7 @@ reg_array(struct sql_bind *b, const struct luma_expr *names, struct luma_type to
 static struct luma_expr *
 literal_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t location)
 {
-    if (to.id == LUMA_TYPE_ARRAY && !e->value.is_null &&
-        is_reg(luma_type((enum luma_type_id)to.elem)))
+    if (to.id == LUMA_TYPE_ARRAY && !e->value.is_null && is_reg(luma_type_elem(to)))
         return reg_array(b, literal_as(b, e, luma_type_array(LUMA_TYPE_TEXT), location), to,
                          location);
     if (e->value.is_null)
@@ -448,8 +455,7 @@ param_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to)
 {
     if (to.id == LUMA_TYPE_UNKNOWN || to.id == LUMA_TYPE_ANY)
         to = luma_type(LUMA_TYPE_TEXT);
-    to.mod = -1;
-    to.scale = 0;
+    to = luma_type_plain(to);
     if (b->params[e->index].id == LUMA_TYPE_UNKNOWN || b->params[e->index].id == LUMA_TYPE_NONE)
         b->params[e->index] = to;
     struct luma_expr *copy = SQL_NEW(b, struct luma_expr);
@@ -492,9 +498,7 @@ relabel(struct sql_bind *b, struct luma_expr *e, struct luma_type to)
 {
     struct luma_expr *copy = SQL_NEW(b, struct luma_expr);
     *copy = *e;
-    struct luma_type plain = to;
-    plain.mod = -1;
-    plain.scale = 0;
+    struct luma_type plain = luma_type_plain(to);
     copy->type = plain;
     if (copy->kind == LUMA_EXPR_CONST)
         copy->value.type = plain;
@@ -525,8 +529,7 @@ array_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to,
         return call1(b, io_func(b, e->type, to), e, to);
     struct luma_expr *copy = sql_expr(b, LUMA_EXPR_ARRAY, to, e->args_count);
     for (uint32_t i = 0; i < e->args_count; i++)
-        copy->args[i] =
-            sql_coerce(b, e->args[i], luma_type((enum luma_type_id)to.elem), context, location);
+        copy->args[i] = sql_coerce(b, e->args[i], luma_type_elem(to), context, location);
     return copy;
 }
 
@@ -546,6 +549,11 @@ sql_coerce_try(struct sql_bind *b, struct luma_expr *e, struct luma_type to,
                enum sql_cast_context context, int32_t location)
 {
     const struct luma_func *f = NULL;
+    if (to.id == LUMA_TYPE_DOMAIN || to.elem == LUMA_TYPE_DOMAIN) {
+        uint64_t domain_id = 0;
+        e = sql_coerce_try(b, e, sql_domain_base(b, to, &domain_id), context, location);
+        return e == NULL || domain_id == 0 ? e : sql_domain_checked(b, domain_id, e, location);
+    }
     if (context == SQL_CAST_EXPLICIT && to.mod > 0 &&
         (to.id == LUMA_TYPE_VARCHAR || to.id == LUMA_TYPE_BPCHAR) && e->kind != LUMA_EXPR_PARAM &&
         !(e->kind == LUMA_EXPR_CONST && e->value.is_null) && !sql_type_exact(e->type, to) &&
@@ -646,9 +654,5 @@ sql_common_type(struct sql_bind *b, struct luma_expr **exprs, uint32_t count, co
     }
     if (best.id == LUMA_TYPE_UNKNOWN)
         best = luma_type(LUMA_TYPE_TEXT);
-    if (!exact) {
-        best.mod = -1;
-        best.scale = 0;
-    }
-    return best;
+    return exact ? best : luma_type_plain(best);
 }

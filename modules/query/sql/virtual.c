@@ -363,7 +363,7 @@ column_type(const char *name)
     if (bytes > 2 && strcmp(name + bytes - 2, "[]") == 0) {
         char elem[64];
         snprintf(elem, sizeof(elem), "%.*s", (int)(bytes - 2), name);
-        return sql_type_by_name(elem, &type) ? luma_type_array((enum luma_type_id)type.id)
+        return sql_type_by_name(elem, &type) ? luma_type_array_of(type)
                                              : luma_type_array(LUMA_TYPE_TEXT);
     }
     if (strcmp(name, "char") == 0)

@@ -14,6 +14,7 @@
  * timestamp(tz)   I64        microseconds since 2000-01-01 00:00 (UTC); INT64_MIN/MAX: -/+infinity
  * interval        B16        struct luma_interval
  * uuid            B16        16 bytes in text order
+ * enum            I64        the label's place in the order (struct luma_cat_label)
  */
 #ifndef LUMADB_TYPE_H
 #define LUMADB_TYPE_H
@@ -59,6 +60,8 @@ enum luma_type_id {
     LUMA_TYPE_RECORD = 34,
     LUMA_TYPE_XID = 35,
     LUMA_TYPE_TIMETZ = 36,
+    LUMA_TYPE_ENUM = 37,   /* mod says which: its id in the catalogue. In signatures: -1, any */
+    LUMA_TYPE_DOMAIN = 38, /* only while a statement is bound: mod says which */
     LUMA_TYPE_COUNT_
 };
 
@@ -67,7 +70,8 @@ struct luma_type {
     uint8_t elem;  /* ARRAY: id of the element type; else 0 */
     int16_t scale; /* NUMERIC with a declared precision: digits after the point; else 0 */
     int32_t mod;   /* VARCHAR/BPCHAR: characters; NUMERIC: precision; VECTOR: dimensions;
-                      TIME/TIMESTAMP/INTERVAL: digits of seconds; -1: not declared */
+                      TIME/TIMESTAMP/INTERVAL: digits of seconds; ENUM and arrays of it: the
+                      type's id; -1: not declared */
 };
 
 /* Physical forms of one value in a vector. Stored in segments: values are never reused. */
@@ -185,6 +189,38 @@ luma_type_array(enum luma_type_id elem)
     return t;
 }
 
+/* A type of the catalogue, or an array of it: mod is part of what it is. */
+static inline bool
+luma_type_is_made(struct luma_type t)
+{
+    uint8_t id = t.id == LUMA_TYPE_ARRAY ? t.elem : t.id;
+    return id == LUMA_TYPE_ENUM || id == LUMA_TYPE_DOMAIN;
+}
+
+/* The same type without modifiers. */
+static inline struct luma_type
+luma_type_plain(struct luma_type t)
+{
+    t.mod = luma_type_is_made(t) ? t.mod : -1;
+    t.scale = 0;
+    return t;
+}
+
+/* What an array is of, and an array of something. */
+static inline struct luma_type
+luma_type_elem(struct luma_type array)
+{
+    struct luma_type t = {array.elem, 0, 0, luma_type_is_made(array) ? array.mod : -1};
+    return t;
+}
+
+static inline struct luma_type
+luma_type_array_of(struct luma_type elem)
+{
+    struct luma_type t = {LUMA_TYPE_ARRAY, elem.id, 0, luma_type_is_made(elem) ? elem.mod : -1};
+    return t;
+}
+
 /* int2vector, oidvector: an array of int2 or oid whose type has scale 1. Its text has no braces,
  * its subscripts begin at 0. */
 static inline bool
@@ -225,6 +261,7 @@ luma_type_phys(struct luma_type t)
     case LUMA_TYPE_TIME:
     case LUMA_TYPE_TIMESTAMP:
     case LUMA_TYPE_TIMESTAMPTZ:
+    case LUMA_TYPE_ENUM:
         return LUMA_PHYS_I64;
     case LUMA_TYPE_FLOAT4:
         return LUMA_PHYS_F32;

@@ -45,6 +45,7 @@ struct luma_cat_column {
     uint64_t sequence_id;      /* owned by serial/identity; 0: none */
     struct luma_value missing; /* for rows older than the column */
     const char *comment;
+    uint64_t domain_id; /* declared as a domain (type is what that is over); 0: none */
 };
 
 enum luma_constraint_kind {
@@ -104,6 +105,15 @@ enum luma_right {
     LUMA_RIGHT_TRIGGER = 1024
 };
 
+/* One label of an enum. Values are places: ordered as the labels are, never given twice. */
+struct luma_cat_label {
+    uint64_t id;
+    int64_t place;
+    const char *name;
+};
+
+#define LUMA_CAT_LABEL_STEP (INT64_C(1) << 40) /* between the places of a new enum's labels */
+
 struct luma_cat_object {
     uint64_t id;
     enum luma_cat_kind kind;
@@ -144,6 +154,13 @@ struct luma_cat_object {
     const uint64_t *members_of;
     uint32_t settings_count;     /* ALTER ROLE ... SET */
     const char *const *settings; /* "name=value" */
+
+    /* TYPE: an enum has labels, in order; a domain has one column (what it is over, its default,
+     * not_null) and check constraints, in which the value is called value. The id of type[] is the
+     * one after the type's own. */
+    char type_kind; /* 'e' enum, 'd' domain; 0: no type */
+    uint32_t labels_count;
+    const struct luma_cat_label *labels;
 };
 
 struct luma_cat_view; /* one immutable state of the catalogue */
@@ -203,6 +220,10 @@ struct luma_host_catalog {
     /* Verifier text for a password (PBKDF2; call through sched->blocking). */
     luma_rc (*make_verifier)(struct luma_ctx *ctx, const char *password, struct luma_arena *arena,
                              const char **out_verifier);
+
+    /* A type that a user made; NULL: there is none of that name in the schema. */
+    const struct luma_cat_object *(*type)(const struct luma_cat_view *view, uint64_t schema_id,
+                                          const char *name);
 };
 
 #endif

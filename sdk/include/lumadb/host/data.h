@@ -20,6 +20,10 @@ struct luma_format {
     void *arg;
     int64_t now_us;       /* start of the transaction: now(), 'today'; 0: not known */
     int64_t statement_us; /* start of the statement; 0: not known */
+    /* Labels of enums by the type's id; NULL, false: there is none. */
+    const char *(*enum_label)(void *arg, uint32_t type_id, int64_t place);
+    bool (*enum_place)(void *arg, uint32_t type_id, struct luma_slice label, int64_t *out_place);
+    const char *(*type_name)(void *arg, uint32_t type_id); /* of the catalogue's types; NULL */
 };
 
 struct luma_type_info {
@@ -237,6 +241,13 @@ struct luma_host_data {
     luma_rc (*json_path)(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_slice json,
                          const struct luma_path_step *steps, uint32_t count, bool as_text,
                          struct luma_str *out, bool *out_null);
+
+    /* --- binary forms of types that the catalogue made need the session's format --- */
+    luma_rc (*from_binary_as)(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,
+                              const struct luma_format *format, struct luma_slice bytes,
+                              struct luma_value *out);
+    size_t (*binary_write_as)(const struct luma_vec *vec, uint32_t row,
+                              const struct luma_format *format, char *out);
 };
 
 #endif
