@@ -204,25 +204,9 @@ deletes_pack(struct checkpoint *cp, struct lk_seg *seg)
     if (lk_seg_fold(seg, &cp->store->slots, cp->commit, cp->horizon, &bitmap) != LUMA_OK)
         return no_memory(cp->ctx);
     luma_rc rc = LUMA_OK;
-    if (!roaring_bitmap_is_empty(bitmap)) {
-        size_t bytes = roaring_bitmap_portable_size_in_bytes(bitmap);
-        struct lk_pack_place place;
-        lk_bytes_reset(&cp->value);
-        char *to = (char *)lk_bytes_extend(&cp->value, bytes);
-        if (to == NULL) {
-            rc = no_memory(cp->ctx);
-        } else {
-            roaring_bitmap_portable_serialize(bitmap, to);
-            rc = lk_pack_add(cp->ctx, cp->store, &cp->pack, lk_bytes_view(&cp->value),
-                             roaring_bitmap_get_cardinality(bitmap), &place);
-        }
-        lk_bytes_reset(&cp->value);
-        if (rc == LUMA_OK && !lk_pack_place_write(&cp->value, &place))
-            rc = no_memory(cp->ctx);
-        if (rc == LUMA_OK)
-            lk_manifest_put(&cp->edit, LK_MANIFEST_DELETES, seg->info.object_id, 0,
-                            lk_bytes_view(&cp->value));
-    }
+    if (!roaring_bitmap_is_empty(bitmap))
+        rc = lk_deletes_pack(cp->ctx, cp->store, &cp->pack, bitmap, seg->info.object_id, &cp->value,
+                             &cp->edit);
     roaring_bitmap_free(bitmap);
     if (rc != LUMA_OK)
         atomic_store(&seg->dirty, true);
@@ -714,13 +698,13 @@ checkpoint_run(struct checkpoint *cp)
     return LUMA_OK;
 }
 
-luma_rc
-lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store *store)
+static luma_rc
+checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store)
 {
     struct checkpoint cp = {.ctx = ctx, .store = store};
     uint64_t start_ns = lk_io_now_ns(store->conf.io);
-    lk_wait_lock(store->conf.sched, &store->work_lock);
     atomic_store(&store->checkpoint_wanted, false);
+    atomic_store(&store->loads, 0);
     lk_manifest_edit_init(&cp.edit);
     lk_bytes_init(&cp.value, NULL);
 
@@ -734,9 +718,27 @@ lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store *store)
     lk_manifest_edit_fini(&cp.edit);
     lk_bytes_fini(&cp.value);
     free(cp.gone);
-    lk_wait_unlock(store->conf.sched, &store->work_lock);
     lk_stat_add(store->stats.checkpoints, 1);
     lk_stat_observe_ns(store->stats.checkpoint_ns, store->checkpoint_at_ns - start_ns);
+    return rc;
+}
+
+luma_rc
+lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store *store)
+{
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    luma_rc rc = checkpoint_locked(ctx, store);
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    return rc;
+}
+
+luma_rc
+lk_store_make_room(struct luma_ctx *ctx, struct lk_store *store)
+{
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    bool full = lk_core_hot_bytes(store) >= store->conf.hot_bytes;
+    luma_rc rc = full ? checkpoint_locked(ctx, store) : LUMA_OK;
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;
 }
 

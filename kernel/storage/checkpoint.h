@@ -25,6 +25,11 @@ LUMA_NODISCARD luma_rc lk_pack_add(struct luma_ctx *ctx, struct lk_store *store,
                                    uint64_t count, struct lk_pack_place *out_place);
 LUMA_NODISCARD luma_rc lk_pack_finish(struct luma_ctx *ctx, struct lk_pack_writer *pack);
 void lk_pack_abort(struct lk_pack_writer *pack);
+/* A delete map of a segment into the pack, its place into the edit; scratch is the caller's. */
+LUMA_NODISCARD luma_rc lk_deletes_pack(struct luma_ctx *ctx, struct lk_store *store,
+                                       struct lk_pack_writer *pack, roaring_bitmap_t *bitmap,
+                                       uint64_t segment_id, struct lk_bytes *scratch,
+                                       struct lk_manifest_edit *edit);
 
 /* Versions, in row id order, as segments of at most LK_SEGMENT_ROWS_MAX rows. Sets seg and seg_row
  * of each version. Appends to *segs (freed by the caller, references given). */
@@ -32,8 +37,15 @@ LUMA_NODISCARD luma_rc lk_flush_versions(struct luma_ctx *ctx, struct lk_coll *c
                                          struct lk_view *view, struct lk_versions *versions,
                                          struct lk_seg ***segs, uint32_t *segs_count);
 
-/* Merges some of the collection's segments if it is worth it; the work lock is held. */
+/* Merges some of the collection's segments if it is worth it; the merge lock is held. */
 LUMA_NODISCARD luma_rc lk_rows_merge(struct luma_ctx *ctx, struct lk_coll *coll,
                                      struct lk_view *view, bool *out_done);
+/* Between writing and publishing: tests do something there. */
+static inline void
+lk_merge_pause(const struct lk_store *store)
+{
+    if (store->conf.merge_pause != NULL)
+        store->conf.merge_pause(store->conf.merge_pause_arg);
+}
 
 #endif

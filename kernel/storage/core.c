@@ -95,7 +95,7 @@ lk_core_throttle(struct luma_ctx *ctx, struct lk_store *store)
         return LUMA_OK;
     }
     uint64_t seen = atomic_load(&store->checkpoints);
-    LUMA_TRY(lk_store_checkpoint(ctx, store));
+    LUMA_TRY(lk_store_make_room(ctx, store));
     used = lk_core_hot_bytes(store);
     if (used < store->conf.hot_bytes * 2 || atomic_load(&store->checkpoints) == seen)
         return LUMA_OK;

@@ -132,8 +132,11 @@ LUMA_NODISCARD luma_rc lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap,
 LUMA_NODISCARD luma_rc lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots,
                                    uint64_t commit, uint64_t horizon,
                                    roaring_bitmap_t **out_bitmap);
-/* Puts the young deletes of `from` into `to`; rows: its row of each old one, -1: none. */
+/* Puts the deletes of `from` into `to`; rows: its row of each old one, -1: none. */
 LUMA_NODISCARD luma_rc lk_seg_carry(struct lk_seg *from, struct lk_seg *to, const int64_t *rows);
+/* Adds the rows of the result of a merge whose old ones have ended at or before `commit`. */
+void lk_seg_carried(struct lk_seg *from, const struct lk_slots *slots, uint64_t commit,
+                    const int64_t *rows, roaring_bitmap_t *ended);
 /* Takes bitmap: at recovery. */
 void lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap);
 uint64_t lk_seg_deleted(struct lk_seg *seg); /* rows, roughly */
@@ -189,6 +192,8 @@ LUMA_NODISCARD luma_rc lk_cidx_missed_add(struct lk_cidx *cidx, struct lk_seg *s
 void lk_cidx_missed_take(struct lk_cidx *cidx, struct lk_seg ***out_segs, uint32_t *out_count);
 /* Are all runs named by the manifest (or by nothing that is ever read again)? */
 bool lk_cidx_settled(const struct lk_store *store, struct lk_cidx *cidx);
+/* The same of one run; its runs_lock is held. */
+bool lk_cidx_run_settled(const struct lk_store *store, const struct lk_cidx_run *run);
 void lk_cidx_ref(struct lk_cidx *cidx);
 void lk_cidx_unref(struct lk_cidx *cidx);
 
@@ -209,7 +214,8 @@ struct lk_coll {
     uint64_t published_gen;        /* newest one that is in a view; under the latch */
     uint64_t rows_pack;            /* object that holds its few rows; 0: none. Checkpoint's. */
     uint64_t covered;              /* commit its objects describe. Checkpoint's. */
-    char *rows_broken;             /* its few rows in a pack cannot be read, for this reason */
+    uint64_t merge_after; /* no segments are merged before the horizon is there. Merges'. */
+    char *rows_broken;    /* its few rows in a pack cannot be read, for this reason */
 };
 
 /* NULL: there is none. Collections live as long as the store. */
@@ -393,14 +399,15 @@ struct lk_store {
     uint64_t commit;             /* newest commit number given out; visible follows at once */
     struct lk_sequence *sequences[LK_SEQUENCES_BUCKETS];
 
-    /* Checkpoints and merges: one at a time. */
     struct luma_event refill_lock; /* of sequences */
-    struct luma_event work_lock;
-    uint64_t checkpoint_commit; /* what the manifest describes */
+    struct luma_event work_lock;   /* checkpoints, rebuilding, and the publication of merges */
+    struct luma_event merge_lock;  /* merges, from choosing to publication; before work_lock */
+    uint64_t checkpoint_commit;    /* what the manifest describes */
     lk_lsn checkpoint_lsn;
     uint64_t checkpoint_at_ns;
     _Atomic bool checkpoint_wanted;
     _Atomic uint64_t checkpoints; /* done */
+    _Atomic uint32_t loads;       /* bulk loads since the last one */
     struct luma_event wake;       /* background work */
     struct luma_event ended;
     _Atomic bool stopping, running;
@@ -446,6 +453,8 @@ void lk_archive_drain(struct lk_store *store);
 void lk_archive_forget(struct lk_store *store);
 /* A checkpoint that leaves nothing of the log to be replayed, not even what was not applied. */
 LUMA_NODISCARD luma_rc lk_store_settle(struct luma_ctx *ctx, struct lk_store *store);
+/* A checkpoint, unless whoever made one before has brought the hot tier below its limit. */
+LUMA_NODISCARD luma_rc lk_store_make_room(struct luma_ctx *ctx, struct lk_store *store);
 /* Asks for a checkpoint soon. */
 void lk_core_want_checkpoint(struct lk_store *store);
 struct lk_sequence *lk_core_sequence(struct lk_store *store, uint64_t seq_id, bool create);

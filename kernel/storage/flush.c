@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "sched/sched.h"
 #include "storage/checkpoint.h"
 #include "storage/mutant.h"
 
@@ -72,6 +73,8 @@ segment_write(struct flush *f, struct lk_version *const *versions, uint32_t coun
         rc = batch_make(f, versions + at, n, &batch);
         if (rc == LUMA_OK)
             rc = lk_segment_write_append(f->ctx, writer, &batch, f->rowids, 0, f->begins, 0, NULL);
+        if (rc == LUMA_OK && lk_sched_host.in_task())
+            rc = lk_sched_host.yield(f->ctx);
     }
     if (rc != LUMA_OK) {
         lk_segment_write_abort(writer);

@@ -74,45 +74,54 @@ run_build(struct luma_ctx *ctx, struct lk_coll *coll, const struct lk_view *view
 
 /* --- publishing --- */
 
-struct old_run {
-    struct lk_run_info info;
-    bool sound;
+/* The runs a new one replaces. Bulk loads may bring others while it is built: those stay. */
+struct old_runs {
+    uint64_t *ids;
+    bool *sound;
+    uint32_t count;
 };
 
+static void
+old_runs_fini(struct old_runs *old)
+{
+    free(old->ids);
+    free(old->sound);
+}
+
 static luma_rc
-old_runs(struct luma_ctx *ctx, struct lk_cidx *cidx, struct old_run **out_runs, uint32_t *out_count)
+old_runs_list(struct luma_ctx *ctx, const struct lk_store *store, struct lk_cidx *cidx,
+              struct old_runs *out)
 {
     lk_mutex_lock(&cidx->runs_lock);
-    uint32_t count = cidx->runs_count;
-    struct old_run *runs = calloc((size_t)count + 1, sizeof(*runs));
-    for (uint32_t i = 0; runs != NULL && i < count; i++)
-        runs[i].info = cidx->runs[i].info;
+    *out = (struct old_runs){calloc((size_t)cidx->runs_count + 1, sizeof(uint64_t)),
+                             calloc((size_t)cidx->runs_count + 1, sizeof(bool)), 0};
+    for (uint32_t i = 0; out->ids != NULL && out->sound != NULL && i < cidx->runs_count; i++)
+        if (lk_cidx_run_settled(store, &cidx->runs[i]))
+            out->ids[out->count++] = cidx->runs[i].info.object_id;
     lk_mutex_unlock(&cidx->runs_lock);
-    if (runs == NULL)
+    if (out->ids == NULL || out->sound == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "index: out of memory");
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < out->count; i++) {
         LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
         struct lk_ctx quiet;
         lk_ctx_init(&quiet, arena);
         if (arena != NULL)
-            runs[i].sound = lk_index_run_sound(&quiet.ctx, cidx->index, runs[i].info.object_id);
+            out->sound[i] = lk_index_run_sound(&quiet.ctx, cidx->index, out->ids[i]);
     }
-    *out_runs = runs;
-    *out_count = count;
     return LUMA_OK;
 }
 
 static luma_rc
-manifest_edit(struct luma_ctx *ctx, struct lk_coll *coll, const struct old_run *runs,
-              uint32_t count, const struct lk_run_info *info)
+manifest_edit(struct luma_ctx *ctx, struct lk_coll *coll, const struct old_runs *old,
+              const struct lk_run_info *info)
 {
     struct lk_manifest_edit edit;
     struct lk_bytes value;
     lk_manifest_edit_init(&edit);
     lk_bytes_init(&value, NULL);
     luma_rc rc = LUMA_OK;
-    for (uint32_t i = 0; i < count; i++)
-        lk_manifest_remove(&edit, LK_MANIFEST_RUN, coll->id, runs[i].info.object_id);
+    for (uint32_t i = 0; i < old->count; i++)
+        lk_manifest_remove(&edit, LK_MANIFEST_RUN, coll->id, old->ids[i]);
     if (info != NULL && !LK_MUTANT(REBUILD_UNNAMED)) {
         if (lk_run_info_write(&value, info))
             lk_manifest_put(&edit, LK_MANIFEST_RUN, coll->id, info->object_id,
@@ -129,27 +138,23 @@ manifest_edit(struct luma_ctx *ctx, struct lk_coll *coll, const struct old_run *
 
 static luma_rc
 run_publish(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx,
-            const struct lk_run_info *info)
+            const struct old_runs *old, const struct lk_run_info *info)
 {
     struct lk_objects *objects = coll->store->objects;
-    struct old_run *runs = NULL;
-    uint32_t count = 0;
-    LUMA_TRY(old_runs(ctx, cidx, &runs, &count));
-    luma_rc rc = manifest_edit(ctx, coll, runs, count, info);
+    luma_rc rc = manifest_edit(ctx, coll, old, info);
     if (rc == LUMA_OK && info != NULL)
         rc = lk_cidx_run_add(cidx, info, 0);
     if (rc == LUMA_OK) {
-        for (uint32_t i = 0; i < count; i++)
-            lk_cidx_run_remove(cidx, runs[i].info.object_id);
-        rc = lk_index_rebuilt(ctx, cidx->index, info);
+        for (uint32_t i = 0; i < old->count; i++)
+            lk_cidx_run_remove(cidx, old->ids[i]);
+        rc = lk_index_rebuilt(ctx, cidx->index, old->ids, old->count, info);
     }
-    for (uint32_t i = 0; rc == LUMA_OK && i < count; i++) {
-        if (runs[i].sound)
-            lk_object_remove(objects, LK_OBJECT_RUN, runs[i].info.object_id);
+    for (uint32_t i = 0; rc == LUMA_OK && i < old->count; i++) {
+        if (old->sound[i])
+            lk_object_remove(objects, LK_OBJECT_RUN, old->ids[i]);
         else
-            lk_object_quarantine(objects, LK_OBJECT_RUN, runs[i].info.object_id);
+            lk_object_quarantine(objects, LK_OBJECT_RUN, old->ids[i]);
     }
-    free(runs);
     return rc;
 }
 
@@ -182,9 +187,13 @@ rebuild(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_cidx *cidx)
     if (view != NULL && lk_view_index(view, cidx->index_def->id) == cidx) {
         LK_IO_PHASE("rebuild");
         uint64_t start_ns = lk_io_now_ns(coll->store->conf.io);
-        rc = run_build(ctx, coll, view, cidx, &info, &written);
+        struct old_runs old = {NULL, NULL, 0};
+        rc = old_runs_list(ctx, coll->store, cidx, &old);
         if (rc == LUMA_OK)
-            rc = run_publish(ctx, coll, cidx, written ? &info : NULL);
+            rc = run_build(ctx, coll, view, cidx, &info, &written);
+        if (rc == LUMA_OK)
+            rc = run_publish(ctx, coll, cidx, &old, written ? &info : NULL);
+        old_runs_fini(&old);
         if (rc == LUMA_OK)
             lk_log_info("storage", "index %llu of collection %llu is rebuilt: %llu entries, %.1f s",
                         (unsigned long long)cidx->index_def->id, (unsigned long long)coll->id,

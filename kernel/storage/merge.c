@@ -4,6 +4,9 @@
  *
  * Only what the manifest names is merged: a run that came with a commit since the last checkpoint
  * is named by the log, and must be there when the log is replayed.
+ *
+ * A merge reads and writes under the merge lock alone. Checkpoints go on meanwhile: it takes the
+ * work lock to choose, and again to publish if what it has merged is still there then.
  */
 #include <stdlib.h>
 
@@ -19,6 +22,8 @@ struct judge {
     struct luma_arena *arena;
     struct lk_bytes key;
     uint64_t horizon;
+    uint64_t *runs; /* object ids of those that may be merged */
+    uint32_t runs_count;
     /* of the entry being judged */
     const struct luma_index_entry *entry;
     bool alive;
@@ -80,6 +85,69 @@ entry_is_dead(void *arg, const struct luma_index_entry *entry)
     return !j->alive;
 }
 
+static bool
+run_may_go(void *arg, uint64_t object_id)
+{
+    const struct judge *j = arg;
+    bool may = false;
+    for (uint32_t i = 0; i < j->runs_count; i++)
+        may = may || j->runs[i] == object_id;
+    return may;
+}
+
+/*
+ * The runs that the manifest names (or that are of a commit that never was), and a view that has
+ * every row they have entries of: a run that a later checkpoint brings may have newer ones.
+ */
+static bool
+judge_begin(struct judge *j, struct lk_coll *coll)
+{
+    struct lk_store *store = j->store;
+    struct lk_cidx *cidx = j->cidx;
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    j->view = lk_coll_view(coll, NULL);
+    j->horizon = LK_MIN(lk_slots_horizon(&store->slots), lk_wal_durable(store->wal));
+    lk_mutex_lock(&cidx->runs_lock);
+    j->runs = calloc((size_t)cidx->runs_count + 1, sizeof(*j->runs));
+    for (uint32_t i = 0; j->runs != NULL && i < cidx->runs_count; i++)
+        if (lk_cidx_run_settled(store, &cidx->runs[i]))
+            j->runs[j->runs_count++] = cidx->runs[i].info.object_id;
+    lk_mutex_unlock(&cidx->runs_lock);
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    lk_bytes_init(&j->key, NULL);
+    j->arena = lk_arena_create(store->budget, 0);
+    return j->arena != NULL && j->runs != NULL;
+}
+
+static void
+judge_end(struct judge *j)
+{
+    lk_bytes_fini(&j->key);
+    lk_arena_destroy(j->arena);
+    lk_view_unref(j->view);
+    free(j->runs);
+}
+
+/* A rebuild, TRUNCATE or DROP may have come first. The work lock is held. */
+static bool
+inputs_are_there(const struct judge *j, const struct lk_coll *coll,
+                 const struct lk_run_merge *merge)
+{
+    for (uint32_t i = 0; i < merge->inputs_count; i++) {
+        uint64_t id = merge->inputs[i].object_id;
+        struct lk_manifest_key key = {.kind = LK_MANIFEST_RUN, .a = coll->id, .b = id};
+        bool named = lk_manifest_get(j->store->manifest, &key).data != NULL, aborted = false;
+        lk_mutex_lock(&j->cidx->runs_lock);
+        for (uint32_t k = 0; !named && k < j->cidx->runs_count; k++)
+            aborted = aborted || (j->cidx->runs[k].info.object_id == id &&
+                                  atomic_load(&j->cidx->runs[k].begin) == LK_STAMP_ABORTED);
+        lk_mutex_unlock(&j->cidx->runs_lock);
+        if (!named && !aborted)
+            return false;
+    }
+    return true;
+}
+
 static luma_rc
 merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll,
               struct lk_cidx *cidx, const struct lk_run_merge *merge)
@@ -129,32 +197,46 @@ struct pass {
 };
 
 static luma_rc
-index_merge(struct pass *pass, struct lk_coll *coll, struct lk_view *view, struct lk_cidx *cidx)
+run_merge(struct pass *pass, struct lk_coll *coll, struct judge *j)
+{
+    struct lk_store *store = pass->store;
+    struct lk_run_judge judge = {.may = run_may_go, .dead = entry_is_dead, .arg = j};
+    struct lk_run_merge merge;
+    bool written = false;
+    LUMA_TRY(lk_index_merge(pass->ctx, j->cidx->index, &judge, &merge, &written));
+    if (!written)
+        return LUMA_OK;
+    lk_merge_pause(store);
+    luma_rc rc = LUMA_OK;
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    if (inputs_are_there(j, coll, &merge)) {
+        pass->work = true;
+        rc = merge_publish(pass->ctx, store, coll, j->cidx, &merge);
+    } else {
+        lk_object_remove(store->objects, LK_OBJECT_RUN, merge.output.object_id);
+    }
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    return rc;
+}
+
+static luma_rc
+index_merge(struct pass *pass, struct lk_coll *coll, struct lk_cidx *cidx)
 {
     struct lk_ctx quiet; /* what cannot be judged is kept, and is no error of the merge */
     lk_ctx_init(&quiet, NULL);
-    struct judge j = {.ctx = &quiet.ctx, .store = pass->store, .view = view, .cidx = cidx};
-    struct lk_run_merge merge;
-    bool written = false;
-    if (atomic_load(&cidx->damaged) || !lk_cidx_settled(pass->store, cidx))
+    struct judge j = {.ctx = &quiet.ctx, .store = pass->store, .cidx = cidx};
+    if (atomic_load(&cidx->damaged))
         return LUMA_OK;
-    uint64_t durable = lk_wal_durable(pass->store->wal);
-    j.horizon = LK_MIN(lk_slots_horizon(&pass->store->slots), durable);
-    j.arena = lk_arena_create(pass->store->budget, 0);
-    if (j.arena == NULL)
-        return LUMA_FAIL(pass->ctx, LUMA_E_NOMEM, "merge: out of memory");
-    lk_bytes_init(&j.key, NULL);
-    luma_rc rc = lk_index_merge(pass->ctx, cidx->index, entry_is_dead, &j, &merge, &written);
-    lk_bytes_fini(&j.key);
-    lk_arena_destroy(j.arena);
+    luma_rc rc = LUMA_OK;
+    if (!judge_begin(&j, coll))
+        rc = LUMA_FAIL(pass->ctx, LUMA_E_NOMEM, "merge: out of memory");
+    else if (j.view != NULL)
+        rc = run_merge(pass, coll, &j);
+    judge_end(&j);
     if (rc == LUMA_E_CORRUPT) {
         lk_cidx_damage(coll, cidx, pass->ctx->error->message);
         luma_error_reset(pass->ctx->error);
         return LUMA_OK;
-    }
-    if (rc == LUMA_OK && written) {
-        pass->work = true;
-        rc = merge_publish(pass->ctx, pass->store, coll, cidx, &merge);
     }
     return rc;
 }
@@ -168,7 +250,7 @@ coll_merge(void *arg, struct lk_coll *coll)
     if (view != NULL)
         rc = lk_rows_merge(pass->ctx, coll, view, &pass->work);
     for (uint32_t i = 0; view != NULL && rc == LUMA_OK && i < view->idx_count; i++)
-        rc = index_merge(pass, coll, view, view->idx[i]);
+        rc = index_merge(pass, coll, view->idx[i]);
     lk_view_unref(view);
     return rc;
 }
@@ -177,13 +259,13 @@ luma_rc
 lk_store_merge(struct luma_ctx *ctx, struct lk_store *store, bool *out_work)
 {
     struct pass pass = {ctx, store, false};
-    lk_wait_lock(store->conf.sched, &store->work_lock);
+    lk_wait_lock(store->conf.sched, &store->merge_lock);
     luma_rc rc;
     {
         LK_IO_PHASE("merge");
         rc = lk_colls_each(store, coll_merge, &pass);
     }
-    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    lk_wait_unlock(store->conf.sched, &store->merge_lock);
     *out_work = pass.work;
     return rc;
 }

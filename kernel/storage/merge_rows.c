@@ -2,12 +2,15 @@
  * storage/merge_rows.c - merging segments: few large ones instead of many small ones, and no rows
  * that nobody sees any more.
  *
- * The result describes the same commit number as the manifest does. Deletes that come while it is
- * written are young in the inputs; they go over to the result, through the map of old rows to new,
- * before the view changes.
+ * Rows that ended at or before the horizon are left out. Deletes that the result still has, those
+ * that come while it is written among them, go over to it through the map of old rows to new before
+ * the view changes; those that the manifest's state has go into a delete map, so that result and
+ * map together describe the commit number that the manifest does then: checkpoints may have been
+ * made meanwhile.
  */
 #include <stdlib.h>
 
+#include "sched/sched.h"
 #include "storage/checkpoint.h"
 #include "storage/mutant.h"
 #include "storage/redo.h"
@@ -35,7 +38,7 @@ struct rows_merge {
     struct luma_scan_spec spec; /* all columns */
     struct input inputs[MERGE_INPUTS_MAX], *reading;
     uint32_t count;
-    bool held_back; /* an old snapshot still needs a row that the state has not */
+    bool held_back; /* two versions of one row are needed still: no segment holds both */
     struct lk_segment_writer *writer;
     uint32_t written;
     struct luma_arena *arena; /* of the rows being gathered */
@@ -52,8 +55,7 @@ no_memory(struct luma_ctx *ctx)
 
 /* --- reading --- */
 
-/* Leaves out rows that are dead for everybody. A row that is dead in the manifest's state but not
- * for everybody keeps the merge from being made now. */
+/* Leaves out rows that are dead for everybody. */
 static luma_rc
 window_live(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits)
 {
@@ -65,11 +67,8 @@ window_live(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t command = 0;
         uint64_t end = lk_seg_end_of(seg, &m->store->slots, first_row + i, &command);
-        if (end == LK_STAMP_NONE || end > m->store->checkpoint_commit)
-            continue;
-        if (end > m->horizon)
-            m->held_back = true;
-        luma_bit_clear(bits, i);
+        if (end != LK_STAMP_NONE && end <= m->horizon)
+            luma_bit_clear(bits, i);
     }
     return LUMA_OK;
 }
@@ -222,10 +221,31 @@ row_gather(struct rows_merge *m, struct input *in)
     return m->out.rows == LUMA_BATCH_ROWS ? gathered_write(m) : LUMA_OK;
 }
 
+/* An old snapshot needs a version that another one has followed. The merge is made when the older
+ * one of them has ended for everybody. */
+static void
+hold_back(struct rows_merge *m, int64_t rowid)
+{
+    uint64_t until = LK_STAMP_NONE;
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct input *in = &m->inputs[i];
+        uint32_t command = 0;
+        if (in->batch == NULL || input_rowid(in, in->at) != rowid)
+            continue;
+        uint32_t row =
+            (uint32_t)lk_segment_cursor_first_row(in->cursor) + luma_batch_row(in->batch, in->at);
+        until = LK_MIN(until, lk_seg_end_of(in->seg, &m->store->slots, row, &command));
+    }
+    m->held_back = true;
+    m->coll->merge_after = (until & LK_STAMP_TXN) == 0 ? until : 0;
+}
+
 static luma_rc
 inputs_merge(struct rows_merge *m)
 {
-    for (;;) {
+    while (!m->held_back) {
+        if (lk_sched_host.in_task())
+            LUMA_TRY(lk_sched_host.yield(m->ctx));
         struct input *first = NULL;
         int64_t others = INT64_MAX; /* lowest row id of the rest */
         for (uint32_t i = 0; i < m->count; i++) {
@@ -243,15 +263,40 @@ inputs_merge(struct rows_merge *m)
         if (first == NULL)
             return gathered_write(m);
         bool alone = input_rowid(first, first->batch->sel_rows - 1) < others;
-        LUMA_TRY(alone ? window_write(m, first) : row_gather(m, first));
+        if (input_rowid(first, first->at) == others)
+            hold_back(m, others);
+        else
+            LUMA_TRY(alone ? window_write(m, first) : row_gather(m, first));
     }
+    return LUMA_OK;
 }
 
 /* --- publishing --- */
 
+/* Rows of the result that have ended in the state that the manifest describes now. */
+static luma_rc
+ended_pack(struct rows_merge *m, uint64_t object_id, struct lk_pack_writer *pack,
+           struct lk_manifest_edit *edit)
+{
+    struct lk_bytes value;
+    roaring_bitmap_t *ended = roaring_bitmap_create();
+    luma_rc rc = ended == NULL ? no_memory(m->ctx) : LUMA_OK;
+    lk_bytes_init(&value, NULL);
+    for (uint32_t i = 0; rc == LUMA_OK && !LK_MUTANT(MERGE_STALE) && i < m->count; i++)
+        lk_seg_carried(m->inputs[i].seg, &m->store->slots, m->store->checkpoint_commit,
+                       m->inputs[i].rows, ended);
+    if (rc == LUMA_OK && !roaring_bitmap_is_empty(ended))
+        rc = lk_deletes_pack(m->ctx, m->store, pack, ended, object_id, &value, edit);
+    lk_bytes_fini(&value);
+    if (ended != NULL)
+        roaring_bitmap_free(ended);
+    return rc == LUMA_OK ? lk_pack_finish(m->ctx, pack) : rc;
+}
+
 static luma_rc
 manifest_edit(struct rows_merge *m, const struct lk_segment_info *info)
 {
+    struct lk_pack_writer pack = {0};
     struct lk_manifest_edit edit;
     struct lk_bytes value;
     lk_manifest_edit_init(&edit);
@@ -269,11 +314,27 @@ manifest_edit(struct rows_merge *m, const struct lk_segment_info *info)
         lk_manifest_remove(&edit, LK_MANIFEST_SEGMENT, m->coll->id, id);
         lk_manifest_remove(&edit, LK_MANIFEST_DELETES, id, 0);
     }
+    if (rc == LUMA_OK && info != NULL)
+        rc = ended_pack(m, info->object_id, &pack, &edit);
+    lk_pack_abort(&pack);
     if (rc == LUMA_OK)
         rc = lk_manifest_commit(m->ctx, m->store->manifest, &edit);
     lk_manifest_edit_fini(&edit);
     lk_bytes_fini(&value);
     return rc;
+}
+
+/* Does the manifest still name them? After TRUNCATE or DROP a checkpoint has taken them out. */
+static bool
+inputs_are_named(const struct rows_merge *m)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct lk_manifest_key key = {.kind = LK_MANIFEST_SEGMENT, .a = m->coll->id};
+        key.b = m->inputs[i].seg->info.object_id;
+        if (lk_manifest_get(m->store->manifest, &key).data == NULL)
+            return false;
+    }
+    return true;
 }
 
 static bool
@@ -318,30 +379,39 @@ view_follow(struct rows_merge *m, struct lk_seg *result)
     LK_ASSERT(rc == LUMA_OK);
 }
 
+/* *out_result NULL: every row was dead. */
 static luma_rc
-rows_publish(struct rows_merge *m, bool *out_done)
+result_end(struct rows_merge *m, struct lk_segment_info *out_info, struct lk_seg **out_result)
 {
-    struct lk_segment_info info;
-    struct lk_seg *result = NULL;
-    if (m->held_back) {
+    *out_result = NULL;
+    if (m->written == 0) {
         lk_segment_write_abort(LUMA_TAKE(m->writer));
         return LUMA_OK;
     }
-    if (m->written > 0) {
-        LUMA_TRY(lk_segment_write_end(m->ctx, LUMA_TAKE(m->writer), &info));
-        luma_rc rc = lk_seg_create(m->ctx, m->store, info.object_id, &result);
-        if (rc != LUMA_OK) {
-            lk_object_remove(m->store->objects, LK_OBJECT_SEGMENT, info.object_id);
-            return rc;
-        }
-        info.coll_id = result->info.coll_id = m->coll->id;
-        for (uint32_t i = 0; i < m->count; i++)
-            info.level = LK_MAX(info.level, m->inputs[i].seg->info.level + 1);
-        result->info.level = info.level;
-    } else {
-        lk_segment_write_abort(LUMA_TAKE(m->writer));
+    LUMA_TRY(lk_segment_write_end(m->ctx, LUMA_TAKE(m->writer), out_info));
+    luma_rc rc = lk_seg_create(m->ctx, m->store, out_info->object_id, out_result);
+    if (rc != LUMA_OK) {
+        lk_object_remove(m->store->objects, LK_OBJECT_SEGMENT, out_info->object_id);
+        return rc;
     }
-    luma_rc rc = manifest_edit(m, result == NULL ? NULL : &info);
+    out_info->coll_id = (*out_result)->info.coll_id = m->coll->id;
+    for (uint32_t i = 0; i < m->count; i++)
+        out_info->level = LK_MAX(out_info->level, m->inputs[i].seg->info.level + 1);
+    (*out_result)->info.level = out_info->level;
+    return LUMA_OK;
+}
+
+/* The work lock is held. */
+static luma_rc
+rows_publish(struct rows_merge *m, const struct lk_segment_info *info, struct lk_seg *result,
+             bool *out_done)
+{
+    if (!inputs_are_named(m)) {
+        if (result != NULL)
+            atomic_store(&result->remove, true);
+        return LUMA_OK;
+    }
+    luma_rc rc = manifest_edit(m, result == NULL ? NULL : info);
     if (rc == LUMA_OK) {
         view_follow(m, result);
         for (uint32_t i = 0; i < m->count; i++)
@@ -350,7 +420,6 @@ rows_publish(struct rows_merge *m, bool *out_done)
         lk_stat_add(m->store->stats.merges, 1);
         *out_done = true;
     }
-    lk_seg_unref(result);
     return rc;
 }
 
@@ -391,7 +460,7 @@ inputs_choose(struct rows_merge *m)
     }
     qsort(all, n, sizeof(all[0]), by_rows);
     uint64_t rows = 0;
-    while (m->count < n && m->count < MERGE_INPUTS_MAX) {
+    while (m->horizon >= m->coll->merge_after && m->count < n && m->count < MERGE_INPUTS_MAX) {
         uint64_t more = all[m->count].seg->info.rows;
         if (rows + more > LK_SEGMENT_ROWS_MAX || (m->count > 0 && more > rows * 2 + 4096))
             break;
@@ -401,6 +470,58 @@ inputs_choose(struct rows_merge *m)
     }
     if (m->count < MERGE_INPUTS_MIN)
         m->count = 0;
+}
+
+static void
+merge_fini(struct rows_merge *m)
+{
+    if (m->writer != NULL)
+        lk_segment_write_abort(m->writer);
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (m->inputs[i].cursor != NULL)
+            lk_segment_cursor_close(m->inputs[i].cursor);
+        free(m->inputs[i].rows);
+    }
+}
+
+static luma_rc
+merge_write(struct rows_merge *m)
+{
+    struct luma_arena *ids = m->arena = lk_arena_create(m->store->budget, 0);
+    struct luma_arena *gather = lk_arena_create(m->store->budget, 1u << 16);
+    luma_rc rc = ids == NULL || gather == NULL ? no_memory(m->ctx) : LUMA_OK;
+    if (rc == LUMA_OK)
+        rc = lk_segment_write_begin(m->ctx, m->store->objects, m->store->formats,
+                                    &m->view->def->coll, &m->writer);
+    if (rc == LUMA_OK)
+        rc = inputs_open(m);
+    m->arena = gather;
+    if (rc == LUMA_OK)
+        rc = inputs_merge(m);
+    for (uint32_t i = 0; i < m->count; i++)
+        if (m->inputs[i].cursor != NULL)
+            lk_segment_cursor_close(LUMA_TAKE(m->inputs[i].cursor));
+    lk_arena_destroy(ids);
+    lk_arena_destroy(gather);
+    return rc;
+}
+
+static luma_rc
+merge_make(struct rows_merge *m, bool *out_done)
+{
+    struct lk_store *store = m->store;
+    struct lk_segment_info info;
+    struct lk_seg *result = NULL;
+    LUMA_TRY(merge_write(m));
+    if (m->held_back)
+        return LUMA_OK;
+    LUMA_TRY(result_end(m, &info, &result));
+    lk_merge_pause(store);
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    luma_rc rc = rows_publish(m, &info, result, out_done);
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    lk_seg_unref(result);
+    return rc;
 }
 
 luma_rc
@@ -414,33 +535,12 @@ lk_rows_merge(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view, 
     m->store = store;
     m->coll = coll;
     m->view = view;
+    lk_wait_lock(store->conf.sched, &store->work_lock);
     m->horizon = LK_MIN(lk_slots_horizon(&store->slots), store->checkpoint_commit);
     inputs_choose(m);
-    luma_rc rc = LUMA_OK;
-    if (m->count > 0) {
-        struct luma_arena *ids = m->arena = lk_arena_create(store->budget, 0);
-        struct luma_arena *gather = lk_arena_create(store->budget, 1u << 16);
-        rc = ids == NULL || gather == NULL ? no_memory(ctx) : LUMA_OK;
-        if (rc == LUMA_OK)
-            rc = lk_segment_write_begin(ctx, store->objects, store->formats, &view->def->coll,
-                                        &m->writer);
-        if (rc == LUMA_OK)
-            rc = inputs_open(m);
-        m->arena = gather;
-        if (rc == LUMA_OK)
-            rc = inputs_merge(m);
-        if (rc == LUMA_OK)
-            rc = rows_publish(m, out_done);
-        if (m->writer != NULL)
-            lk_segment_write_abort(m->writer);
-        for (uint32_t i = 0; i < m->count; i++) {
-            if (m->inputs[i].cursor != NULL)
-                lk_segment_cursor_close(m->inputs[i].cursor);
-            free(m->inputs[i].rows);
-        }
-        lk_arena_destroy(ids);
-        lk_arena_destroy(gather);
-    }
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    luma_rc rc = m->count > 0 ? merge_make(m, out_done) : LUMA_OK;
+    merge_fini(m);
     free(m);
     return rc;
 }

@@ -50,6 +50,27 @@ lk_pack_finish(struct luma_ctx *ctx, struct lk_pack_writer *pack)
     return lk_object_finish(ctx, LUMA_TAKE(pack->writer), &bytes);
 }
 
+luma_rc
+lk_deletes_pack(struct luma_ctx *ctx, struct lk_store *store, struct lk_pack_writer *pack,
+                roaring_bitmap_t *bitmap, uint64_t segment_id, struct lk_bytes *scratch,
+                struct lk_manifest_edit *edit)
+{
+    struct lk_pack_place place;
+    roaring_bitmap_run_optimize(bitmap);
+    lk_bytes_reset(scratch);
+    char *to = (char *)lk_bytes_extend(scratch, roaring_bitmap_portable_size_in_bytes(bitmap));
+    if (to == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "delete map: out of memory");
+    roaring_bitmap_portable_serialize(bitmap, to);
+    LUMA_TRY(lk_pack_add(ctx, store, pack, lk_bytes_view(scratch),
+                         roaring_bitmap_get_cardinality(bitmap), &place));
+    lk_bytes_reset(scratch);
+    if (!lk_pack_place_write(scratch, &place))
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "delete map: out of memory");
+    lk_manifest_put(edit, LK_MANIFEST_DELETES, segment_id, 0, lk_bytes_view(scratch));
+    return LUMA_OK;
+}
+
 void
 lk_pack_abort(struct lk_pack_writer *pack)
 {

@@ -306,6 +306,34 @@ lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, u
     return LUMA_OK;
 }
 
+static void
+moved_dead(const roaring_bitmap_t *dead, const int64_t *rows, roaring_bitmap_t *out)
+{
+    roaring_uint32_iterator_t it;
+    for (roaring_init_iterator(dead, &it); it.has_value; roaring_advance_uint32_iterator(&it))
+        if (rows[it.current_value] >= 0)
+            roaring_bitmap_add(out, (uint32_t)rows[it.current_value]);
+}
+
+/* Rows that were alive when the merge read them and have become dead for all since. */
+static luma_rc
+carry_dead(const struct lk_seg *from, struct lk_seg *to, const int64_t *rows)
+{
+    if (from->dead == NULL)
+        return LUMA_OK;
+    lk_mutex_lock(&to->lock);
+    if (to->dead == NULL)
+        to->dead = roaring_bitmap_create();
+    luma_rc rc = to->dead == NULL ? LUMA_E_NOMEM : LUMA_OK;
+    if (rc == LUMA_OK) {
+        moved_dead(from->dead, rows, to->dead);
+        if (!roaring_bitmap_is_empty(to->dead))
+            atomic_store_explicit(&to->has_deletes, true, memory_order_release);
+    }
+    lk_mutex_unlock(&to->lock);
+    return rc;
+}
+
 luma_rc
 lk_seg_carry(struct lk_seg *from, struct lk_seg *to, const int64_t *rows)
 {
@@ -321,7 +349,28 @@ lk_seg_carry(struct lk_seg *from, struct lk_seg *to, const int64_t *rows)
                             atomic_load_explicit(&e->stamp, memory_order_acquire), e->command);
         }
     }
-    return rc;
+    return rc == LUMA_OK ? carry_dead(from, to, rows) : rc;
+}
+
+void
+lk_seg_carried(struct lk_seg *from, const struct lk_slots *slots, uint64_t commit,
+               const int64_t *rows, roaring_bitmap_t *ended)
+{
+    if (!atomic_load_explicit(&from->has_deletes, memory_order_acquire))
+        return;
+    lk_mutex_lock(&from->lock);
+    if (from->dead != NULL)
+        moved_dead(from->dead, rows, ended);
+    for (uint32_t g = 0; g < from->groups_count; g++) {
+        const struct lk_young_group *group = &from->young[g];
+        for (uint32_t i = 0; group->count > 0 && i < group->room; i++) {
+            const struct lk_young_entry *e = &group->entries[i];
+            if (e->row_plus1 != 0 && e->row_plus1 != YOUNG_USED && rows[e->row_plus1 - 1] >= 0 &&
+                lk_stamp_resolve(slots, &e->stamp) <= commit)
+                roaring_bitmap_add(ended, (uint32_t)rows[e->row_plus1 - 1]);
+        }
+    }
+    lk_mutex_unlock(&from->lock);
 }
 
 void

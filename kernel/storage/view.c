@@ -154,14 +154,19 @@ lk_cidx_missed_take(struct lk_cidx *cidx, struct lk_seg ***out_segs, uint32_t *o
 }
 
 bool
+lk_cidx_run_settled(const struct lk_store *store, const struct lk_cidx_run *run)
+{
+    uint64_t begin = lk_stamp_resolve(&store->slots, &run->begin);
+    return begin <= store->checkpoint_commit || begin == LK_STAMP_ABORTED;
+}
+
+bool
 lk_cidx_settled(const struct lk_store *store, struct lk_cidx *cidx)
 {
     bool settled = true;
     lk_mutex_lock(&cidx->runs_lock);
-    for (uint32_t i = 0; i < cidx->runs_count; i++) {
-        uint64_t begin = lk_stamp_resolve(&store->slots, &cidx->runs[i].begin);
-        settled = settled && (begin <= store->checkpoint_commit || begin == LK_STAMP_ABORTED);
-    }
+    for (uint32_t i = 0; i < cidx->runs_count; i++)
+        settled = settled && lk_cidx_run_settled(store, &cidx->runs[i]);
     lk_mutex_unlock(&cidx->runs_lock);
     return settled;
 }

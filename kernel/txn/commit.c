@@ -8,6 +8,8 @@
 #include "txn/history.h"
 #include "txn/serial.h"
 
+#define LOADS_CROWD 12u
+
 /* The same change at a row of a segment and wherever merges have carried it since. The latch of
  * the collection is held, so no merge moves it now. */
 static void
@@ -317,8 +319,13 @@ private_attach(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_private_ind
 static luma_rc
 privates_attach(struct luma_ctx *ctx, struct luma_txn *txn)
 {
+    if (txn->privates == NULL)
+        return LUMA_OK;
     for (struct lk_private_index *own = txn->privates; own != NULL; own = own->next)
         LUMA_TRY(private_attach(ctx, txn, own));
+    /* Many loads in a row: lookups ask all of their runs until a checkpoint lets them merge. */
+    if (atomic_fetch_add(&txn->store->loads, 1) >= LOADS_CROWD)
+        lk_core_want_checkpoint(txn->store);
     return LUMA_OK;
 }
 
@@ -326,24 +333,13 @@ luma_rc
 lki_commit_place(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commit)
 {
     struct lk_store *store = txn->store;
-    bool loads = txn->privates != NULL;
-    luma_rc rc = LUMA_OK;
     if (!lk_redo_stamp_time(&txn->redo, lk_io_wall_us(store->conf.io)))
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "commit: out of memory");
-    /* No merge of runs is under way while runs join that it does not know of. */
-    if (loads) {
-        lk_wait_lock(store->conf.sched, &store->work_lock);
-        rc = privates_attach(ctx, txn);
-    }
-    if (rc == LUMA_OK)
-        rc = append(ctx, store, lk_bytes_view(&txn->redo), commit_placed, txn, out_commit);
-    if (rc == LUMA_OK) {
-        lki_history_note(store, *out_commit);
-        lk_txn_stamp(txn, *out_commit);
-    }
-    if (loads)
-        lk_wait_unlock(store->conf.sched, &store->work_lock);
-    return rc;
+    LUMA_TRY(privates_attach(ctx, txn));
+    LUMA_TRY(append(ctx, store, lk_bytes_view(&txn->redo), commit_placed, txn, out_commit));
+    lki_history_note(store, *out_commit);
+    lk_txn_stamp(txn, *out_commit);
+    return LUMA_OK;
 }
 
 static void

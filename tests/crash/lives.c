@@ -40,6 +40,8 @@ conf_of(struct run *run)
     conf.build_rows = 0;
     conf.build_pause = crash_while_building;
     conf.build_pause_arg = run;
+    conf.merge_pause = crash_while_merging;
+    conf.merge_pause_arg = run;
     return conf;
 }
 

@@ -737,6 +737,32 @@ crash_close_off(struct run *run)
     return false;
 }
 
+/* Between the writing of a merge and its publication: changes, and checkpoints that know of them.
+ */
+void
+crash_while_merging(void *arg)
+{
+    struct run *run = arg;
+    int number = (int)lk_rand_below(&run->r, TXNS);
+    if (run->merging || run->indexing || crash_is_dead(run) || lk_rand_percent(&run->r, 30))
+        return;
+    run->merging = true;
+    for (int turn = 0; turn < 2 && !crash_is_dead(run) && run->broken == NULL; turn++) {
+        if (run->txns[number].txn == NULL)
+            op_begin(run, number);
+        if (lk_rand_percent(&run->r, 20))
+            op_bulk(run, number);
+        for (uint64_t i = lk_rand_below(&run->r, 20);
+             i > 0 && !crash_is_dead(run) && run->broken == NULL; i--)
+            op_change(run, number);
+        if (!crash_is_dead(run) && lk_rand_percent(&run->r, 70))
+            op_commit(run, number);
+        if (!crash_is_dead(run) && lk_rand_percent(&run->r, 60))
+            crash_background(run, false);
+    }
+    run->merging = false;
+}
+
 void
 crash_op(struct run *run)
 {

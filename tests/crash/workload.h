@@ -66,6 +66,7 @@ struct run {
     int64_t sequence;          /* highest value acknowledged */
     int index_version;         /* definitions tried */
     bool indexing;             /* in the middle of one */
+    bool merging;              /* in the pause of a merge */
     uint64_t seed;
     bool verbose;
     bool sick;           /* a sync was made to fail: the life ends at the first error */
@@ -99,5 +100,6 @@ void crash_verify(struct run *run, struct open_txn *t, bool after_crash);
 void crash_op(struct run *run);
 void crash_background(struct run *run, bool merge);
 void crash_while_building(void *arg);
+void crash_while_merging(void *arg);
 
 #endif

@@ -152,7 +152,7 @@ parts_take(struct lk_index *index)
 /* How the next list differs from the present one. */
 struct change {
     struct lki_hot *hot; /* taken: the new hot part; the old one is frozen */
-    bool drop_frozen, drop_all_runs;
+    bool drop_frozen;
     struct lki_run *add;       /* taken */
     const uint64_t *drop_runs; /* object ids */
     uint32_t drop_runs_count;
@@ -161,8 +161,6 @@ struct change {
 static bool
 is_dropped(const struct change *change, const struct lki_run *run)
 {
-    if (change->drop_all_runs)
-        return true;
     for (uint32_t i = 0; i < change->drop_runs_count; i++)
         if (change->drop_runs[i] == run->info.object_id)
             return true;
@@ -201,24 +199,27 @@ fill_parts(struct luma_ctx *ctx, struct lki_parts *next, const struct lki_parts 
     return LUMA_OK;
 }
 
-/* The callers are few and serialized by the store: checkpoint, merge, attach. */
+/* Checkpoints, merges and rebuilding come one at a time; runs of bulk loads join at any time. */
 static luma_rc
 apply(struct luma_ctx *ctx, struct lk_index *index, const struct change *change)
 {
-    struct lki_parts *now = atomic_load_explicit(&index->current, memory_order_relaxed);
     struct lki_parts *next = parts_take(index);
-    luma_rc rc = next == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for an index")
-                              : fill_parts(ctx, next, now, change);
+    if (next == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for an index");
+    lk_mutex_lock(&index->list_lock);
+    struct lki_parts *now = atomic_load_explicit(&index->current, memory_order_relaxed);
+    luma_rc rc = fill_parts(ctx, next, now, change);
+    if (rc == LUMA_OK) {
+        atomic_fetch_sub_explicit(&next->holders, DEAD - 1, memory_order_release);
+        atomic_store_explicit(&index->current, next, memory_order_release);
+    }
+    lk_mutex_unlock(&index->list_lock);
     if (rc != LUMA_OK) {
-        if (next != NULL) {
-            next->hot = NULL;
-            next->frozen_count = next->runs_count = 0;
-            parts_bury(index, next);
-        }
+        next->hot = NULL;
+        next->frozen_count = next->runs_count = 0;
+        parts_bury(index, next);
         return rc;
     }
-    atomic_fetch_sub_explicit(&next->holders, DEAD - 1, memory_order_release);
-    atomic_store_explicit(&index->current, next, memory_order_release);
     lki_parts_release(index, now);
     return LUMA_OK;
 }
@@ -255,6 +256,7 @@ lk_index_create(struct luma_ctx *ctx, struct lk_objects *objects, struct luma_bu
     index->kind = (const struct luma_index_kind *)kind;
     index->id = def->id;
     snprintf(index->kind_name, sizeof(index->kind_name), "%s", def->kind);
+    lk_mutex_init(&index->list_lock, LK_LOCK_INDEX_LIST);
     lk_mutex_init(&index->lock, LK_LOCK_INDEX);
     struct lki_parts *parts = parts_take(index);
     luma_rc rc = parts == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for an index")
@@ -284,6 +286,7 @@ lk_index_destroy(struct lk_index *index)
         LK_ASSERT(atomic_load_explicit(&parts->holders, memory_order_relaxed) == DEAD);
         lk_free(NULL, parts, sizeof(*parts));
     }
+    lk_mutex_fini(&index->list_lock);
     lk_mutex_fini(&index->lock);
     lk_free(NULL, index, sizeof(*index));
 }
@@ -546,16 +549,18 @@ luma_rc
 lk_index_freeze(struct luma_ctx *ctx, struct lk_index *index)
 {
     struct change change = {0};
-    struct lki_parts *now = atomic_load_explicit(&index->current, memory_order_relaxed);
     if (index->freezing)
         return LUMA_E_AGAIN;
-    if (now->frozen_count == LKI_FROZEN_MAX) { /* many checkpoints failed: these first */
+    struct lki_parts *now = lki_parts_hold(index);
+    bool full = now->frozen_count == LKI_FROZEN_MAX; /* many checkpoints failed: these first */
+    struct lki_hot *old = now->hot;                  /* only this function changes it */
+    lki_parts_release(index, now);
+    if (full) {
         index->freezing = true;
         return LUMA_OK;
     }
     LUMA_TRY(hot_make(ctx, index, &change.hot));
-    struct lki_hot *old = now->hot; /* the new list holds it on */
-    LUMA_TRY(change_list(ctx, index, &change));
+    LUMA_TRY(change_list(ctx, index, &change)); /* the new list holds `old` on */
     atomic_store(&old->frozen, 1);
     while (atomic_load(&old->writers) != 0) /* inserts never park: this is short */
         continue;
@@ -632,9 +637,10 @@ lk_index_replace(struct luma_ctx *ctx, struct lk_index *index, const struct lk_r
 }
 
 luma_rc
-lk_index_rebuilt(struct luma_ctx *ctx, struct lk_index *index, const struct lk_run_info *info)
+lk_index_rebuilt(struct luma_ctx *ctx, struct lk_index *index, const uint64_t *ids, uint32_t count,
+                 const struct lk_run_info *info)
 {
-    struct change change = {.drop_all_runs = true};
+    struct change change = {.drop_runs = ids, .drop_runs_count = count};
     if (info != NULL)
         LUMA_TRY(run_open(ctx, index, info, &change.add));
     return change_list(ctx, index, &change);

@@ -204,13 +204,16 @@ tier_of(const struct lk_run_info *info)
 
 /* The runs of the lowest tier that has enough of them; smaller ones go along. */
 static uint32_t
-pick(const struct lki_parts *parts, struct lki_run *out[16])
+pick(const struct lki_parts *parts, const struct lk_run_judge *judge, struct lki_run *out[16])
 {
     for (uint32_t tier = 0; tier < 32; tier++) {
         uint32_t count = 0;
-        for (uint32_t i = 0; i < parts->runs_count && count < 16; i++)
-            if (tier_of(&parts->runs[i]->info) <= tier)
+        for (uint32_t i = 0; i < parts->runs_count && count < 16; i++) {
+            const struct lk_run_info *info = &parts->runs[i]->info;
+            if (tier_of(info) <= tier &&
+                (judge->may == NULL || judge->may(judge->arg, info->object_id)))
                 out[count++] = parts->runs[i];
+        }
         if (count >= TIER_RUNS)
             return count;
     }
@@ -219,8 +222,7 @@ pick(const struct lki_parts *parts, struct lki_run *out[16])
 
 static luma_rc
 merge_runs(struct luma_ctx *ctx, struct lk_index *index, struct lki_run **runs, uint32_t count,
-           struct luma_arena *arena, bool (*dead)(void *arg, const struct luma_index_entry *entry),
-           void *arg, struct lk_run_merge *out)
+           struct luma_arena *arena, const struct lk_run_judge *judge, struct lk_run_merge *out)
 {
     struct luma_index_range all = {0};
     struct lki_source *sources[16];
@@ -241,26 +243,28 @@ merge_runs(struct luma_ctx *ctx, struct lk_index *index, struct lki_run **runs, 
     }
     out->inputs_count = count;
     if (rc == LUMA_OK)
-        rc = lki_run_write(ctx, index, &merge, level + 1, dead, arg, false, NULL, &out->output);
+        rc = lki_run_write(ctx, index, &merge, level + 1, judge->dead, judge->arg, false, NULL,
+                           &out->output);
     lki_merge_close(&merge);
     return rc;
 }
 
 luma_rc
-lk_index_merge(struct luma_ctx *ctx, struct lk_index *index,
-               bool (*dead)(void *arg, const struct luma_index_entry *entry), void *arg,
+lk_index_merge(struct luma_ctx *ctx, struct lk_index *index, const struct lk_run_judge *judge,
                struct lk_run_merge *out_merge, bool *out_written)
 {
+    static const struct lk_run_judge keep_all = {0};
     struct lki_parts *parts = lki_parts_hold(index);
     struct lki_run *runs[16];
-    uint32_t count = index->kind->run_cursor == NULL ? 0 : pick(parts, runs);
+    judge = judge == NULL ? &keep_all : judge;
+    uint32_t count = index->kind->run_cursor == NULL ? 0 : pick(parts, judge, runs);
     luma_rc rc = LUMA_OK;
 
     *out_written = false;
     if (count > 0) {
         LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
         rc = arena == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to merge index runs")
-                           : merge_runs(ctx, index, runs, count, arena, dead, arg, out_merge);
+                           : merge_runs(ctx, index, runs, count, arena, judge, out_merge);
         *out_written = rc == LUMA_OK;
     }
     lki_parts_release(index, parts);

@@ -94,20 +94,25 @@ void lk_run_sorter_abort(struct lk_run_sorter *sorter);
 
 /* --- merging --- */
 /* Runs worth merging now (size tiers), written as one; the caller publishes through the manifest
- * and then calls replace. dead(arg, entry) says an entry needs not be kept. *out_written false:
- * nothing to do. */
+ * and then calls replace. *out_written false: nothing to do. */
+struct lk_run_judge {
+    bool (*may)(void *arg, uint64_t object_id); /* this run may be merged; NULL: all */
+    bool (*dead)(void *arg, const struct luma_index_entry *entry); /* needs not be kept */
+    void *arg;
+};
 struct lk_run_merge {
     uint32_t inputs_count;
     struct lk_run_info inputs[16];
     struct lk_run_info output;
 };
 LUMA_NODISCARD luma_rc lk_index_merge(struct luma_ctx *ctx, struct lk_index *index,
-                                      bool (*dead)(void *arg, const struct luma_index_entry *entry),
-                                      void *arg, struct lk_run_merge *out_merge, bool *out_written);
+                                      const struct lk_run_judge *judge,
+                                      struct lk_run_merge *out_merge, bool *out_written);
 LUMA_NODISCARD luma_rc lk_index_replace(struct luma_ctx *ctx, struct lk_index *index,
                                         const struct lk_run_merge *merge);
-/* All runs go, a rebuilt one (NULL: no entries) takes their place. */
+/* Runs go, a rebuilt one (NULL: no entries) takes their place. */
 LUMA_NODISCARD luma_rc lk_index_rebuilt(struct luma_ctx *ctx, struct lk_index *index,
+                                        const uint64_t *ids, uint32_t count,
                                         const struct lk_run_info *info);
 /* Is the run open, and can all of it be read? */
 bool lk_index_run_sound(struct luma_ctx *ctx, struct lk_index *index, uint64_t object_id);

@@ -96,7 +96,8 @@ struct lk_index {
     uint64_t id;
     char kind_name[32];
     struct lki_parts *_Atomic current;
-    struct lk_mutex lock; /* changes of current, the lists below */
+    struct lk_mutex list_lock; /* INDEX_LIST: changes of current */
+    struct lk_mutex lock;      /* INDEX: the lists below */
     struct lki_parts *free, *all;
     bool freezing; /* between freeze and publish or unfreeze */
 };

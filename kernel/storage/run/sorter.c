@@ -10,6 +10,7 @@
 #define PART_BYTES_MAX   ((size_t)128 << 20) /* of a part in memory, before it spills */
 #define SPILL_READ_BYTES ((size_t)256 << 10)
 #define SPILLS_MAX       1024
+#define SORT_STRETCH     4096
 
 struct item {
     uint64_t head; /* first 8 bytes of the key as a number: decides most comparisons */
@@ -105,19 +106,68 @@ item_order(const void *a, const void *b)
     return item_compare(a, b);
 }
 
+static luma_rc
+breathe(struct luma_ctx *ctx)
+{
+    return lk_sched_host.in_task() ? lk_sched_host.yield(ctx) : LUMA_OK;
+}
+
+static luma_rc
+stretches_merge(struct luma_ctx *ctx, const struct item *from, struct item *to, size_t count,
+                size_t width)
+{
+    for (size_t begin = 0; begin < count; begin += 2 * width) {
+        size_t middle = LK_MIN(begin + width, count), end = LK_MIN(middle + width, count);
+        size_t a = begin, b = middle;
+        for (size_t at = begin; at < end; at++) {
+            bool left = b == end || (a < middle && item_compare(&from[a], &from[b]) <= 0);
+            to[at] = left ? from[a++] : from[b++];
+            if (at % SORT_STRETCH == 0)
+                LUMA_TRY(breathe(ctx));
+        }
+    }
+    return LUMA_OK;
+}
+
+/* Stretches that fit the cache, then merges of them: others get the thread in between, which the
+ * library's sort of some million entries keeps for a second. */
+static luma_rc
+items_sort(struct luma_ctx *ctx, struct part *part)
+{
+    size_t bytes = part->count * sizeof(*part->items);
+    struct item *other = lk_alloc(NULL, bytes), *from = part->items, *to = other;
+    luma_rc rc = other == NULL ? no_memory(ctx) : LUMA_OK;
+    for (size_t at = 0; rc == LUMA_OK && at < part->count; at += SORT_STRETCH) {
+        qsort(part->items + at, LK_MIN(part->count - at, (size_t)SORT_STRETCH),
+              sizeof(*part->items), item_order);
+        rc = breathe(ctx);
+    }
+    for (size_t width = SORT_STRETCH; rc == LUMA_OK && width < part->count; width *= 2) {
+        rc = stretches_merge(ctx, from, to, part->count, width);
+        struct item *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (rc == LUMA_OK && from != part->items)
+        memcpy(part->items, from, bytes);
+    lk_free(NULL, other, bytes);
+    return rc;
+}
+
 /* An entry that was given twice (of a row that lies in two places) is kept once. */
-static void
-part_sort(struct part *part)
+static luma_rc
+part_sort(struct luma_ctx *ctx, struct part *part)
 {
     size_t kept = 0;
     if (!part->unsorted)
-        return;
-    qsort(part->items, part->count, sizeof(*part->items), item_order);
+        return LUMA_OK;
+    LUMA_TRY(items_sort(ctx, part));
     for (size_t i = 0; i < part->count; i++)
         if (kept == 0 || item_compare(&part->items[kept - 1], &part->items[i]) != 0)
             part->items[kept++] = part->items[i];
     part->count = kept;
     part->unsorted = false;
+    return LUMA_OK;
 }
 
 /* --- spilling: u32 key bytes, i64 row id, key --- */
@@ -146,7 +196,7 @@ part_spill(struct luma_ctx *ctx, struct lk_run_sorter *sorter, struct part *part
         return LUMA_OK;
     if (part->spills_count == SPILLS_MAX)
         return LUMA_FAIL(ctx, LUMA_E_LIMIT, "too many index entries to sort");
-    part_sort(part);
+    LUMA_TRY(part_sort(ctx, part));
     LUMA_TRY(lk_object_create(ctx, sorter->index->objects, LK_OBJECT_SPILL, &writer));
     luma_rc rc = spill_items(ctx, part, &writer->base);
     if (rc != LUMA_OK) {
@@ -369,9 +419,7 @@ open_all(struct luma_ctx *ctx, struct lk_run_sorter *sorter, struct luma_arena *
 static luma_rc
 sort_part(void *arg, uint32_t part, struct luma_ctx *ctx)
 {
-    (void)ctx;
-    part_sort(&((struct lk_run_sorter *)arg)->parts[part]);
-    return LUMA_OK;
+    return part_sort(ctx, &((struct lk_run_sorter *)arg)->parts[part]);
 }
 
 static luma_rc
@@ -380,7 +428,7 @@ sort_all(struct luma_ctx *ctx, struct lk_run_sorter *sorter)
     if (sorter->parts_count > 1 && lk_sched_host.in_task())
         return lk_sched_host.parallel(ctx, sorter->parts_count, sort_part, sorter);
     for (uint32_t i = 0; i < sorter->parts_count; i++)
-        part_sort(&sorter->parts[i]);
+        LUMA_TRY(part_sort(ctx, &sorter->parts[i]));
     return LUMA_OK;
 }
 

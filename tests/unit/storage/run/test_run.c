@@ -240,7 +240,7 @@ merge(void)
 {
     struct lk_run_merge m;
     bool written;
-    ck_assert_int_eq(lk_index_merge(&c.ctx, index_, NULL, NULL, &m, &written), LUMA_OK);
+    ck_assert_int_eq(lk_index_merge(&c.ctx, index_, NULL, &m, &written), LUMA_OK);
     if (!written)
         return false;
     ck_assert_int_eq(lk_index_replace(&c.ctx, index_, &m), LUMA_OK);
@@ -357,7 +357,8 @@ START_TEST(a_merge_leaves_dead_entries_out)
         insert_random(&r, 1, 500);
         checkpoint(false);
     }
-    ck_assert_int_eq(lk_index_merge(&c.ctx, index_, dead_odd, NULL, &m, &written), LUMA_OK);
+    const struct lk_run_judge odd = {.dead = dead_odd};
+    ck_assert_int_eq(lk_index_merge(&c.ctx, index_, &odd, &m, &written), LUMA_OK);
     ck_assert(written);
     ck_assert_uint_eq(m.inputs_count, 4);
     ck_assert_uint_eq(m.output.level, 1);
