@@ -61,8 +61,7 @@ window_live(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits)
 {
     struct rows_merge *m = arg;
     struct lk_seg *seg = m->reading->seg;
-    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire) ||
-        LK_MUTANT(MERGE_DEAD_KEPT))
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
         return LUMA_OK;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t command = 0;

@@ -29,7 +29,6 @@ enum lk_mutant {
     LK_MUTANT_MERGE_CARRY_LOST,  /* deletes that come while segments are merged are not carried over
                                   */
     LK_MUTANT_MERGE_ROW_LOST,    /* a merge of segments leaves a row out */
-    LK_MUTANT_MERGE_DEAD_KEPT,   /* or brings deleted ones back */
     LK_MUTANT_MERGE_UNNAMED,     /* the manifest does not name the result of a merge */
     LK_MUTANT_RUN_MERGE_LOST,    /* a merge of index runs leaves one out */
     LK_MUTANT_RUN_MERGE_LIVE,    /* or drops entries of rows that are there */

@@ -43,7 +43,6 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_FLUSH_ROW_LOST] = "row lost in a flush",
     [LK_MUTANT_MERGE_CARRY_LOST] = "deletes during a merge lost",
     [LK_MUTANT_MERGE_ROW_LOST] = "row lost in a merge",
-    [LK_MUTANT_MERGE_DEAD_KEPT] = "deleted rows back after a merge",
     [LK_MUTANT_MERGE_UNNAMED] = "merged segment unnamed",
     [LK_MUTANT_RUN_MERGE_LOST] = "run lost in a merge",
     [LK_MUTANT_RUN_MERGE_LIVE] = "live entries lost in a merge of runs",
