@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static const char *const names[] = {"encoding.bitpack",    "encoding.delta", "encoding.rle",
                                     "encoding.dictionary", "encoding.dod",   "encoding.alp",
-                                    "encoding.xor"};
+                                    "encoding.xor",        "encoding.text"};
 static const struct luma_simd *simd;
 
 static void
@@ -22,7 +22,7 @@ start(void)
 {
     static const char *const files[] = {"encoding-bitpack",    "encoding-delta", "encoding-rle",
                                         "encoding-dictionary", "encoding-dod",   "encoding-alp",
-                                        "encoding-xor"};
+                                        "encoding-xor",        "encoding-text"};
     static struct lk_formats *formats; /* for the life of the process */
     struct lk_ctx c;
     lk_ctx_init(&c, NULL);

@@ -33,7 +33,7 @@ static void
 setup(void)
 {
     static const char *const names[] = {"encoding-dictionary", "encoding-bitpack", "encoding-rle",
-                                        "encoding-delta"};
+                                        "encoding-delta", "encoding-text"};
     for (size_t i = 0; test_services_count < LUMA_COUNTOF(names); i++)
         ck_assert(test_module_load(names[i]));
     arena = lk_arena_create(NULL, 0);

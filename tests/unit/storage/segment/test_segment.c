@@ -517,7 +517,8 @@ load_modules(void)
 {
     static const char *const names[] = {"codec-lz4",        "codec-zstd",   "encoding-dictionary",
                                         "encoding-bitpack", "encoding-rle", "encoding-delta",
-                                        "encoding-dod",     "encoding-alp", "encoding-xor"};
+                                        "encoding-dod",     "encoding-alp", "encoding-xor",
+                                        "encoding-text"};
     if (test_services_count == 0)
         for (size_t i = 0; i < LUMA_COUNTOF(names); i++)
             ck_assert(test_module_load(names[i]));
