@@ -158,6 +158,7 @@ lki_sim_cut(struct sim *sim)
     unsigned shape = (unsigned)lk_rand_below(&sim->rand, 6);
     unsigned percent = shape == 0 ? 0 : shape == 1 ? 100 : shape == 2 ? 90 : 50;
     snprintf(sim->cut_phase, sizeof(sim->cut_phase), "%s", lk_io_phase_now());
+    sim->cut_ns = sim->clock_ns;
     sim->dead = true;
     lki_sim_crash_names(sim, percent);
     LK_LIST_FOR (&sim->nodes, node, struct sim_node, link)
@@ -191,6 +192,12 @@ lk_io_sim_is_dead(struct lk_io *io)
     bool dead = sim->dead;
     lk_mutex_unlock(&sim->lock);
     return dead;
+}
+
+uint64_t
+lk_io_sim_cut_ns(struct lk_io *io)
+{
+    return lki_sim_of(io)->cut_ns;
 }
 
 const char *

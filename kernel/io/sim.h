@@ -66,6 +66,8 @@ void lk_io_sim_rules_clear(struct lk_io *io);
 void lk_io_sim_cut_at(struct lk_io *io, uint64_t call_index);
 /* Cut it now. Calls fail from here on. */
 void lk_io_sim_crash(struct lk_io *io);
+/* When the power was last cut, as lk_io_now_ns. */
+uint64_t lk_io_sim_cut_ns(struct lk_io *io);
 /* True after a cut, until the restart. */
 bool lk_io_sim_is_dead(struct lk_io *io);
 /* The label of the call at which the power was last cut; "" when outside any. */

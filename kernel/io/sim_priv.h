@@ -56,6 +56,7 @@ struct sim {
     size_t phases_count;
     uint64_t cut_at;
     char cut_phase[48];
+    uint64_t cut_ns;
     struct lk_io_sim_rule rules[SIM_RULES_MAX];
     size_t rules_count;
     uint64_t clock_ns;

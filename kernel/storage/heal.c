@@ -62,7 +62,7 @@ run_build(struct luma_ctx *ctx, struct lk_coll *coll, const struct lk_view *view
     spec.add = entries_sort;
     spec.arg = sorter;
     (void)lk_slots_snapshot(&store->slots, &store->slots.slots[0]);
-    spec.horizon = LK_MIN(lk_slots_horizon(&store->slots), lk_wal_durable(store->wal));
+    spec.horizon = LK_MIN(lk_slots_horizon(&store->slots), lk_wal_synced(store->wal));
     luma_rc rc = lk_entries_of_view(ctx, &spec, view);
     atomic_store(&store->slots.slots[0].snapshot, 0);
     if (rc != LUMA_OK) {

@@ -106,7 +106,7 @@ judge_begin(struct judge *j, struct lk_coll *coll)
     struct lk_cidx *cidx = j->cidx;
     lk_wait_lock(store->conf.sched, &store->work_lock);
     j->view = lk_coll_view(coll, NULL);
-    j->horizon = LK_MIN(lk_slots_horizon(&store->slots), lk_wal_durable(store->wal));
+    j->horizon = LK_MIN(lk_slots_horizon(&store->slots), lk_wal_synced(store->wal));
     lk_mutex_lock(&cidx->runs_lock);
     j->runs = calloc((size_t)cidx->runs_count + 1, sizeof(*j->runs));
     for (uint32_t i = 0; j->runs != NULL && i < cidx->runs_count; i++)

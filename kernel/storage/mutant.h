@@ -49,6 +49,9 @@ enum lk_mutant {
     LK_MUTANT_UNDONE_LOGGED,   /* what a savepoint took back stays in the redo record */
     LK_MUTANT_REDO_HALF,       /* recovery leaves the rest of a record out */
     LK_MUTANT_SEEN_EARLY,      /* readers do not wait until what they saw is durable */
+    LK_MUTANT_ASYNC_UNBOUND,   /* an asynchronous log is synced when a file is full */
+    LK_MUTANT_ASYNC_HORIZON,   /* entries go that a commit made dead which a power cut undoes */
+    LK_MUTANT_ASYNC_HOLES,     /* a damaged record is stepped over when the log is replayed */
     LK_MUTANT_COUNT_
 };
 

@@ -116,6 +116,7 @@ struct history {
     struct history_life lives[16];
     uint32_t *final[HISTORY_KEYS];
     uint32_t final_count[HISTORY_KEYS];
+    uint32_t lost; /* commits that an asynchronous log lost, as it may */
     char text[2048];
 };
 

@@ -80,6 +80,7 @@ lost(struct judge *j, uint32_t t)
 {
     const struct history_txn *txn = &j->h->txns[t];
     const struct history_life *life = &j->h->lives[txn->life];
+    j->h->lost++;
     if (!life->may_lose)
         SAY(j, "T%u (%s) was committed, and its changes are lost", t, level_of(j, t));
     else if (txn->acknowledged_ns + life->window_ns < life->cut_ns)

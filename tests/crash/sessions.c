@@ -15,7 +15,7 @@
 #include "data/data.h"
 #include "history.h"
 #include "io/sim.h"
-#include "storage/store.h"
+#include "storage/core.h"
 #include "turns.h"
 
 #define COLL     1001
@@ -26,8 +26,8 @@
 #define OPS_MAX  5
 #define LIST_MAX 4000
 #define DIGITS   6
-#define FLUSH_NS 2000000ULL /* asynchronous durability: this much may be lost */
-#define CALL_NS  400000     /* what the clock moves at most between two statements */
+#define FLUSH_NS 10000000ULL /* asynchronous durability: this much may be lost */
+#define CALL_NS  400000      /* what the clock moves at most between two statements */
 
 struct sessions_totals sessions_totals;
 
@@ -483,6 +483,7 @@ txn_run(struct session *s)
          rc == LUMA_OK && left > 0 && !s->play->over; left--) {
         turns_pass();
         lk_io_sim_advance(s->play->io, lk_rand_below(&s->r, CALL_NS));
+        lk_wal_tick(s->play->store->wal);
         rc = operation(s);
     }
     lk_store_host.close(s->h);
@@ -667,7 +668,8 @@ life(struct play *play, bool last)
         rc = read_all(play, &s, false);
     if (rc == LUMA_OK)
         sessions_play(play);
-    lk_ctx_init(&s.c, s.arena);
+    if (rc == LUMA_OK)
+        lk_ctx_init(&s.c, s.arena);
     if (rc == LUMA_OK && last && play->complaint[0] == '\0')
         rc = read_all(play, &s, true);
     if (rc != LUMA_OK && ((!lk_io_sim_is_dead(play->io) && !play->sick) || last))
@@ -675,7 +677,8 @@ life(struct play *play, bool last)
     if (!last && !lk_io_sim_is_dead(play->io))
         lk_io_sim_crash(play->io);
     if (play->async && !last)
-        history_may_lose(play->history, play->life, lk_io_now_ns(play->io), FLUSH_NS);
+        history_may_lose(play->history, play->life, lk_io_sim_cut_ns(play->io),
+                         FLUSH_NS + SESSIONS * CALL_NS);
     lk_store_close(play->store);
     play->store = NULL;
     lk_arena_destroy(s.arena);
@@ -695,6 +698,7 @@ sessions_run(uint64_t seed)
     play->seed = seed;
     play->io = lk_io_sim_create(seed);
     play->history = history_create();
+    play->async = seed % 3 == 2;
     play->mix = (enum mix)(seed % (MIX_COUNT + 1) % MIX_COUNT);
     int lives = 1 + (int)lk_rand_below(&play->r, 4);
     for (int i = 0; i < lives && play->complaint[0] == '\0'; i++)
@@ -703,6 +707,7 @@ sessions_run(uint64_t seed)
     const char *wrong = play->complaint[0] != '\0' ? play->complaint : history_check(play->history);
     if (wrong != NULL)
         snprintf(text, sizeof(text), "%s", wrong);
+    sessions_totals.lost += play->history->lost;
     history_destroy(play->history);
     lk_io_sim_destroy(play->io);
     free(play);

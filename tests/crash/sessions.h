@@ -8,7 +8,7 @@
 #include <lumadb/base.h>
 
 struct sessions_totals {
-    uint64_t txns, committed, conflicts, deadlocks, unknown, lives, waits;
+    uint64_t txns, committed, conflicts, deadlocks, unknown, lives, lost;
 };
 extern struct sessions_totals sessions_totals;
 

@@ -38,10 +38,11 @@ main(int argc, char **argv)
     }
     const struct sessions_totals *t = &sessions_totals;
     printf("%llu seeds from %llu, %llu failed: %llu lives, %llu transactions, %llu committed, %llu "
-           "conflicts, %llu deadlocks, %llu in doubt\n",
+           "conflicts, %llu deadlocks, %llu in doubt, %llu lost by asynchronous logs\n",
            (unsigned long long)count, (unsigned long long)first, (unsigned long long)failed,
            (unsigned long long)t->lives, (unsigned long long)t->txns,
            (unsigned long long)t->committed, (unsigned long long)t->conflicts,
-           (unsigned long long)t->deadlocks, (unsigned long long)t->unknown);
+           (unsigned long long)t->deadlocks, (unsigned long long)t->unknown,
+           (unsigned long long)t->lost);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

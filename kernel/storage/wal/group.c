@@ -67,8 +67,8 @@ lki_wal_flush(struct lk_wal *wal)
         if (wal->batches == NULL)
             wal->batches_tail = NULL;
         uint64_t now_ns = wal->conf.async ? lk_io_now_ns(wal->conf.io) : 0;
-        bool sync = !wal->conf.async || batch->opens ||
-                    now_ns - wal->synced_at_ns >= wal->conf.async_flush_ns;
+        bool due = now_ns - wal->synced_at_ns >= wal->conf.async_flush_ns;
+        bool sync = !wal->conf.async || batch->opens || (due && !LK_MUTANT(ASYNC_UNBOUND));
         lk_mutex_unlock(&wal->lock);
 
         struct lk_ctx c;
@@ -83,6 +83,8 @@ lki_wal_flush(struct lk_wal *wal)
         } else {
             if (sync) {
                 wal->synced_at_ns = now_ns;
+                if (batch->commit > lk_wal_synced(wal))
+                    atomic_store_explicit(&wal->synced_commit, batch->commit, memory_order_release);
                 atomic_store_explicit(
                     &wal->durable_lsn,
                     lki_wal_lsn(batch->file->number, batch->offset + batch->data.bytes),
@@ -120,6 +122,7 @@ wal_sync_late(struct lk_wal *wal)
     struct lki_wal_file *file = wal->unsynced;
     lk_lsn lsn = lki_wal_lsn(wal->files_tail->number, wal->offset);
     bool all = file == wal->files_tail && wal->batches == NULL;
+    uint64_t commit = lk_wal_durable(wal);
     wal->writing = true;
     wal->unsynced = NULL;
     lk_mutex_unlock(&wal->lock);
@@ -130,10 +133,22 @@ wal_sync_late(struct lk_wal *wal)
     wal->writing = false;
     wal->stats.syncs++;
     wal->synced_at_ns = lk_io_now_ns(wal->conf.io);
-    if (rc != LUMA_OK)
+    if (rc != LUMA_OK) {
         wal_fail(wal, &c.error);
-    else if (all)
+    } else if (all) {
         atomic_store_explicit(&wal->durable_lsn, lsn, memory_order_relaxed);
+        atomic_store_explicit(&wal->synced_commit, commit, memory_order_release);
+    }
+}
+
+void
+lk_wal_tick(struct lk_wal *wal)
+{
+    lk_mutex_lock(&wal->lock);
+    if (wal->conf.async && !LK_MUTANT(ASYNC_UNBOUND) &&
+        lk_io_now_ns(wal->conf.io) - wal->synced_at_ns >= wal->conf.async_flush_ns)
+        wal_sync_late(wal);
+    lk_mutex_unlock(&wal->lock);
 }
 
 void *
@@ -152,7 +167,7 @@ lki_wal_thread(void *arg)
         if (wal->unsynced == NULL) {
             lk_cond_wait(&wal->work, &wal->lock);
         } else if (!lk_cond_wait_until(&wal->work, &wal->lock,
-                                       lk_io_now_ns(wal->conf.io) + wal->conf.async_flush_ns)) {
+                                       wal->synced_at_ns + wal->conf.async_flush_ns)) {
             wal_sync_late(wal);
         }
         wal->sleeping = false;

@@ -189,6 +189,10 @@ file_replay(struct replay *r, const struct found *file, uint64_t offset, const s
                 LUMA_TRY(lk_io_read_file(r->ctx, r->conf->io, file->path, UINT32_MAX, &r->data));
                 continue;
             }
+            if (LK_MUTANT(ASYNC_HOLES) && offset + 2 * LKI_WAL_ALIGN < r->data.bytes) {
+                offset += LKI_WAL_ALIGN;
+                continue;
+            }
             if (next == NULL && !was_durable(r, file, offset))
                 break;
             return LUMA_FAIL(r->ctx, LUMA_E_CORRUPT, "%s: the record at offset %llu is damaged",

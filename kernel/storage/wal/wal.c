@@ -298,6 +298,14 @@ lk_wal_durable(const struct lk_wal *wal)
     return atomic_load_explicit(&wal->durable_commit, memory_order_acquire);
 }
 
+uint64_t
+lk_wal_synced(const struct lk_wal *wal)
+{
+    if (LK_MUTANT(ASYNC_HORIZON))
+        return lk_wal_durable(wal);
+    return atomic_load_explicit(&wal->synced_commit, memory_order_acquire);
+}
+
 bool
 lk_wal_failed(const struct lk_wal *wal)
 {
@@ -540,6 +548,7 @@ lk_wal_open(struct luma_ctx *ctx, const struct lk_wal_conf *conf, const struct l
     wal->epoch = end->epoch + 1;
     wal->last_commit = end->commit;
     atomic_init(&wal->durable_commit, end->commit);
+    atomic_init(&wal->synced_commit, end->commit);
     lk_mutex_init(&wal->lock, LK_LOCK_WAL);
     lk_mutex_init(&wal->prepare_lock, LK_LOCK_WAL_PREPARE);
     lk_cond_init(&wal->work);

@@ -84,8 +84,13 @@ LUMA_NODISCARD luma_rc lk_wal_append(struct lk_wal *wal, uint64_t commit, struct
 /* Parks until the record of `commit` is durable (async: written). LUMA_E_IO: the log failed and it
  * is not known to be. */
 LUMA_NODISCARD luma_rc lk_wal_wait(struct luma_ctx *ctx, struct lk_wal *wal, uint64_t commit);
+/* Async with inline_write: syncs what is due, as the log's thread does where there is one. */
+void lk_wal_tick(struct lk_wal *wal);
 /* Newest commit number for which lk_wal_wait returns at once. */
 uint64_t lk_wal_durable(const struct lk_wal *wal);
+/* Newest commit number that a power cut leaves: what is gone for every snapshot of it may go from
+ * the disk. Behind lk_wal_durable when async. */
+uint64_t lk_wal_synced(const struct lk_wal *wal);
 bool lk_wal_failed(const struct lk_wal *wal);
 
 lk_lsn lk_wal_position(struct lk_wal *wal); /* of the next record */

@@ -87,6 +87,7 @@ struct lk_wal {
     struct lk_wal_stats stats;
 
     _Atomic uint64_t durable_commit;
+    _Atomic uint64_t synced_commit; /* async: behind durable_commit */
     _Atomic uint64_t durable_lsn;
     _Atomic bool failed;
     struct lk_mutex prepare_lock; /* one thread makes files */

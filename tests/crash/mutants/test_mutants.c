@@ -16,7 +16,7 @@
 #include "../sessions.h"
 #include "storage/mutant.h"
 
-#define SEEDS_MAX 1200
+#define SEEDS_MAX 2000
 
 enum lk_mutant lk_mutant_now;
 
@@ -60,6 +60,9 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_PIVOT_MISSED] = "pivot missed",
     [LK_MUTANT_UNDONE_LOGGED] = "undone changes logged",
     [LK_MUTANT_REDO_HALF] = "half a record replayed",
+    [LK_MUTANT_ASYNC_UNBOUND] = "asynchronous log not synced",
+    [LK_MUTANT_ASYNC_HORIZON] = "horizon before the log's sync",
+    [LK_MUTANT_ASYNC_HOLES] = "damaged record stepped over",
     [LK_MUTANT_SEEN_EARLY] = "seen before it is durable",
 };
 

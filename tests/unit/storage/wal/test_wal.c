@@ -6,6 +6,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -201,6 +202,39 @@ START_TEST(a_failed_sync_is_not_believed_again)
 }
 END_TEST
 
+/* However commits come, the oldest one that is not on the disk yet waits no longer than was said.
+ */
+START_TEST(an_asynchronous_log_keeps_its_time)
+{
+    char dir[64], command[128];
+    snprintf(dir, sizeof(dir), "/tmp/luma-wal-%d", (int)getpid());
+    struct lk_wal_conf conf = conf_of(lk_io_posix());
+    struct lk_wal_end end = {0};
+    struct lk_wal *wal = NULL;
+    struct lk_ctx c;
+    conf.dir = dir;
+    conf.inline_write = false;
+    conf.async = true;
+    conf.async_flush_ns = 500000000;
+    lk_ctx_init(&c, NULL);
+    ck_assert_int_eq(lk_io_mkdir_all(&c.ctx, conf.io, dir), LUMA_OK);
+    ck_assert_int_eq(lk_wal_open(&c.ctx, &conf, &end, &wal), LUMA_OK);
+    uint64_t begun_ns = lk_io_now_ns(conf.io), commit = 0;
+    /* The last of them is written a moment before the first must be on the disk. */
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(append_one(&c.ctx, wal, ++commit), LUMA_OK);
+        ck_assert_int_eq(lk_wal_wait(&c.ctx, wal, commit), LUMA_OK);
+        usleep(90000);
+    }
+    while (lk_wal_synced(wal) < 2 && lk_io_now_ns(conf.io) - begun_ns < 5000000000)
+        usleep(1000);
+    ck_assert_uint_lt(lk_io_now_ns(conf.io) - begun_ns, 800000000);
+    lk_wal_close(wal);
+    snprintf(command, sizeof(command), "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 START_TEST(a_full_disk_is_said_before_anything_happens)
 {
     struct lk_io *io = lk_io_sim_create(3);
@@ -248,6 +282,7 @@ main(void)
     tcase_add_test(tc, crashes_lose_nothing_waited_for);
     tcase_add_test(tc, damage_before_the_end_is_an_error);
     tcase_add_test(tc, a_failed_sync_is_not_believed_again);
+    tcase_add_test(tc, an_asynchronous_log_keeps_its_time);
     tcase_add_test(tc, a_full_disk_is_said_before_anything_happens);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
