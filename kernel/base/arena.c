@@ -1,14 +1,15 @@
 /*
- * base/arena.c - arenas as chains of blocks. Blocks double from the first size to 1 MiB; what is
+ * base/arena.c - arenas as chains of blocks. Blocks double from the first size to 2 MiB; what is
  * larger than a quarter of the next block gets a block of its own behind the current one, which
- * stays in use. A reset keeps the blocks in front up to ARENA_KEEP_BYTES.
+ * stays in use; one that fills a huge page lies in one. A reset keeps the blocks in front up to
+ * ARENA_KEEP_BYTES.
  */
 #include <stdio.h>
 
 #include "base/base.h"
 
 #define ARENA_MAGIC      0x6172656eu
-#define ARENA_BLOCK_MAX  ((size_t)1 << 20)
+#define ARENA_BLOCK_MAX  ((size_t)2 << 20)
 #define ARENA_KEEP_BYTES ((size_t)64 << 10)
 
 struct arena_block {
@@ -43,14 +44,22 @@ arena_no_room(struct luma_arena *pub)
     pub->end = NULL;
 }
 
+/* Does a block of this size fill a huge page but for a sixteenth? */
+static bool
+is_huge(size_t bytes)
+{
+    return !LK_ASAN && bytes <= LK_HUGE_BYTES && bytes >= LK_HUGE_BYTES - LK_HUGE_BYTES / 16;
+}
+
 static struct arena_block *
 block_create(struct arena *a, size_t bytes)
 {
-    struct arena_block *block = lk_alloc(a->budget, bytes);
+    struct arena_block *block =
+        is_huge(bytes) ? lk_huge_alloc(a->budget) : lk_alloc(a->budget, bytes);
     if (block == NULL)
         return NULL;
-    block->bytes = bytes;
-    a->total_bytes += bytes;
+    block->bytes = is_huge(bytes) ? LK_HUGE_BYTES : bytes;
+    a->total_bytes += block->bytes;
     return block;
 }
 
@@ -58,7 +67,10 @@ static void
 block_destroy(struct arena *a, struct arena_block *block)
 {
     a->total_bytes -= block->bytes;
-    lk_free(a->budget, block, block->bytes);
+    if (is_huge(block->bytes))
+        lk_huge_free(a->budget, block);
+    else
+        lk_free(a->budget, block, block->bytes);
 }
 
 static void *

@@ -10,7 +10,6 @@
 
 #define BUDGET_MAGIC      0x62756467u
 #define BUDGET_NAME_BYTES 48
-#define HUGE_BYTES        ((size_t)2 << 20)
 
 struct luma_budget {
     uint32_t magic;
@@ -196,21 +195,21 @@ lk_free(struct luma_budget *budget, void *p, size_t bytes)
 static size_t
 pages_round(size_t bytes)
 {
-    return (size_t)lk_align_up(bytes, bytes >= HUGE_BYTES ? HUGE_BYTES : 4096);
+    return (size_t)lk_align_up(bytes, bytes >= LK_HUGE_BYTES ? LK_HUGE_BYTES : 4096);
 }
 
 /* mmap gives 4 KiB alignment; huge pages want 2 MiB: map more and cut off both ends. */
-static void *
-map_aligned(size_t bytes)
+void *
+lki_map_pages(size_t bytes)
 {
-    size_t extra = bytes >= HUGE_BYTES ? HUGE_BYTES : 0;
+    size_t extra = bytes >= LK_HUGE_BYTES ? LK_HUGE_BYTES : 0;
     uint8_t *raw = mmap(NULL, bytes + extra, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
     if (extra == 0)
         return raw;
-    uint8_t *p = (uint8_t *)lk_align_up((uintptr_t)raw, HUGE_BYTES);
+    uint8_t *p = (uint8_t *)lk_align_up((uintptr_t)raw, LK_HUGE_BYTES);
     if (p > raw)
         munmap(raw, (size_t)(p - raw));
     size_t tail = (size_t)(raw + bytes + extra - (p + bytes));
@@ -228,7 +227,7 @@ lk_pages_alloc(struct luma_budget *budget, size_t bytes)
     size_t rounded = pages_round(bytes);
     if (LK_FAULT("base.alloc") || !lk_budget_reserve(budget, rounded))
         return NULL;
-    void *p = map_aligned(rounded);
+    void *p = lki_map_pages(rounded);
     if (p == NULL)
         lk_budget_unreserve(budget, rounded);
     return p;

@@ -36,9 +36,16 @@ void lk_free(struct luma_budget *budget, void *p, size_t bytes); /* NULL is fine
 void *lk_pages_alloc(struct luma_budget *budget, size_t bytes);
 void lk_pages_free(struct luma_budget *budget, void *p, size_t bytes);
 
+/* One huge page with whatever is in it; some that come back are kept for the next. */
+#define LK_HUGE_BYTES ((size_t)2 << 20)
+void *lk_huge_alloc(struct luma_budget *budget);
+void lk_huge_free(struct luma_budget *budget, void *p);
+/* Of mem.c: zeroed memory at a multiple of a page, from 2 MiB up of a huge one. */
+void *lki_map_pages(size_t bytes);
+
 #define LK_ARENA_BLOCK_BYTES 8192
 
-/* block_bytes is the size of the first block (0: LK_ARENA_BLOCK_BYTES); blocks double up to 1 MiB.
+/* block_bytes is the size of the first block (0: LK_ARENA_BLOCK_BYTES); blocks double up to 2 MiB.
  * The first block comes with the first allocation. In address-sanitizer builds every allocation is
  * one of its own, so that overruns show. */
 struct luma_arena *lk_arena_create(struct luma_budget *budget, size_t block_bytes);

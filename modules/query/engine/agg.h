@@ -5,14 +5,18 @@
 #include "phys.h"
 #include "spill.h"
 
-#define FEW_GROUPS 8
+#define FEW_GROUPS         8
+#define AGG_MERGE_PARALLEL 20000 /* rows of all parts, from which on all parts merge them */
+#define AGG_RANGES         128 /* lists of a large table, by hash: each merges within the caches */
 
 enum agg_kind {
     AGG_FUNC, /* the function's own update, merge and finish */
     AGG_COUNT_STAR,
     AGG_COUNT,
-    AGG_SUM, /* integers and numerics, exactly */
+    AGG_SUM, /* int8 and numerics, exactly */
     AGG_AVG,
+    AGG_SUM_INT, /* int2 and int4, whose sum of 2^32 rows is an int8 */
+    AGG_AVG_INT,
     AGG_SUM_F64,
     AGG_AVG_F64,
     AGG_MIN, /* integers, dates, timestamps */
@@ -53,6 +57,11 @@ struct agg_sum {
     struct luma_str rest;
 };
 
+/* AGG_SUM_INT and AGG_AVG_INT. */
+struct agg_sum_int {
+    int64_t sum, n;
+};
+
 struct agg_f64 {
     double sum;
     int64_t n;
@@ -65,6 +74,7 @@ struct agg_extreme {
 
 /* --- agg_state.c --- */
 enum agg_kind eng_agg_kind(const struct ex *ex);
+uint32_t eng_agg_align(enum agg_kind kind);
 uint32_t eng_agg_bytes(enum agg_kind kind, const struct luma_func *func);
 /* Rows of one group. */
 luma_rc eng_agg_update_one(struct xenv *e, const struct agg *agg, void *state,
@@ -82,14 +92,24 @@ luma_rc eng_agg_finish(struct xenv *e, const struct agg *agg, uint8_t *const *gr
 /* --- agg_table.c --- */
 struct agg_table {
     struct rows rows;
-    uint64_t *slots; /* pointer and, in the upper 16 bits, part of the hash */
+    struct rows *split; /* a large table's rows instead: AGG_RANGES lists by eng_agg_range */
+    uint64_t *slots;    /* pointer and, in the upper 16 bits, part of the hash */
     uint64_t mask, used;
+    uint64_t fed;   /* rows that were looked up since the table was cleared */
+    bool may_split; /* nobody keeps a row's address, and somebody merges what is there twice */
     struct luma_budget *budget;
 };
 
 luma_rc eng_table_init(struct agg_table *t, const struct rowlay *lay, struct luma_arena *arena,
                        struct luma_budget *budget);
 void eng_table_fini(struct agg_table *t);
+/* Forgets the rows, which stay where they are. */
+void eng_table_clear(struct agg_table *t);
+/* Splits the rows of a table that may be. */
+luma_rc eng_table_split(struct luma_ctx *ctx, struct agg_table *t);
+/* The lists of its rows; the count of them is answered. */
+uint32_t eng_table_lists(const struct agg_table *t, const struct rows **out_lists);
+uint64_t eng_table_count(const struct agg_table *t);
 /* Group of each row; keys in table form. */
 luma_rc eng_table_find(struct luma_ctx *ctx, struct agg_table *t, const struct luma_vec *keys,
                        const uint16_t *sel, uint32_t n, const uint64_t *hashes,
@@ -100,13 +120,19 @@ void eng_table_lookup(const struct agg_table *t, const struct luma_vec *keys, co
 /* Up to max groups from slot *inout_slot on. */
 uint32_t eng_table_groups(const struct agg_table *t, uint64_t *inout_slot, uint8_t **out_groups,
                           uint32_t max);
-/* The row with the same first `cols` columns, or NULL; enters row when there is none. */
-luma_rc eng_table_enter(struct luma_ctx *ctx, struct agg_table *t, uint8_t *row, uint32_t cols,
-                        uint8_t **out_twin);
+/* For each row the one with the same first `cols` columns that was there, or NULL: then it was
+ * entered itself. */
+luma_rc eng_table_enter(struct luma_ctx *ctx, struct agg_table *t, uint8_t *const *rows, uint32_t n,
+                        uint32_t cols, uint8_t **out_twins);
 /* Keys to table form and their hashes. */
 luma_rc eng_table_keys(struct xenv *e, const struct rowlay *lay, uint32_t cols,
                        const struct luma_vec *in, const uint16_t *sel, uint32_t n, uint32_t rows,
                        struct luma_vec *out, uint64_t *hashes);
+/* The same for columns first .. cols-1 of the layout; in[0] is column first. hashes: of what comes
+ * before, from column 1 on. */
+luma_rc eng_table_more_keys(struct xenv *e, const struct rowlay *lay, uint32_t first, uint32_t cols,
+                            const struct luma_vec *in, const uint16_t *sel, uint32_t n,
+                            uint32_t rows, struct luma_vec *out, uint64_t *hashes);
 
 /* --- the operator --- */
 struct op_agg {
@@ -160,7 +186,6 @@ struct agg_state {
     struct agg_part **part;
     bool done;
     struct row_chunk **chunks; /* output: all chunks of all tables, set by set */
-    uint32_t *chunk_set;
     uint32_t chunks_count, next_chunk;
     /* on disk */
     bool spilled; /* atomic */
@@ -179,6 +204,13 @@ struct agg_divided {
 
 /* A row that was merged into another part's: its hash is the other's address. */
 #define DEAD_ROW(row) (ROW_NEXT(row) == (row))
+
+/* Which of so many ranges of hashes this one is in. */
+static inline uint32_t
+eng_agg_range(uint64_t hash, uint32_t ranges)
+{
+    return (uint32_t)(((hash >> 40) & 0xffff) * ranges >> 16);
+}
 
 struct grouped {
     uint8_t *groups[LUMA_BATCH_ROWS];

@@ -5,6 +5,8 @@
 #include "agg.h"
 #include "sort.h"
 
+#define COLLECT_BLOCK 256
+
 static uint8_t *
 living(uint8_t *group)
 {
@@ -49,6 +51,10 @@ feed(struct feeder *f)
 static luma_rc
 feed_row(struct feeder *f, uint8_t *row, uint8_t *group)
 {
+    if (f->agg->kind == AGG_COUNT) { /* what it counts is not looked at */
+        (*(int64_t *)(void *)(group + f->op->lay.extra_off + f->agg->off))++;
+        return LUMA_OK;
+    }
     f->rows[f->n] = row;
     f->groups[f->n++] = group;
     return f->n == LUMA_BATCH_ROWS ? feed(f) : LUMA_OK;
@@ -56,59 +62,161 @@ feed_row(struct feeder *f, uint8_t *row, uint8_t *group)
 
 /* --- DISTINCT --- */
 
-/* The same pair may have come to another part: named by the group that lives, looked up again. */
-static luma_rc
-enter_again(struct part *p, const struct op_agg *op, const struct agg *agg, struct agg_table *all,
-            uint8_t *row, uint8_t *group, bool *out_new)
+/* The group that a row was collected for. Parts that look whose partition a row is of read the
+ * pointer while the one that owns it writes. */
+static uint8_t *
+group_of(const struct agg *agg, uint8_t *row)
 {
-    struct luma_arena *arena;
-    uint8_t *twin;
-    uint64_t hash = 0;
-    LUMA_TRY(eng_step_arena(p, &op->op, &arena));
-    struct xenv e = eng_env(p, arena);
-    /* Other parts read the pointer to see whose partition the row is of. */
-    __atomic_store_n((int64_t *)(void *)(row + agg->collect_lay.off[0]), (int64_t)(uintptr_t)group,
-                     __ATOMIC_RELAXED);
-    for (uint32_t c = 0; c < agg->collect_lay.cols; c++) {
-        struct luma_vec vec;
-        LUMA_TRY(eng_rows_gather(&e, &agg->collect_lay, c, &row, NULL, 1, 1, &vec));
-        eng.data->hash(&vec, NULL, 1, c > 0, &hash);
-    }
-    ROW_HASH(row) = hash;
-    LUMA_TRY(eng_table_enter(p->ctx, all, row, agg->collect_lay.cols, &twin));
-    *out_new = twin == NULL;
+    int64_t at =
+        __atomic_load_n((int64_t *)(void *)(row + agg->collect_lay.off[0]), __ATOMIC_RELAXED);
+    return living((uint8_t *)(uintptr_t)at);
+}
+
+/* Enters those of the rows that are new, named by the group that lives; the others are dead then.
+ */
+static luma_rc
+enter_rows(struct luma_ctx *ctx, const struct agg *agg, struct agg_table *all, uint8_t **rows,
+           uint32_t n)
+{
+    uint8_t *twins[COLLECT_BLOCK];
+    for (uint32_t k = 0; k < n; k++)
+        __atomic_store_n((int64_t *)(void *)(rows[k] + agg->collect_lay.off[0]),
+                         (int64_t)(uintptr_t)group_of(agg, rows[k]), __ATOMIC_RELAXED);
+    LUMA_TRY(eng_table_enter(ctx, all, rows, n, agg->collect_lay.cols, twins));
+    for (uint32_t k = 0; k < n; k++)
+        if (twins[k] != NULL)
+            ROW_NEXT(rows[k]) = rows[k];
     return LUMA_OK;
 }
 
+/* Rows that live; item: of its groups. */
 static luma_rc
-feed_own(struct feeder *f, const struct agg_table *own)
+feed_rows(struct feeder *f, const struct rows *from, const struct agg_item *item,
+          struct agg_table *enter)
 {
-    struct rows_reader reader = {own->rows.first, 0};
-    uint8_t *row;
-    while (eng_rows_read(&reader, f->agg->collect_lay.bytes, &row, 1) > 0) {
-        int64_t group = *(const int64_t *)(const void *)(row + f->agg->collect_lay.off[0]);
-        LUMA_TRY(feed_row(f, row, living((uint8_t *)(uintptr_t)group)));
+    struct rows_reader reader = {from->first, 0};
+    uint8_t *rows[COLLECT_BLOCK];
+    uint32_t n;
+    while ((n = eng_rows_read(&reader, f->agg->collect_lay.bytes, rows, COLLECT_BLOCK)) > 0) {
+        uint32_t count = 0;
+        for (uint32_t k = 0; k < n; k++)
+            if (belongs(item, group_of(f->agg, rows[k])))
+                rows[count++] = rows[k];
+        if (enter != NULL)
+            LUMA_TRY(enter_rows(f->p->ctx, f->agg, enter, rows, count));
+        for (uint32_t k = 0; k < count; k++)
+            if (!DEAD_ROW(rows[k]))
+                LUMA_TRY(feed_row(f, rows[k], group_of(f->agg, rows[k])));
+        LUMA_TRY(eng.sched->yield(f->p->ctx));
     }
     return LUMA_OK;
 }
 
-static luma_rc
-feed_other(struct feeder *f, struct agg_table *all, const struct agg_table *other,
-           const struct agg_item *item)
+/* What the parts collected, each once: range by range of the hashes, whichever part comes first. */
+struct dedup {
+    const struct op_agg *op;
+    struct exec *x;
+    const struct agg *agg;
+    uint32_t slot, ranges, next;
+    bool split;
+};
+
+/* Counts rows for their groups, which other parts do too; neighbours are often of one group. */
+static void
+count_living(const struct dedup *d, uint8_t *const *rows, uint32_t n)
 {
-    struct rows_reader reader = {other->rows.first, 0};
-    uint8_t *row;
-    while (eng_rows_read(&reader, f->agg->collect_lay.bytes, &row, 1) > 0) {
-        bool fresh;
-        int64_t mine = __atomic_load_n((int64_t *)(void *)(row + f->agg->collect_lay.off[0]),
-                                       __ATOMIC_RELAXED);
-        uint8_t *group = living((uint8_t *)(uintptr_t)mine);
-        if (!belongs(item, group))
+    const uint32_t off = d->op->lay.extra_off + d->agg->off;
+    uint8_t *group = NULL;
+    int64_t count = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        uint8_t *next = group_of(d->agg, rows[k]);
+        if (DEAD_ROW(rows[k]))
             continue;
-        LUMA_TRY(enter_again(f->p, f->op, f->agg, all, row, group, &fresh));
-        if (fresh)
-            LUMA_TRY(feed_row(f, row, group));
+        if (next != group && group != NULL) {
+            __atomic_fetch_add((int64_t *)(void *)(group + off), count, __ATOMIC_RELAXED);
+            count = 0;
+        }
+        group = next;
+        count++;
     }
+    if (group != NULL)
+        __atomic_fetch_add((int64_t *)(void *)(group + off), count, __ATOMIC_RELAXED);
+}
+
+static luma_rc
+dedup_list(struct luma_ctx *ctx, const struct dedup *d, struct agg_table *t,
+           const struct rows *list, uint32_t range, uint32_t ranges)
+{
+    struct rows_reader reader = {list->first, 0};
+    uint8_t *rows[COLLECT_BLOCK];
+    uint32_t n;
+    while ((n = eng_rows_read(&reader, d->agg->collect_lay.bytes, rows, COLLECT_BLOCK)) > 0) {
+        uint32_t count = 0;
+        for (uint32_t k = 0; k < n; k++)
+            if (eng_agg_range(ROW_HASH(rows[k]), ranges) == range)
+                rows[count++] = rows[k];
+        LUMA_TRY(enter_rows(ctx, d->agg, t, rows, count));
+        if (d->agg->kind == AGG_COUNT)
+            count_living(d, rows, count);
+        LUMA_TRY(eng.sched->yield(ctx));
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+dedup_range(struct luma_ctx *ctx, const struct dedup *d, struct agg_table *t, uint32_t range)
+{
+    struct agg_state *st = d->x->op_state[d->op->op.id];
+    for (uint32_t i = 0; i < st->parts; i++) {
+        const struct agg_table *from = &st->part[i]->distinct[d->slot];
+        if (!st->part[i]->ready)
+            continue;
+        LUMA_TRY(d->split ? dedup_list(ctx, d, t, &from->split[range], 0, 1)
+                          : dedup_list(ctx, d, t, &from->rows, range, d->ranges));
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+dedup_part(void *arg, uint32_t index, struct luma_ctx *ctx)
+{
+    struct dedup *d = arg;
+    struct part *p = eng_part(d->x, index, ctx);
+    struct agg_table t;
+    uint32_t range;
+    luma_rc rc = LUMA_OK;
+    if (eng_table_init(&t, &d->agg->collect_lay, p->arena, d->x->budget) != LUMA_OK)
+        return ENG_NOMEM(ctx, "an aggregate");
+    while (rc == LUMA_OK &&
+           (range = __atomic_fetch_add(&d->next, 1, __ATOMIC_RELAXED)) < d->ranges) {
+        rc = dedup_range(ctx, d, &t, range);
+        eng_table_clear(&t);
+    }
+    eng_table_fini(&t);
+    return rc;
+}
+
+static luma_rc
+dedup_all(struct feeder *f, struct agg_state *st, struct dedup *d)
+{
+    struct luma_ctx *ctx = f->p->ctx;
+    for (uint32_t i = 0; d->split && i < st->parts; i++)
+        if (st->part[i]->ready)
+            LUMA_TRY(eng_table_split(ctx, &st->part[i]->distinct[d->slot]));
+    d->ranges = d->split ? AGG_RANGES : st->parts;
+    luma_rc rc = eng.sched->parallel(ctx, st->parts, dedup_part, d);
+    eng_part(d->x, 0, ctx); /* this task's again */
+    return rc;
+}
+
+static luma_rc
+feed_lists(struct feeder *f, const struct agg_table *from, const struct agg_item *item,
+           struct agg_table *enter)
+{
+    const struct rows *lists;
+    uint32_t n = eng_table_lists(from, &lists);
+    for (uint32_t i = 0; i < n; i++)
+        LUMA_TRY(feed_rows(f, &lists[i], item, enter));
     return LUMA_OK;
 }
 
@@ -116,11 +224,24 @@ static luma_rc
 finish_distinct(struct feeder *f, struct agg_state *st, struct agg_part *into, uint32_t slot,
                 const struct agg_item *item)
 {
-    struct agg_table *all = &into->distinct[slot];
-    LUMA_TRY(feed_own(f, all));
+    struct agg_table *enter = &into->distinct[slot];
+    struct dedup d = {f->op, f->p->x, f->agg, slot, 0, 0, false};
+    uint64_t collected = 0;
+    for (uint32_t i = 0; i < st->parts; i++)
+        if (st->part[i]->ready) {
+            collected += eng_table_count(&st->part[i]->distinct[slot]);
+            d.split = d.split || st->part[i]->distinct[slot].split != NULL;
+        }
+    if (item == NULL && (d.split || (st->parts > 1 && collected >= AGG_MERGE_PARALLEL))) {
+        LUMA_TRY(dedup_all(f, st, &d));
+        if (f->agg->kind == AGG_COUNT)
+            return LUMA_OK;
+        enter = NULL;
+    }
+    LUMA_TRY(feed_lists(f, &into->distinct[slot], NULL, NULL));
     for (uint32_t i = 0; i < st->parts; i++)
         if (st->part[i] != into && st->part[i]->ready)
-            LUMA_TRY(feed_other(f, all, &st->part[i]->distinct[slot], item));
+            LUMA_TRY(feed_lists(f, &st->part[i]->distinct[slot], item, enter));
     return feed(f);
 }
 

@@ -154,26 +154,40 @@ eng_agg_spill_list(struct exec *x, struct luma_ctx *ctx, const struct op_agg *op
     return LUMA_OK;
 }
 
+/* Those of a list of groups that are of the partition. */
+static luma_rc
+enter_list(struct part *p, const struct op_agg *op, struct agg_local *local,
+           const struct rows *list)
+{
+    struct agg_table *t = &local->ap.tables[local->item.set];
+    struct rows_reader reader = {list->first, 0};
+    uint8_t *rows[256], *twins[256];
+    uint32_t n;
+    while ((n = eng_rows_read(&reader, op->lay.bytes, rows, 256)) > 0) {
+        uint32_t count = 0;
+        for (uint32_t k = 0; k < n; k++)
+            if (!DEAD_ROW(rows[k]) && eng_agg_spill_has(&local->item, ROW_HASH(rows[k])))
+                rows[count++] = rows[k];
+        uint8_t number = (uint8_t)t->used; /* its number among few */
+        LUMA_TRY(eng_table_enter(p->ctx, t, rows, count, op->keys_count, twins));
+        for (uint32_t k = 0; k < count; k++)
+            rows[k][op->lay.matched_off] = number++;
+        LUMA_TRY(eng.sched->yield(p->ctx));
+    }
+    return LUMA_OK;
+}
+
 /* The groups in memory that are of the partition. */
 static luma_rc
 enter_groups(struct part *p, const struct op_agg *op, struct agg_state *st, struct agg_local *local)
 {
-    struct agg_table *t = &local->ap.tables[local->item.set];
     for (uint32_t i = 0; i < st->parts; i++) {
+        const struct rows *lists;
         if (!st->part[i]->ready)
             continue;
-        struct rows_reader reader = {st->part[i]->tables[local->item.set].rows.first, 0};
-        uint8_t *rows[256], *twin;
-        uint32_t n;
-        while ((n = eng_rows_read(&reader, op->lay.bytes, rows, 256)) > 0) {
-            for (uint32_t k = 0; k < n; k++) {
-                if (DEAD_ROW(rows[k]) || !eng_agg_spill_has(&local->item, ROW_HASH(rows[k])))
-                    continue;
-                LUMA_TRY(eng_table_enter(p->ctx, t, rows[k], op->keys_count, &twin));
-                rows[k][op->lay.matched_off] = (uint8_t)(t->used - 1); /* its number among few */
-            }
-            LUMA_TRY(eng.sched->yield(p->ctx));
-        }
+        uint32_t n = eng_table_lists(&st->part[i]->tables[local->item.set], &lists);
+        for (uint32_t k = 0; k < n; k++)
+            LUMA_TRY(enter_list(p, op, local, &lists[k]));
     }
     return LUMA_OK;
 }

@@ -20,6 +20,12 @@ is_plain_order(uint8_t id)
            id == LUMA_TYPE_TIMESTAMPTZ || id == LUMA_TYPE_TIME;
 }
 
+uint32_t
+eng_agg_align(enum agg_kind kind)
+{
+    return kind == AGG_FUNC || kind == AGG_SUM || kind == AGG_AVG ? 16 : 8;
+}
+
 enum agg_kind
 eng_agg_kind(const struct ex *ex)
 {
@@ -33,13 +39,17 @@ eng_agg_kind(const struct ex *ex)
     case LUMA_OP_COUNT:
         return AGG_COUNT;
     case LUMA_OP_SUM:
+        if ((id == LUMA_TYPE_INT2 || id == LUMA_TYPE_INT4) && ex->type.id == LUMA_TYPE_INT8)
+            return AGG_SUM_INT;
         if ((is_int_type(id) &&
              (ex->type.id == LUMA_TYPE_INT8 || ex->type.id == LUMA_TYPE_NUMERIC)) ||
             id == LUMA_TYPE_NUMERIC)
             return AGG_SUM;
         return id == LUMA_TYPE_FLOAT8 ? AGG_SUM_F64 : AGG_FUNC;
     case LUMA_OP_AVG:
-        if ((is_int_type(id) || id == LUMA_TYPE_NUMERIC) && ex->type.id == LUMA_TYPE_NUMERIC)
+        if ((id == LUMA_TYPE_INT2 || id == LUMA_TYPE_INT4) && ex->type.id == LUMA_TYPE_NUMERIC)
+            return AGG_AVG_INT;
+        if ((id == LUMA_TYPE_INT8 || id == LUMA_TYPE_NUMERIC) && ex->type.id == LUMA_TYPE_NUMERIC)
             return AGG_AVG;
         return id == LUMA_TYPE_FLOAT8 ? AGG_AVG_F64 : AGG_FUNC;
     case LUMA_OP_MIN:
@@ -60,6 +70,9 @@ eng_agg_bytes(enum agg_kind kind, const struct luma_func *func)
     case AGG_SUM:
     case AGG_AVG:
         return sizeof(struct agg_sum);
+    case AGG_COUNT_STAR:
+    case AGG_COUNT:
+        return 8;
     default:
         return 16;
     }
@@ -161,18 +174,53 @@ sum_i64(struct xenv *e, struct agg_sum *s, const struct luma_vec *arg, const uin
     return sum_add(e, s, eng.simd->sum_i64(x, n), arg->scale);
 }
 
-static luma_rc
-sum_i32(struct xenv *e, struct agg_sum *s, const struct luma_vec *arg, const uint16_t *sel,
-        uint32_t n)
+/* --- sums of small integers --- */
+
+#define SUM_AT(ctype)                              \
+    do {                                           \
+        const ctype *x_ = arg->data;               \
+        for (uint32_t k_ = 0; k_ < n; k_++)        \
+            sum += x_[sel == NULL ? k_ : sel[k_]]; \
+    } while (0)
+
+/* Flat and without nulls. */
+static void
+sum_int_one(struct agg_sum_int *s, const struct luma_vec *arg, const uint16_t *sel, uint32_t n)
 {
-    int32_t dense[LUMA_BATCH_ROWS];
-    const int32_t *x = arg->data;
-    if (sel != NULL) {
-        eng.simd->take_32(arg->data, sel, n, (uint32_t *)dense);
-        x = dense;
-    }
+    int64_t sum = 0;
+    if (arg->phys == LUMA_PHYS_I32 && sel == NULL)
+        sum = eng.simd->sum_i32(arg->data, n);
+    else if (arg->phys == LUMA_PHYS_I32)
+        SUM_AT(int32_t);
+    else
+        SUM_AT(int16_t);
+    s->sum += sum;
     s->n += n;
-    return sum_add(e, s, eng.simd->sum_i32(x, n), 0);
+}
+
+#define SCATTER_AT(ctype)                                                              \
+    do {                                                                               \
+        const ctype *x_ = arg->data;                                                   \
+        for (uint32_t k_ = 0; k_ < n; k_++) {                                          \
+            struct agg_sum_int *s_ = (struct agg_sum_int *)(void *)(groups[k_] + off); \
+            s_->sum += x_[eng_sel_at(sel, k_)];                                        \
+            s_->n++;                                                                   \
+        }                                                                              \
+    } while (0)
+
+static bool
+scatter_int(const struct luma_vec *arg, uint8_t *const *groups, uint32_t off, const uint16_t *sel,
+            uint32_t n)
+{
+    if (arg->form != LUMA_VEC_FLAT || arg->valid != NULL)
+        return false;
+    if (arg->phys == LUMA_PHYS_I32)
+        SCATTER_AT(int32_t);
+    else if (arg->phys == LUMA_PHYS_I16)
+        SCATTER_AT(int16_t);
+    else
+        return false;
+    return true;
 }
 
 static int64_t
@@ -211,6 +259,13 @@ update_row(struct xenv *e, const struct agg *agg, void *state, const struct luma
     case AGG_SUM:
     case AGG_AVG:
         return sum_row(e, state, arg, row);
+    case AGG_SUM_INT:
+    case AGG_AVG_INT: {
+        struct agg_sum_int *s = state;
+        s->sum += int_at(arg, row);
+        s->n++;
+        return LUMA_OK;
+    }
     case AGG_SUM_F64:
     case AGG_AVG_F64: {
         struct agg_f64 *s = state;
@@ -234,11 +289,12 @@ eng_agg_update_one(struct xenv *e, const struct agg *agg, void *state, const str
         *(int64_t *)state += n;
         return LUMA_OK;
     }
-    if (plain && (agg->kind == AGG_SUM || agg->kind == AGG_AVG)) {
-        if (arg->phys == LUMA_PHYS_I64)
-            return sum_i64(e, state, arg, sel, n);
-        if (arg->phys == LUMA_PHYS_I32)
-            return sum_i32(e, state, arg, sel, n);
+    if (plain && (agg->kind == AGG_SUM || agg->kind == AGG_AVG) && arg->phys == LUMA_PHYS_I64)
+        return sum_i64(e, state, arg, sel, n);
+    if (plain && (agg->kind == AGG_SUM_INT || agg->kind == AGG_AVG_INT) &&
+        (arg->phys == LUMA_PHYS_I32 || arg->phys == LUMA_PHYS_I16)) {
+        sum_int_one(state, arg, sel, n);
+        return LUMA_OK;
     }
     if (plain && sel == NULL && agg->kind == AGG_SUM_F64) {
         struct agg_f64 *s = state;
@@ -324,6 +380,9 @@ eng_agg_update_many(struct xenv *e, const struct agg *agg, uint8_t *const *group
     if ((agg->kind == AGG_SUM || agg->kind == AGG_AVG) &&
         scatter_sum(&args[0], groups, off, sel, n))
         return LUMA_OK;
+    if ((agg->kind == AGG_SUM_INT || agg->kind == AGG_AVG_INT) &&
+        scatter_int(&args[0], groups, off, sel, n))
+        return LUMA_OK;
     for (uint32_t k = 0; k < n; k++) {
         uint32_t row = eng_sel_at(sel, k);
         if (!luma_vec_is_null(&args[0], row))
@@ -356,6 +415,13 @@ eng_agg_merge(struct xenv *e, const struct agg *agg, void *into, void *from)
             return LUMA_OK;
         a->n += b->n;
         return b->slow ? sum_slow(e, a, &b->rest) : sum_add(e, a, b->sum, b->scale);
+    }
+    case AGG_SUM_INT:
+    case AGG_AVG_INT: {
+        struct agg_sum_int *a = into, *b = from;
+        a->sum += b->sum;
+        a->n += b->n;
+        return LUMA_OK;
     }
     case AGG_SUM_F64:
     case AGG_AVG_F64: {
@@ -454,17 +520,37 @@ finish_sum(struct xenv *e, const struct agg *agg, uint8_t *const *groups, uint32
 }
 
 static luma_rc
-finish_avg(struct xenv *e, uint8_t *const *groups, uint32_t off, uint32_t n, struct luma_vec *out)
+finish_sum_int(struct xenv *e, uint8_t *const *groups, uint32_t off, uint32_t n,
+               struct luma_vec *out)
 {
     for (uint32_t i = 0; i < n; i++) {
+        const struct agg_sum_int *s = (const struct agg_sum_int *)(const void *)(groups[i] + off);
+        if (s->n == 0)
+            LUMA_TRY(null_row(e, out, n, i));
+        else
+            ((int64_t *)out->data)[i] = s->sum;
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+finish_avg(struct xenv *e, bool ints, uint8_t *const *groups, uint32_t off, uint32_t n,
+           struct luma_vec *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct agg_sum_int *is = (const struct agg_sum_int *)(const void *)(groups[i] + off);
         const struct agg_sum *s = sum_of(groups, off, i);
+        int64_t rows = ints ? is->n : s->n;
         struct luma_str sum, count;
-        if (s->n == 0) {
+        if (rows == 0) {
             LUMA_TRY(null_row(e, out, n, i));
             continue;
         }
-        LUMA_TRY(sum_text(e, s, &sum));
-        LUMA_TRY(eng.data->numeric_from_i128(e->arena, s->n, 0, &count));
+        if (ints)
+            LUMA_TRY(eng.data->numeric_from_i128(e->arena, is->sum, 0, &sum));
+        else
+            LUMA_TRY(sum_text(e, s, &sum));
+        LUMA_TRY(eng.data->numeric_from_i128(e->arena, rows, 0, &count));
         LUMA_TRY(eng.data->numeric_op(e->ctx, e->arena, LUMA_NUMERIC_DIV, &sum, &count,
                                       &((struct luma_str *)out->data)[i]));
     }
@@ -561,9 +647,13 @@ eng_agg_finish(struct xenv *e, const struct agg *agg, uint8_t *const *groups, ui
         return LUMA_OK;
     case AGG_SUM:
         return finish_sum(e, agg, groups, off, n, out);
+    case AGG_SUM_INT:
+        LUMA_TRY(eng_vec_room(e, agg->type, LUMA_PHYS_I64, n, out));
+        return finish_sum_int(e, groups, off, n, out);
     case AGG_AVG:
+    case AGG_AVG_INT:
         LUMA_TRY(eng_vec_room(e, agg->type, LUMA_PHYS_STR, n, out));
-        return finish_avg(e, groups, off, n, out);
+        return finish_avg(e, agg->kind == AGG_AVG_INT, groups, off, n, out);
     case AGG_SUM_F64:
     case AGG_AVG_F64:
         LUMA_TRY(eng_vec_room(e, agg->type, LUMA_PHYS_F64, n, out));

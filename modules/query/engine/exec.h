@@ -79,6 +79,7 @@ struct rows {
     struct luma_arena *arena;
     struct row_chunk *first, *last;
     uint64_t count;
+    uint32_t chunk_bytes; /* of the largest chunk */
 };
 
 luma_rc eng_rowlay_init(struct luma_arena *arena, const struct luma_type *types, uint32_t cols,
@@ -91,6 +92,8 @@ luma_rc eng_rows_append(struct xenv *e, struct rows *rows, const struct luma_vec
 /* One row whose vectors are already in table form, FLAT or CONST. */
 luma_rc eng_rows_append_one(struct luma_ctx *ctx, struct rows *rows, const struct luma_vec *vecs,
                             uint32_t row, uint64_t hash, uint8_t **out_ptr);
+/* Room for one row more, not written yet. */
+luma_rc eng_rows_append_room(struct luma_ctx *ctx, struct rows *rows, uint8_t **out_ptr);
 /* Column c of rows ptrs[0..n) (NULL: null) into a flat vector, row i at position pos[i] (NULL: i).
  */
 luma_rc eng_rows_gather(struct xenv *e, const struct rowlay *lay, uint32_t c, uint8_t *const *ptrs,

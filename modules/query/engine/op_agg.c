@@ -11,8 +11,7 @@
 #include "agg.h"
 #include "explain.h"
 
-#define CODE_MAP_MAX   1024
-#define MERGE_PARALLEL 20000
+#define CODE_MAP_MAX 1024
 
 struct agg_out {
     struct luma_batch batch;
@@ -207,18 +206,19 @@ collect(struct xenv *e, const struct op_agg *op, struct agg_part *ap, uint32_t a
             ROW_NEXT(ptrs[k]) = g->groups[which[k]];
         return LUMA_OK;
     }
-    /* distinct: the group's address stands for its keys within this part; hashes are of the keys */
+    /* distinct: the group's address stands for its keys within this part; in the hash it is their
+     * hash, which is the same in every part */
     struct luma_vec *flat = vecs + agg->collect_lay.cols + 1;
-    struct luma_vec *groups = &vecs[0];
-    LUMA_TRY(eng_vec_room(e, luma_type(LUMA_TYPE_INT8), LUMA_PHYS_I64, in->rows, groups));
-    for (uint32_t k = 0; k < n; k++)
-        ((int64_t *)groups->data)[eng_sel_at(sel, k)] = (int64_t)(uintptr_t)g->groups[which[k]];
-    for (uint32_t i = 0; i < agg->args_count; i++)
-        vecs[1 + i] = args[i];
     uint64_t hashes[LUMA_BATCH_ROWS];
     uint8_t *found[LUMA_BATCH_ROWS];
-    LUMA_TRY(eng_table_keys(e, &agg->collect_lay, agg->collect_lay.cols, vecs, sel, n, in->rows,
-                            flat, hashes));
+    LUMA_TRY(eng_vec_room(e, luma_type(LUMA_TYPE_INT8), LUMA_PHYS_I64, in->rows, &flat[0]));
+    for (uint32_t k = 0; k < n; k++) {
+        uint8_t *group = g->groups[which[k]];
+        ((int64_t *)flat[0].data)[eng_sel_at(sel, k)] = (int64_t)(uintptr_t)group;
+        hashes[k] = ROW_HASH(group);
+    }
+    LUMA_TRY(eng_table_more_keys(e, &agg->collect_lay, 1, agg->collect_lay.cols, args, sel, n,
+                                 in->rows, flat, hashes));
     return eng_table_find(e->ctx, &ap->distinct[slot], flat, sel, n, hashes, found);
 }
 
@@ -329,13 +329,26 @@ eng_agg_batch(struct part *p, const struct op_agg *op, struct agg_part *ap, stru
     return LUMA_OK;
 }
 
+/* The tables of the parts, which are merged in the end. Rows that others point to stay where they
+ * are: groups for which something is collected. */
+static void
+allow_split(const struct op_agg *op, struct agg_part *ap)
+{
+    ap->tables[0].may_split = op->sets_count == 0 && op->keys_count > 0 && !op->collects;
+    for (uint32_t i = 0; op->sets_count == 0 && i < op->aggs_count; i++)
+        ap->distinct[i].may_split = op->aggs[i].distinct && op->aggs[i].order_count == 0;
+}
+
 static luma_rc
 agg_sink(struct part *p, void *arg, struct luma_batch *in)
 {
     const struct op_agg *op = arg;
     struct agg_state *st = p->x->op_state[op->op.id];
     struct agg_part *ap = st->part[p->index];
-    LUMA_TRY(eng_agg_part_ready(p, op, ap));
+    if (!ap->ready) {
+        LUMA_TRY(eng_agg_part_ready(p, op, ap));
+        allow_split(op, ap);
+    }
     if (!ap->spilling && eng_agg_spill_due(p->x, op, ap, in->sel_rows, st->parts))
         LUMA_TRY(eng_agg_spill_begin(p, op, st, ap));
     return eng_agg_batch(p, op, ap, in, 0, eng_agg_sets(op),
@@ -358,64 +371,84 @@ merge_row(struct xenv *e, const struct op_agg *op, uint8_t *into, uint8_t *from)
     return LUMA_OK;
 }
 
+/* Rows of one range of hashes, all of them when ranges is 1, that are not dead. */
+static uint32_t
+of_range(uint8_t **rows, uint32_t n, uint32_t index, uint32_t ranges)
+{
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < n; k++)
+        if (!DEAD_ROW(rows[k]) && eng_agg_range(ROW_HASH(rows[k]), ranges) == index)
+            rows[count++] = rows[k];
+    return count;
+}
+
+static luma_rc
+merge_rows(struct xenv *e, const struct op_agg *op, struct agg_table *into, const struct rows *from,
+           uint32_t index, uint32_t ranges)
+{
+    struct rows_reader reader = {from->first, 0};
+    uint8_t *rows[256], *twins[256];
+    uint32_t n;
+    while ((n = eng_rows_read(&reader, op->lay.bytes, rows, 256)) > 0) {
+        n = of_range(rows, n, index, ranges);
+        LUMA_TRY(eng_table_enter(e->ctx, into, rows, n, op->keys_count, twins));
+        for (uint32_t k = 0; k < n; k++)
+            if (twins[k] != NULL)
+                LUMA_TRY(merge_row(e, op, twins[k], rows[k]));
+        LUMA_TRY(eng.sched->yield(e->ctx));
+    }
+    return LUMA_OK;
+}
+
 static luma_rc
 merge_serial(struct part *p, const struct op_agg *op, struct agg_state *st)
 {
     struct xenv e = eng_env(p, p->arena);
-    for (uint32_t set = 0; set < eng_agg_sets(op); set++) {
-        struct agg_table *into = &st->part[0]->tables[set];
-        for (uint32_t i = 1; i < st->parts; i++) {
-            if (!st->part[i]->ready)
-                continue;
-            struct rows_reader reader = {st->part[i]->tables[set].rows.first, 0};
-            uint8_t *row, *twin;
-            for (uint32_t n = 1; eng_rows_read(&reader, op->lay.bytes, &row, 1) > 0; n++) {
-                if (n % 4096 == 0)
-                    LUMA_TRY(eng.sched->yield(p->ctx));
-                LUMA_TRY(eng_table_enter(p->ctx, into, row, op->keys_count, &twin));
-                if (twin != NULL)
-                    LUMA_TRY(merge_row(&e, op, twin, row));
-            }
-        }
-    }
+    for (uint32_t set = 0; set < eng_agg_sets(op); set++)
+        for (uint32_t i = 1; i < st->parts; i++)
+            if (st->part[i]->ready)
+                LUMA_TRY(merge_rows(&e, op, &st->part[0]->tables[set],
+                                    &st->part[i]->tables[set].rows, 0, 1));
     return LUMA_OK;
 }
 
 struct merge {
     const struct op_agg *op;
     struct exec *x;
+    uint32_t ranges, next;
+    bool split;
 };
 
-/* Each merger takes the rows of one range of hashes from all tables. */
+/* The rows of one range of hashes from all tables. */
+static luma_rc
+merge_range(struct part *p, const struct merge *m, struct agg_table *t, uint32_t range)
+{
+    struct agg_state *st = m->x->op_state[m->op->op.id];
+    struct xenv e = eng_env(p, p->arena);
+    for (uint32_t i = 0; i < st->parts; i++) {
+        const struct agg_table *from = &st->part[i]->tables[0];
+        if (!st->part[i]->ready)
+            continue;
+        LUMA_TRY(m->split ? merge_rows(&e, m->op, t, &from->split[range], 0, 1)
+                          : merge_rows(&e, m->op, t, &from->rows, range, m->ranges));
+    }
+    return LUMA_OK;
+}
+
 static luma_rc
 merge_part(void *arg, uint32_t index, struct luma_ctx *ctx)
 {
     struct merge *m = arg;
-    struct agg_state *st = m->x->op_state[m->op->op.id];
     struct part *p = eng_part(m->x, index, ctx);
-    struct xenv e = eng_env(p, p->arena);
     struct agg_table t;
+    uint32_t range;
     luma_rc rc = LUMA_OK;
     if (eng_table_init(&t, &m->op->lay, p->arena, m->x->budget) != LUMA_OK)
         return ENG_NOMEM(ctx, "an aggregate");
-    for (uint32_t i = 0; i < st->parts && rc == LUMA_OK; i++) {
-        if (!st->part[i]->ready)
-            continue;
-        struct rows_reader reader = {st->part[i]->tables[0].rows.first, 0};
-        uint8_t *rows[256], *twin;
-        uint32_t n;
-        while (rc == LUMA_OK && (n = eng_rows_read(&reader, m->op->lay.bytes, rows, 256)) > 0) {
-            for (uint32_t k = 0; k < n && rc == LUMA_OK; k++) {
-                uint64_t range = ((ROW_HASH(rows[k]) >> 40) & 0xffff) * st->parts >> 16;
-                if (range != index || DEAD_ROW(rows[k]))
-                    continue;
-                rc = eng_table_enter(ctx, &t, rows[k], m->op->keys_count, &twin);
-                if (rc == LUMA_OK && twin != NULL)
-                    rc = merge_row(&e, m->op, twin, rows[k]);
-            }
-            if (rc == LUMA_OK)
-                rc = eng.sched->yield(ctx);
-        }
+    while (rc == LUMA_OK &&
+           (range = __atomic_fetch_add(&m->next, 1, __ATOMIC_RELAXED)) < m->ranges) {
+        rc = merge_range(p, m, &t, range);
+        eng_table_clear(&t);
     }
     eng_table_fini(&t);
     return rc;
@@ -425,16 +458,20 @@ static luma_rc
 merge_all(struct exec *x, struct luma_ctx *ctx, const struct op_agg *op, struct agg_state *st)
 {
     uint64_t groups = 0;
-    if (st->parts <= 1)
-        return LUMA_OK;
+    struct merge m = {op, x, st->parts, 0, false};
     for (uint32_t i = 0; i < st->parts; i++)
-        groups += st->part[i]->ready ? st->part[i]->tables[0].used : 0;
-    bool plain = op->sets_count == 0;
-    for (uint32_t a = 0; a < op->aggs_count; a++)
-        plain = plain && !op->aggs[a].distinct;
-    if (groups < MERGE_PARALLEL || !plain)
+        if (st->part[i]->ready) {
+            groups += eng_table_count(&st->part[i]->tables[0]);
+            m.split = m.split || st->part[i]->tables[0].split != NULL;
+        }
+    if (st->parts <= 1 && !m.split)
+        return LUMA_OK;
+    if (!m.split && (groups < AGG_MERGE_PARALLEL || op->sets_count > 0))
         return merge_serial(eng_part(x, 0, ctx), op, st);
-    struct merge m = {op, x};
+    for (uint32_t i = 0; m.split && i < st->parts; i++)
+        if (st->part[i]->ready)
+            LUMA_TRY(eng_table_split(ctx, &st->part[i]->tables[0]));
+    m.ranges = m.split ? AGG_RANGES : st->parts;
     luma_rc rc = eng.sched->parallel(ctx, st->parts, merge_part, &m);
     eng_part(x, 0, ctx);
     return rc;
@@ -464,30 +501,34 @@ need_empty_group(struct part *p, const struct op_agg *op, struct agg_state *st)
     return LUMA_OK;
 }
 
+/* Chunks of a table's rows, put behind one another from *inout_count on; NULL: only counted. */
+static void
+table_chunks(const struct agg_table *t, struct row_chunk **out, uint32_t *inout_count)
+{
+    const struct rows *lists;
+    uint32_t n = eng_table_lists(t, &lists);
+    for (uint32_t i = 0; i < n; i++)
+        for (struct row_chunk *c = lists[i].first; c != NULL; c = c->next) {
+            if (out != NULL)
+                out[*inout_count] = c;
+            (*inout_count)++;
+        }
+}
+
 static luma_rc
 list_chunks(struct exec *x, struct luma_ctx *ctx, const struct op_agg *op, struct agg_state *st)
 {
-    uint32_t count = 0;
     for (uint32_t pass = 0; pass < 2; pass++) {
-        count = 0;
+        uint32_t count = 0;
         for (uint32_t i = 0; i < st->parts; i++)
             for (uint32_t set = 0; st->part[i]->ready && set < eng_agg_sets(op); set++)
-                for (struct row_chunk *c = st->part[i]->tables[set].rows.first; c != NULL;
-                     c = c->next) {
-                    if (pass == 1) {
-                        st->chunks[count] = c;
-                        st->chunk_set[count] = set;
-                    }
-                    count++;
-                }
+                table_chunks(&st->part[i]->tables[set], st->chunks, &count);
+        st->chunks_count = count;
         if (pass == 0) {
             st->chunks = LUMA_NEW_ARRAY(x->arena, struct row_chunk *, count + 1);
-            st->chunk_set = LUMA_NEW_ARRAY(x->arena, uint32_t, count + 1);
-            if (st->chunks == NULL || st->chunk_set == NULL)
-                return ENG_NOMEM(ctx, "an aggregate");
+            ENG_NEED(ctx, st->chunks, "an aggregate");
         }
     }
-    st->chunks_count = count;
     return LUMA_OK;
 }
 
@@ -699,7 +740,9 @@ static bool
 share_state(const struct ex *a, const struct ex *b)
 {
     enum agg_kind ka = eng_agg_kind(a), kb = eng_agg_kind(b);
-    bool sums = (ka == AGG_SUM || ka == AGG_AVG) && (kb == AGG_SUM || kb == AGG_AVG);
+    bool sums =
+        ((ka == AGG_SUM || ka == AGG_AVG) && (kb == AGG_SUM || kb == AGG_AVG)) ||
+        ((ka == AGG_SUM_INT || ka == AGG_AVG_INT) && (kb == AGG_SUM_INT || kb == AGG_AVG_INT));
     if ((ka != kb && !sums) || ka == AGG_FUNC || a->distinct || b->distinct || a->filter != NULL ||
         b->filter != NULL || a->order_count > 0 || b->order_count > 0 ||
         a->args_count != b->args_count)
@@ -759,6 +802,7 @@ eng_phys_agg(struct phys *ph, struct rel *rel, const struct bits *need)
             if (op->aggs[k].same_as == UINT32_MAX && share_state(aggs[k], aggs[i]))
                 agg->same_as = k;
         agg->bytes = eng_agg_bytes(agg->kind, agg->func);
+        off = (off + eng_agg_align(agg->kind) - 1) & ~(eng_agg_align(agg->kind) - 1);
         agg->off = agg->same_as != UINT32_MAX ? op->aggs[agg->same_as].off : off;
         off += agg->same_as != UINT32_MAX ? 0 : agg->bytes;
     }

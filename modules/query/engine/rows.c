@@ -62,6 +62,19 @@ eng_rows_init(struct rows *rows, const struct rowlay *lay, struct luma_arena *ar
     memset(rows, 0, sizeof(*rows));
     rows->lay = lay;
     rows->arena = arena;
+    rows->chunk_bytes = (2u << 20) - 256; /* a huge page, the arena's header beside it */
+}
+
+/* Chunks double until they are as large as they may be. */
+static uint32_t
+chunk_room(const struct rows *rows)
+{
+    const uint32_t full = rows->chunk_bytes / rows->lay->bytes;
+    if (rows->last == NULL)
+        return 32;
+    if (rows->last->room >= full / 2)
+        return full > 32 ? full : 32;
+    return rows->last->room * 2;
 }
 
 static luma_rc
@@ -70,10 +83,7 @@ chunk_need(struct luma_ctx *ctx, struct rows *rows)
     struct row_chunk *last = rows->last;
     if (last != NULL && last->count < last->room)
         return LUMA_OK;
-    uint32_t bytes = rows->lay->bytes;
-    uint32_t room = last == NULL ? 32 : last->room * 2;
-    while (room > 32 && (uint64_t)room * bytes > (1u << 20))
-        room /= 2;
+    uint32_t bytes = rows->lay->bytes, room = chunk_room(rows);
     struct row_chunk *chunk = luma_arena_alloc(rows->arena, sizeof(*chunk));
     ENG_NEED(ctx, chunk, "keeping rows");
     memset(chunk, 0, sizeof(*chunk));
@@ -193,6 +203,17 @@ eng_rows_append(struct xenv *e, struct rows *rows, const struct luma_vec *vecs, 
         done += more;
     }
     rows->count += n;
+    return LUMA_OK;
+}
+
+luma_rc
+eng_rows_append_room(struct luma_ctx *ctx, struct rows *rows, uint8_t **out_ptr)
+{
+    LUMA_TRY(chunk_need(ctx, rows));
+    struct row_chunk *chunk = rows->last;
+    *out_ptr = chunk->data + (size_t)chunk->count * rows->lay->bytes;
+    chunk->count++;
+    rows->count++;
     return LUMA_OK;
 }
 
