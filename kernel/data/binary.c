@@ -1,6 +1,7 @@
 /* data/binary.c - PostgreSQL's binary wire format. */
 #include "data/data_priv.h"
 #include "data/doc.h"
+#include "data/jsonpath_priv.h"
 
 static inline uint64_t
 get_be(const uint8_t *p, size_t bytes)
@@ -247,9 +248,10 @@ text_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type type,
         out->str = luma_str_make((const char *)in.data, (uint32_t)in.bytes);
         return LUMA_OK;
     }
-    if (type.id == LUMA_TYPE_JSONB) {
+    if (type.id == LUMA_TYPE_JSONB || type.id == LUMA_TYPE_JSONPATH) {
         if (in.bytes < 1 || in.data[0] != 1)
-            return LUMA_FAIL(ctx, LUMA_E_DATA, "unsupported jsonb version number");
+            return LUMA_FAIL(ctx, LUMA_E_DATA, "unsupported %s version number",
+                             type.id == LUMA_TYPE_JSONB ? "jsonb" : "jsonpath");
         in = luma_slice(in.data + 1, in.bytes - 1);
     }
     if (!lk_data_utf8_valid(in.data, in.bytes) || memchr(in.data, 0, in.bytes) != NULL)
@@ -363,6 +365,8 @@ lk_data_binary_bound(const struct luma_vec *vec, uint32_t row)
     switch (vec->type.id) {
     case LUMA_TYPE_JSONB:
         return 1 + lk_data_doc_text_bound(luma_str_slice(str));
+    case LUMA_TYPE_JSONPATH:
+        return 1 + lki_jsonpath_text_bound(str);
     case LUMA_TYPE_ARRAY:
         return array_bound(str, vec->type);
     default:
@@ -379,6 +383,9 @@ str_to(const struct luma_vec *vec, const struct luma_str *str, const struct luma
         return numeric_to(str, out);
     case LUMA_TYPE_ARRAY:
         return array_to(str, vec->type, format, out);
+    case LUMA_TYPE_JSONPATH:
+        *out = 1;
+        return 1 + lki_jsonpath_text_write(str, out + 1);
     case LUMA_TYPE_JSONB:
         *out = 1;
         return 1 + lk_data_doc_text_write(luma_str_slice(str), false, out + 1);

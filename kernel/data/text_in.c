@@ -6,6 +6,7 @@
 
 #include "data/calendar.h"
 #include "data/float.h"
+#include "data/jsonpath_priv.h"
 
 static inline bool
 is_space(char c)
@@ -533,6 +534,9 @@ lk_data_from_text(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_ty
         break;
     case LUMA_TYPE_JSONB:
         rc = lk_data_doc_from_json(ctx, arena, text, &v.str);
+        break;
+    case LUMA_TYPE_JSONPATH:
+        rc = lki_jsonpath_parse(ctx, arena, text, &v.str);
         break;
     case LUMA_TYPE_ARRAY:
         rc = lki_array_parse(ctx, arena, type, format, text, &v.str);

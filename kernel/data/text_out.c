@@ -5,6 +5,7 @@
 #include "data/data_priv.h"
 #include "data/doc.h"
 #include "data/float.h"
+#include "data/jsonpath_priv.h"
 
 static const char two_digits[201] =
     "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546"
@@ -124,6 +125,8 @@ str_text_bound(const struct luma_str *str, struct luma_type type)
         return lk_data_doc_text_bound(luma_str_slice(str));
     case LUMA_TYPE_ARRAY:
         return lki_array_text_bound(str, type);
+    case LUMA_TYPE_JSONPATH:
+        return lki_jsonpath_text_bound(str);
     case LUMA_TYPE_VECTOR:
         return (size_t)str->bytes / 4 * (LKI_FLOAT_TEXT_BYTES + 1) + 2;
     default:
@@ -170,6 +173,8 @@ write_str(const struct luma_vec *vec, const struct luma_str *str, const struct l
         return write_bytea(str, format->bytea_escape != 0, out);
     case LUMA_TYPE_JSONB:
         return lk_data_doc_text_write(luma_str_slice(str), false, out);
+    case LUMA_TYPE_JSONPATH:
+        return lki_jsonpath_text_write(str, out);
     case LUMA_TYPE_ARRAY:
         return lki_array_text_write(str, vec->type, format, out);
     case LUMA_TYPE_VECTOR:

@@ -55,6 +55,7 @@ static const struct luma_type_info types[] = {
     TYPE(RECORD, 2249, 2287, -1, 'P', false, false, 'd', "record", "record"),
     TYPE(XID, 28, 1011, 4, 'U', false, true, 'i', "xid", "xid"),
     TYPE(TIMETZ, 1266, 1270, 12, 'D', false, false, 'd', "timetz", "time with time zone"),
+    TYPE(JSONPATH, 4072, 4073, -1, 'U', false, false, 'i', "jsonpath", "jsonpath"),
     TYPE(ENUM, 3500, 0, 4, 'E', false, true, 'i', "anyenum", "anyenum"),
     ARRAY(BOOL, 1000, 'i', "_bool", "boolean[]"),
     ARRAY(INT2, 1005, 'i', "_int2", "smallint[]"),
@@ -86,6 +87,7 @@ static const struct luma_type_info types[] = {
     ARRAY(RECORD, 2287, 'd', "_record", "record[]"),
     ARRAY(XID, 1011, 'i', "_xid", "xid[]"),
     ARRAY(TIMETZ, 1270, 'd', "_timetz", "time with time zone[]"),
+    ARRAY(JSONPATH, 4073, 'i', "_jsonpath", "jsonpath[]"),
     ARRAY(ENUM, 0, 'i', "_anyenum", "anyenum[]"),
 };
 

@@ -12,6 +12,7 @@
 #include <lumadb/host/catalog.h>
 #include <lumadb/host/data.h>
 #include <lumadb/host/host.h>
+#include <lumadb/host/jsonpath.h>
 #include <lumadb/host/log.h>
 #include <lumadb/host/mem.h>
 #include <lumadb/host/net.h>

@@ -5,7 +5,7 @@
 #include <lumadb/kind/function_util.h>
 
 extern const struct luma_host *js_host;
-extern const struct luma_func_part js_get, js_change, js_build, js_sets, js_aggregates;
+extern const struct luma_func_part js_get, js_change, js_build, js_sets, js_aggregates, js_paths;
 
 #define JS_EVAL(name_)                                                                   \
     static luma_rc name_(const struct luma_func_call *call, const struct luma_vec *args, \

@@ -143,7 +143,8 @@ static struct luma_function_package js_package = {.head = LUMA_FUNCTION_HEAD};
 static luma_rc
 js_init(const struct luma_host *host, const void *conf, struct luma_ctx *ctx, void **out_state)
 {
-    const struct luma_func_part parts[] = {js_get, js_change, js_build, js_sets, js_aggregates};
+    const struct luma_func_part parts[] = {js_get,  js_change,     js_build,
+                                           js_sets, js_aggregates, js_paths};
 
     (void)conf;
     js_host = host;

@@ -202,7 +202,8 @@ sql_type_preferred(struct luma_type t)
 bool
 sql_type_sortable(struct luma_type t)
 {
-    return t.id != LUMA_TYPE_JSON && t.id != LUMA_TYPE_VECTOR && t.id != LUMA_TYPE_VOID;
+    return t.id != LUMA_TYPE_JSON && t.id != LUMA_TYPE_JSONPATH && t.id != LUMA_TYPE_VECTOR &&
+           t.id != LUMA_TYPE_VOID;
 }
 
 static bool

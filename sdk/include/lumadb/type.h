@@ -60,8 +60,9 @@ enum luma_type_id {
     LUMA_TYPE_RECORD = 34,
     LUMA_TYPE_XID = 35,
     LUMA_TYPE_TIMETZ = 36,
-    LUMA_TYPE_ENUM = 37,   /* mod says which: its id in the catalogue. In signatures: -1, any */
-    LUMA_TYPE_DOMAIN = 38, /* only while a statement is bound: mod says which */
+    LUMA_TYPE_ENUM = 37,     /* mod says which: its id in the catalogue. In signatures: -1, any */
+    LUMA_TYPE_DOMAIN = 38,   /* only while a statement is bound: mod says which */
+    LUMA_TYPE_JSONPATH = 39, /* lumadb/host/jsonpath.h */
     LUMA_TYPE_COUNT_
 };
 
