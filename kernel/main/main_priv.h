@@ -105,6 +105,9 @@ struct lk_store_conf;
 /* [storage] as the store wants it, without a scheduler. */
 void lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *dir,
                     struct lk_store_conf *out_conf);
+/* The same without modules that serve anybody: the store inside a program. */
+LUMA_NODISCARD luma_rc lki_embedded_start(struct luma_ctx *ctx, const struct lki_settings *settings,
+                                          struct lk_io *io, const char *dir);
 /* The other way round; statements may go on for timeout_ns. */
 void lki_parts_stop(uint64_t timeout_ns);
 

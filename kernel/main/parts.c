@@ -136,6 +136,16 @@ lki_kernel_start(struct luma_ctx *ctx, const struct lki_settings *settings, stru
 }
 
 luma_rc
+lki_embedded_start(struct luma_ctx *ctx, const struct lki_settings *settings, struct lk_io *io,
+                   const char *dir)
+{
+    LUMA_TRY(lki_kernel_start(ctx, settings, io, dir));
+    LUMA_TRY(lk_store_start(ctx, started.store));
+    started.background = true;
+    return LUMA_OK;
+}
+
+luma_rc
 lki_parts_start(struct luma_ctx *ctx, const struct lki_settings *settings, struct lk_io *io,
                 const char *dir)
 {

@@ -30,6 +30,7 @@ struct checkpoint {
     lk_lsn lsn;
     struct work *works;
     struct lk_pack_writer pack;
+    const struct lk_coll *wanted; /* its rows go to segments, few as they may be; NULL: none */
     struct lk_manifest_edit edit;
     struct lk_bytes value; /* scratch */
     struct {
@@ -98,7 +99,8 @@ static luma_rc
 work_add(void *arg, struct lk_coll *coll)
 {
     struct checkpoint *cp = arg;
-    if (atomic_load(&coll->touched) <= coll->covered)
+    bool wanted = coll == cp->wanted;
+    if (atomic_load(&coll->touched) <= coll->covered && !wanted)
         return LUMA_OK;
     struct work *w = calloc(1, sizeof(*w));
     if (w == NULL)
@@ -108,8 +110,9 @@ work_add(void *arg, struct lk_coll *coll)
     cp->works = w;
     w->view = lk_coll_view(coll, NULL);
     /* Rows in a damaged pack stay there for who may mend it: new ones do not take their place. */
-    w->flush = w->view != NULL &&
-               (view_hot_bytes(w->view) > cp->store->conf.small_bytes || coll->rows_broken != NULL);
+    w->flush =
+        w->view != NULL && (view_hot_bytes(w->view) > (wanted ? 0 : cp->store->conf.small_bytes) ||
+                            coll->rows_broken != NULL);
     return LUMA_OK;
 }
 
@@ -665,7 +668,7 @@ checkpoint_run(struct checkpoint *cp)
 {
     struct lk_store *store = cp->store;
     LUMA_TRY(checkpoint_mark(cp));
-    if (cp->commit == store->checkpoint_commit && !store->settling)
+    if (cp->commit == store->checkpoint_commit && !store->settling && cp->wanted == NULL)
         return LUMA_OK;
     /* What is dead below the horizon must be so after a crash too. */
     LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
@@ -699,9 +702,9 @@ checkpoint_run(struct checkpoint *cp)
 }
 
 static luma_rc
-checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store)
+checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store, const struct lk_coll *wanted)
 {
-    struct checkpoint cp = {.ctx = ctx, .store = store};
+    struct checkpoint cp = {.ctx = ctx, .store = store, .wanted = wanted};
     uint64_t start_ns = lk_io_now_ns(store->conf.io);
     atomic_store(&store->checkpoint_wanted, false);
     atomic_store(&store->loads, 0);
@@ -727,7 +730,7 @@ luma_rc
 lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store *store)
 {
     lk_wait_lock(store->conf.sched, &store->work_lock);
-    luma_rc rc = checkpoint_locked(ctx, store);
+    luma_rc rc = checkpoint_locked(ctx, store, NULL);
     lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;
 }
@@ -737,7 +740,20 @@ lk_store_make_room(struct luma_ctx *ctx, struct lk_store *store)
 {
     lk_wait_lock(store->conf.sched, &store->work_lock);
     bool full = lk_core_hot_bytes(store) >= store->conf.hot_bytes;
-    luma_rc rc = full ? checkpoint_locked(ctx, store) : LUMA_OK;
+    luma_rc rc = full ? checkpoint_locked(ctx, store, NULL) : LUMA_OK;
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    return rc;
+}
+
+luma_rc
+lk_store_flush(struct luma_ctx *ctx, struct lk_store *store, uint64_t coll_id)
+{
+    struct lk_coll *coll = lk_coll_find(store, coll_id);
+    if (coll == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_UNDEFINED, "there is no collection %llu",
+                         (unsigned long long)coll_id);
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    luma_rc rc = checkpoint_locked(ctx, store, coll);
     lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;
 }

@@ -72,6 +72,9 @@ void lk_store_close(struct lk_store *store);
 
 /* Moves everything committed into objects and trims the log. */
 LUMA_NODISCARD luma_rc lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store *store);
+/* The same, and the committed rows of a collection are in segments then, even if they are few. */
+LUMA_NODISCARD luma_rc lk_store_flush(struct luma_ctx *ctx, struct lk_store *store,
+                                      uint64_t coll_id);
 /* Merges segments and runs that are due; *out_work false: nothing was. */
 LUMA_NODISCARD luma_rc lk_store_merge(struct luma_ctx *ctx, struct lk_store *store, bool *out_work);
 

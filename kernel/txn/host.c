@@ -147,6 +147,13 @@ store_checkpoint(struct luma_ctx *ctx)
 }
 
 static luma_rc
+store_flush(struct luma_ctx *ctx, uint64_t coll_id)
+{
+    struct lk_store *store = lk_store_current();
+    return store == NULL ? no_store(ctx) : lk_store_flush(ctx, store, coll_id);
+}
+
+static luma_rc
 store_reindex(struct luma_ctx *ctx, uint64_t coll_id, uint64_t index_id)
 {
     struct lk_store *store = lk_store_current();
@@ -267,6 +274,7 @@ const struct luma_host_store lk_store_host = {
     .bulk_finish = lki_bulk_finish,
     .bulk_abort = lki_bulk_abort,
     .checkpoint = store_checkpoint,
+    .flush = store_flush,
     .reindex = store_reindex,
     .parts = store_parts,
     .cursor_fields = lki_cursor_fields,

@@ -108,6 +108,41 @@ def conformance():
     return f"{len(files)} modules"
 
 
+EMBEDDED = {"embed-segments": ["seg_001: 1000 to 2000, 101 documents, warm"],
+            "embed-metrics": ['http_requests{env="prod"}: 601 points, from 42 to 642, sum 205542'],
+            "embed-search": ["hello AND rust: 1", "HELLO: 1 2 3", "hello AND world AND golang:"]}
+
+
+def embedded():
+    """Programs with the store inside, by their own Makefiles; a server then shows SQL what they wrote."""
+    flags = "-fsanitize=address,undefined" if sanitized() else ""
+    library = os.path.dirname(sh("find", STAGE, "-name", "liblumadb.so").stdout.strip())
+    ENVIRONMENT["LD_LIBRARY_PATH"] = library
+    data = os.path.join(ROOT, "embedded")
+    for name, expected in EMBEDDED.items():
+        folder = os.path.join(ROOT, name)
+        shutil.copytree(os.path.join(SOURCE, "sdk", "examples", name), folder)
+        sh("make", "-C", folder, f"CFLAGS=-g -O1 -Wall -Wextra -Werror {flags}",
+           f"CC={os.environ.get('CC', 'gcc')}")
+        for _ in range(2):
+            said = sh(os.path.join(folder, name), data, PLACES["moduledir"], PLACES["confdir"]).stdout
+            for line in expected:
+                assert line in said.splitlines(), (name, said)
+    server = Installed()
+    server.command[3] = data
+    with server:
+        connection = server.connect()
+        assert query(connection, "SELECT count(*), sum((doc->>'took')::numeric) FROM segments.seg_001 "
+                     "WHERE doc->>'level' = 'info'")[0][0] == 101
+        assert query(connection, "SELECT s.labels->>'env', count(*), max(p.value), min(p.time)::text FROM metrics.series s "
+                     "JOIN metrics.samples p ON p.series = s.id GROUP BY 1 ORDER BY 1") == [
+                         ("prod", 3601, 3642.0, "2023-12-14 08:00:00+00"),
+                         ("test", 3600, 0.0, "2023-12-14 08:00:01+00")]
+        assert query(connection, "SELECT id FROM search.pages_words WHERE word = 'rust'") == [(1,)]
+        assert query(connection, "SELECT text FROM search.pages_documents WHERE id = 3") == [("Hello again",)]
+    return f"{len(EMBEDDED)} programs"
+
+
 class Installed:
     """A server of the installed copy; module folder and conf.d may be others."""
 
@@ -290,7 +325,8 @@ def main():
         return 77
     try:
         return run_tap([install, examples_build, guide_builds, conformance, examples_work,
-                        codec_stores_data, removing_a_module_removes_its_ability, bad_neighbours])
+                        codec_stores_data, embedded, removing_a_module_removes_its_ability,
+                        bad_neighbours])
     finally:
         shutil.rmtree(ROOT, ignore_errors=True)
 

@@ -320,6 +320,9 @@ struct luma_host_store {
     /* Which of the scan's field conditions, by bit, every row of the cursor's last batch satisfies;
      * the others were not judged. Since: 0.1 */
     uint64_t (*cursor_fields)(const struct luma_cursor *cursor);
+    /* As checkpoint; committed rows of this collection go to segments of its own, few as they may
+     * be. Since: 0.1 */
+    luma_rc (*flush)(struct luma_ctx *ctx, uint64_t coll_id);
 };
 
 #endif
