@@ -152,11 +152,32 @@ hash_words(const struct luma_vec *vec, const uint16_t *sel, uint32_t rows, bool 
     return true;
 }
 
+/* Few different values: each is hashed once. */
+static bool
+hash_dict(const struct luma_vec *vec, const uint16_t *sel, uint32_t rows, bool combine,
+          uint64_t *out)
+{
+    uint64_t hashes[LUMA_BATCH_ROWS];
+
+    if (vec->form != LUMA_VEC_DICT || vec->dict_rows > rows / 2 ||
+        vec->dict_rows > LUMA_COUNTOF(hashes))
+        return false;
+    for (uint32_t code = 0; code < vec->dict_rows; code++)
+        hashes[code] = hash_one(vec->dict, code);
+    for (uint32_t k = 0; k < rows; k++) {
+        uint32_t row = sel == NULL ? k : sel[k];
+        bool null = vec->valid != NULL && !luma_bit_get(vec->valid, row);
+        uint64_t h = null ? NULL_HASH : hashes[((const uint32_t *)vec->data)[row]];
+        out[k] = combine ? lk_hash_combine(out[k], h) : h;
+    }
+    return true;
+}
+
 void
 lk_data_hash(const struct luma_vec *vec, const uint16_t *sel, uint32_t rows, bool combine,
              uint64_t *out)
 {
-    if (hash_words(vec, sel, rows, combine, out))
+    if (hash_words(vec, sel, rows, combine, out) || hash_dict(vec, sel, rows, combine, out))
         return;
     for (uint32_t k = 0; k < rows; k++) {
         uint64_t h = hash_one(vec, sel == NULL ? k : sel[k]);

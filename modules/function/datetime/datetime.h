@@ -100,6 +100,23 @@ enum dt_field {
     FIELD_TIMEZONE_MINUTE
 };
 enum dt_field dt_field_of(const struct luma_str *name);
+
+/* The field a row names. Rows share the string of a constant: it is looked up once. */
+struct dt_known {
+    const struct luma_str *name;
+    enum dt_field field;
+};
+
+static inline enum dt_field
+dt_field_at(const struct luma_vec *names, uint32_t row, struct dt_known *known)
+{
+    const struct luma_str *name = luma_arg_str(names, row);
+    if (name != known->name) {
+        known->name = name;
+        known->field = dt_field_of(name);
+    }
+    return known->field;
+}
 /* Week and year of ISO 8601 of a day. */
 int32_t dt_iso_week(int32_t date, int32_t *out_year);
 /* First day (Monday) of the ISO year. */

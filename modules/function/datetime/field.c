@@ -215,10 +215,10 @@ interval_part(enum dt_field field, const struct luma_interval *iv, struct part *
 
 static luma_rc
 part_at(const struct luma_func_call *call, const struct luma_vec *args, uint32_t row,
-        struct part *out)
+        struct dt_known *known, struct part *out)
 {
     const struct luma_str *name = luma_arg_str(&args[0], row);
-    enum dt_field field = dt_field_of(name);
+    enum dt_field field = dt_field_at(&args[0], row, known);
     bool ok = false;
 
     memset(out, 0, sizeof(*out));
@@ -275,6 +275,7 @@ extract_narrow(const struct luma_func_call *call, const struct luma_vec *args, c
 {
     uint32_t highest = rows == 0 ? 0 : sel == NULL ? rows - 1 : sel[rows - 1];
     int64_t *r = luma_arena_zalloc(call->arena, sizeof(*r) * ((size_t)highest + 1));
+    struct dt_known known = {NULL, FIELD_NONE};
     int16_t scale = 0;
 
     *out_done = false;
@@ -283,7 +284,7 @@ extract_narrow(const struct luma_func_call *call, const struct luma_vec *args, c
     LUMA_ROWS(sel, rows, i)
     {
         struct part p;
-        LUMA_TRY(part_at(call, args, i, &p));
+        LUMA_TRY(part_at(call, args, i, &known, &p));
         if (p.null || p.infinite != 0 || p.has_time)
             return LUMA_OK;
         r[i] = p.whole;
@@ -300,6 +301,7 @@ DT_EVAL(extract)
 {
     const struct luma_host_data *data = dt_host->data;
     uint32_t highest = rows == 0 ? 0 : sel == NULL ? rows - 1 : sel[rows - 1];
+    struct dt_known known = {NULL, FIELD_NONE};
     struct luma_str *r;
     bool done = false;
 
@@ -318,7 +320,7 @@ DT_EVAL(extract)
     LUMA_ROWS(sel, rows, i)
     {
         struct part p;
-        LUMA_TRY(part_at(call, args, i, &p));
+        LUMA_TRY(part_at(call, args, i, &known, &p));
         if (p.null)
             LUMA_TRY(luma_out_null(call, out, sel, rows, i));
         else if (p.infinite != 0)
@@ -339,13 +341,14 @@ DT_EVAL(extract)
 
 DT_EVAL(date_part)
 {
+    struct dt_known known = {NULL, FIELD_NONE};
     double *r = out->data;
 
     (void)args_count;
     LUMA_ROWS(sel, rows, i)
     {
         struct part p;
-        LUMA_TRY(part_at(call, args, i, &p));
+        LUMA_TRY(part_at(call, args, i, &known, &p));
         if (p.null)
             LUMA_TRY(luma_out_null(call, out, sel, rows, i));
         else if (p.infinite != 0)
@@ -366,7 +369,8 @@ trunc_local(const struct luma_func_call *call, enum dt_field field, const struct
     int32_t date = (int32_t)dt_floor_day(us), y, m, d, first;
     int64_t time = us - date * USECS_PER_DAY;
 
-    data->ymd_from_date(date, &y, &m, &d);
+    if (field >= FIELD_MONTH && field <= FIELD_MILLENNIUM)
+        data->ymd_from_date(date, &y, &m, &d);
     switch (field) {
     case FIELD_MICROSECONDS:
         *out = us;
@@ -420,12 +424,13 @@ DT_EVAL(date_trunc)
 {
     bool zoned = call->func->args[1].id == LUMA_TYPE_TIMESTAMPTZ;
     const struct luma_zone *zone = zoned ? call->format->zone : NULL;
+    struct dt_known known = {NULL, FIELD_NONE};
     int64_t *r = out->data;
 
     LUMA_ROWS(sel, rows, i)
     {
         const struct luma_str *name = luma_arg_str(&args[0], i);
-        enum dt_field field = dt_field_of(name);
+        enum dt_field field = dt_field_at(&args[0], i, &known);
         int64_t us = luma_arg_i64(&args[1], i), local = 0;
         if (args_count > 2)
             LUMA_TRY(dt_find_zone(call, luma_arg_str(&args[2], i), &zone));
@@ -441,6 +446,7 @@ DT_EVAL(date_trunc)
 
 DT_EVAL(date_trunc_interval)
 {
+    struct dt_known known = {NULL, FIELD_NONE};
     struct luma_interval *r = out->data;
 
     (void)args_count;
@@ -456,7 +462,7 @@ DT_EVAL(date_trunc_interval)
                                         [FIELD_HOUR] = USECS_PER_HOUR};
         const struct luma_str *name = luma_arg_str(&args[0], i);
         struct luma_interval iv = *dt_arg_interval(&args[1], i);
-        enum dt_field field = dt_field_of(name);
+        enum dt_field field = dt_field_at(&args[0], i, &known);
         if (field >= FIELD_MICROSECONDS && field <= FIELD_HOUR) {
             iv.microseconds -= iv.microseconds % units[field];
         } else if (field == FIELD_DAY) {

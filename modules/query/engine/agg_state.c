@@ -246,6 +246,41 @@ extreme_add(const struct agg *agg, struct agg_extreme *s, int64_t v)
     s->n++;
 }
 
+#define EXTREME_BY(ctype, better)                                   \
+    do {                                                            \
+        const ctype *x_ = arg->data;                                \
+        ctype best_ = x_[sel == NULL ? 0 : sel[0]];                 \
+        for (uint32_t k_ = 1; sel == NULL && k_ < n; k_++)          \
+            best_ = x_[k_] better best_ ? x_[k_] : best_;           \
+        for (uint32_t k_ = 1; sel != NULL && k_ < n; k_++)          \
+            best_ = x_[sel[k_]] better best_ ? x_[sel[k_]] : best_; \
+        best = best_;                                               \
+    } while (0)
+
+#define EXTREME_OF(ctype)         \
+    do {                          \
+        if (agg->kind == AGG_MIN) \
+            EXTREME_BY(ctype, <); \
+        else                      \
+            EXTREME_BY(ctype, >); \
+    } while (0)
+
+/* The extreme of at least one row, flat and without nulls. */
+static void
+extreme_one(const struct agg *agg, struct agg_extreme *s, const struct luma_vec *arg,
+            const uint16_t *sel, uint32_t n)
+{
+    int64_t best;
+    if (arg->phys == LUMA_PHYS_I16)
+        EXTREME_OF(int16_t);
+    else if (arg->phys == LUMA_PHYS_I32)
+        EXTREME_OF(int32_t);
+    else
+        EXTREME_OF(int64_t);
+    extreme_add(agg, s, best);
+    s->n += n - 1;
+}
+
 /* One row (not null) into one state. */
 static luma_rc
 update_row(struct xenv *e, const struct agg *agg, void *state, const struct luma_vec *arg,
@@ -279,6 +314,33 @@ update_row(struct xenv *e, const struct agg *agg, void *state, const struct luma
     }
 }
 
+/* n rows with one value that is not null; false: not of a kind that knows a way. */
+static bool
+const_rows(const struct agg *agg, void *state, const struct luma_vec *arg, uint32_t n)
+{
+    switch (agg->kind) {
+    case AGG_COUNT:
+        *(int64_t *)state += n;
+        return true;
+    case AGG_SUM_INT:
+    case AGG_AVG_INT: {
+        struct agg_sum_int *s = state;
+        s->sum += int_at(arg, 0) * (int64_t)n;
+        s->n += n;
+        return true;
+    }
+    case AGG_MIN:
+    case AGG_MAX: {
+        struct agg_extreme *s = state;
+        extreme_add(agg, s, int_at(arg, 0));
+        s->n += n - 1;
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
 luma_rc
 eng_agg_update_one(struct xenv *e, const struct agg *agg, void *state, const struct luma_vec *arg,
                    const uint16_t *sel, uint32_t n, uint32_t rows)
@@ -289,11 +351,18 @@ eng_agg_update_one(struct xenv *e, const struct agg *agg, void *state, const str
         *(int64_t *)state += n;
         return LUMA_OK;
     }
+    if (n > 0 && arg->form == LUMA_VEC_CONST && !luma_vec_is_null(arg, 0) &&
+        const_rows(agg, state, arg, n))
+        return LUMA_OK;
     if (plain && (agg->kind == AGG_SUM || agg->kind == AGG_AVG) && arg->phys == LUMA_PHYS_I64)
         return sum_i64(e, state, arg, sel, n);
     if (plain && (agg->kind == AGG_SUM_INT || agg->kind == AGG_AVG_INT) &&
         (arg->phys == LUMA_PHYS_I32 || arg->phys == LUMA_PHYS_I16)) {
         sum_int_one(state, arg, sel, n);
+        return LUMA_OK;
+    }
+    if (plain && (agg->kind == AGG_MIN || agg->kind == AGG_MAX)) {
+        extreme_one(agg, state, arg, sel, n);
         return LUMA_OK;
     }
     if (plain && sel == NULL && agg->kind == AGG_SUM_F64) {

@@ -437,7 +437,11 @@ eng_table_more_keys(struct xenv *e, const struct rowlay *lay, uint32_t first, ui
             LUMA_TRY(eng_vec_flatten(e, &out[c], sel, n, rows, true, &out[c]));
         }
         out[c].type = lay->types[c];
-        eng.data->hash(&out[c], sel, n, c > 0, hashes);
+        /* a dictionary's values are hashed once each; in another form they would differ */
+        bool as_dict = in[c - first].form == LUMA_VEC_DICT && in[c - first].phys == out[c].phys &&
+                       in[c - first].type.id == out[c].type.id &&
+                       in[c - first].type.id != LUMA_TYPE_NUMERIC;
+        eng.data->hash(as_dict ? &in[c - first] : &out[c], sel, n, c > 0, hashes);
     }
     return LUMA_OK;
 }

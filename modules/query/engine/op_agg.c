@@ -166,13 +166,34 @@ eng_agg_keys(struct xenv *e, const struct op_agg *op, const struct luma_vec *key
     return eng_table_keys(e, &op->lay, op->keys_count, in, sel, n, rows, flat, hashes);
 }
 
+/* Without keys every row is of the one group there is. */
+static luma_rc
+one_group(struct luma_ctx *ctx, struct agg_table *t, uint32_t n, struct grouped *g)
+{
+    const uint64_t hash = 0;
+    if (n == 0)
+        return LUMA_OK;
+    LUMA_TRY(eng_table_find(ctx, t, NULL, NULL, 1, &hash, g->groups));
+    for (uint32_t k = 1; k < n; k++)
+        g->groups[k] = g->groups[0];
+    g->few[0] = g->groups[0];
+    g->few_first[0] = 0;
+    g->few_first[1] = (uint16_t)n;
+    g->few_count = 1;
+    return LUMA_OK;
+}
+
 static luma_rc
 find_groups(struct xenv *e, const struct op_agg *op, struct agg_table *t,
             const struct luma_vec *keys, uint64_t mask, const uint16_t *sel, uint32_t n,
             uint32_t rows, struct grouped *g)
 {
     bool done = false;
-    if (op->keys_count > 0 && op->sets_count == 0)
+    if (op->keys_count == 0) {
+        LUMA_TRY(one_group(e->ctx, t, n, g));
+        return LUMA_OK;
+    }
+    if (op->sets_count == 0)
         LUMA_TRY(find_by_codes(e, op, t, keys, sel, n, rows, g, &done));
     if (!done) {
         struct luma_vec *flat;

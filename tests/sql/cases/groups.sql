@@ -16,3 +16,14 @@ update many_groups set k = null, i2 = null where v % 10 = 3;
 select count(*), sum(c), count(k), sum(s) from (select k, count(i2) c, sum(i2) s from many_groups group by k) t;
 select count(distinct k), count(distinct i2), avg(distinct i2) from many_groups;
 drop table many_groups;
+-- Columns of one value, of few values and of dates: extremes and sums a chunk at a time.
+create table many_same as select 7 as a, 3::smallint as b, date '2013-07-14' as d, i % 3 as f, case when i % 2 = 0 then 9 end as h, null::int as z from generate_series(1, 100000) i;
+checkpoint;
+select min(a), max(a), sum(a), avg(a), count(a), min(b), sum(b), avg(b), min(d), max(d) from many_same;
+select min(f), max(f), sum(f), min(h), max(h), sum(h), count(h), min(z), sum(z), avg(z), count(z) from many_same;
+select f, min(a), sum(a), max(d), sum(b), count(h) from many_same group by f order by f;
+select min(a), sum(a), count(*) from many_same where f = 1 and h = 9;
+select date_trunc('month', d + f * interval '40 days 5 hours') as m, count(*), min(extract(hour from d + f * interval '5 hours')) from many_same group by 1 order by 1;
+select date_trunc(u, timestamp '2013-07-14 15:16:17.123456') from (values ('year'), ('Month'), ('hour'), ('minute'), ('week'), ('quarter'), ('century'), ('milliseconds')) t(u);
+select date_trunc('fortnight', d::timestamp) from many_same limit 1;
+drop table many_same;
