@@ -184,56 +184,93 @@ files_check(struct check *c)
 
 /* --- rows and indexes --- */
 
-/* Entries as hashes of key and row id, compared as sets; a part of them at a time. */
-#define HASHES_MAX (32u << 20)
+/* Entries as hashes of key and row id: an open table, of a part of them at a time. */
+#define HASHES_MAX (16u << 20)
+#define AHEAD      64 /* under way at a time: the table is not in the caches */
 
 struct hashes {
-    uint64_t *items;
+    uint64_t *slots; /* 0: free */
     size_t count, room;
     uint64_t part, parts; /* of all hashes: this one of so many */
+    uint64_t ahead[AHEAD];
+    size_t ahead_count;
 };
+
+/* Room for `count`, all free. */
+static bool
+hashes_begin(struct hashes *h, size_t count)
+{
+    size_t room = 4096;
+    while (room < count * 2)
+        room *= 2;
+    free(h->slots);
+    h->slots = calloc(room, sizeof(*h->slots));
+    h->count = 0;
+    h->room = h->slots == NULL ? 0 : room;
+    return h->slots != NULL;
+}
+
+static size_t
+hashes_find(const struct hashes *h, uint64_t hash)
+{
+    size_t at = hash & (h->room - 1);
+    while (h->slots[at] != 0 && h->slots[at] != hash)
+        at = (at + 1) & (h->room - 1);
+    return at;
+}
 
 static bool
 hashes_add(struct hashes *h, uint64_t hash)
 {
-    if (hash % h->parts != h->part)
-        return true;
-    if (h->count == h->room) {
-        size_t room = h->room == 0 ? 4096 : h->room * 2;
-        uint64_t *items = realloc(h->items, room * sizeof(*items));
-        if (items == NULL)
+    if (h->count * 4 > h->room * 3) {
+        struct hashes more = {0};
+        if (!hashes_begin(&more, h->room))
             return false;
-        h->items = items;
-        h->room = room;
+        for (size_t i = 0; i < h->room; i++)
+            if (h->slots[i] != 0)
+                more.slots[hashes_find(&more, h->slots[i])] = h->slots[i];
+        free(h->slots);
+        h->slots = more.slots;
+        h->room = more.room;
     }
-    h->items[h->count++] = hash;
+    size_t at = hashes_find(h, hash);
+    h->count += h->slots[at] == 0;
+    h->slots[at] = hash;
     return true;
 }
 
-static int
-by_hash(const void *a, const void *b)
-{
-    uint64_t ha = *(const uint64_t *)a, hb = *(const uint64_t *)b;
-    return (ha > hb) - (ha < hb);
-}
-
-static void
-hashes_sort(struct hashes *h)
-{
-    if (h->count > 1)
-        qsort(h->items, h->count, sizeof(h->items[0]), by_hash);
-}
-
 static bool
-hashes_have(const struct hashes *h, uint64_t hash)
+hashes_settle(struct hashes *h)
 {
-    return h->count > 0 && bsearch(&hash, h->items, h->count, sizeof(h->items[0]), by_hash) != NULL;
+    for (; h->ahead_count > 0; h->ahead_count--)
+        if (!hashes_add(h, h->ahead[h->ahead_count - 1]))
+            return false;
+    return true;
+}
+
+/* As hashes_add, some time later. */
+static bool
+hashes_put(struct hashes *h, uint64_t hash)
+{
+    if (h->ahead_count == AHEAD && !hashes_settle(h))
+        return false;
+    __builtin_prefetch(&h->slots[hash & (h->room - 1)], 1);
+    h->ahead[h->ahead_count++] = hash;
+    return true;
 }
 
 static uint64_t
 entry_hash(const struct luma_index_entry *entry)
 {
-    return lk_hash_seeded(entry->key.data, entry->key.bytes, (uint64_t)entry->rowid);
+    uint64_t hash = lk_hash_seeded(entry->key.data, entry->key.bytes, (uint64_t)entry->rowid);
+    return hash == 0 ? 1 : hash;
+}
+
+/* The high bits choose the part, the low ones the slot. */
+static bool
+in_part(const struct hashes *h, uint64_t hash)
+{
+    return h->parts == 1 || (hash >> 40) % h->parts == h->part;
 }
 
 struct comparison {
@@ -264,14 +301,22 @@ entries_compare(void *arg, struct luma_ctx *ctx, const struct luma_index_entry *
                 const bool *nulls, uint32_t count)
 {
     struct comparison *m = arg;
+    const struct hashes *h = &m->there;
     (void)ctx, (void)nulls;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t hash = entry_hash(&entries[i]);
-        if (hash % m->there.parts != m->there.part)
-            continue;
-        m->c->entries++;
-        if (!hashes_have(&m->there, hash))
-            entry_missing(m, &entries[i]);
+    for (uint32_t from = 0; from < count; from += AHEAD) {
+        uint32_t n = LK_MIN(count - from, (uint32_t)AHEAD);
+        uint64_t hashes[AHEAD];
+        for (uint32_t i = 0; i < n; i++) {
+            hashes[i] = entry_hash(&entries[from + i]);
+            __builtin_prefetch(&h->slots[hashes[i] & (h->room - 1)]);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (!in_part(h, hashes[i]))
+                continue;
+            m->c->entries++;
+            if (h->slots[hashes_find(h, hashes[i])] == 0)
+                entry_missing(m, &entries[from + i]);
+        }
     }
     return LUMA_OK;
 }
@@ -283,19 +328,21 @@ index_hashes(struct comparison *m)
     struct luma_index_range all = {0};
     struct lk_index_cursor *cursor = NULL;
     bool more = true;
-    m->there.count = 0;
-    if (arena == NULL)
+    if (arena == NULL ||
+        !hashes_begin(&m->there, lk_index_entries(m->cidx->index) / m->there.parts + 1))
         return no_memory(m->c);
     LUMA_TRY(lk_index_cursor_open(m->c->ctx, m->cidx->index, &all, arena, &cursor));
     luma_rc rc = LUMA_OK;
     while (rc == LUMA_OK && more) {
         struct luma_index_entry entry;
         rc = lk_index_cursor_next(m->c->ctx, cursor, &entry, &more);
-        if (rc == LUMA_OK && more && !hashes_add(&m->there, entry_hash(&entry)))
+        uint64_t hash = rc == LUMA_OK && more ? entry_hash(&entry) : 0;
+        if (hash != 0 && in_part(&m->there, hash) && !hashes_put(&m->there, hash))
             rc = no_memory(m->c);
     }
     lk_index_cursor_close(cursor);
-    hashes_sort(&m->there);
+    if (rc == LUMA_OK && !hashes_settle(&m->there))
+        rc = no_memory(m->c);
     return rc;
 }
 
@@ -362,7 +409,7 @@ rows_indexed(struct check *c, struct lk_coll *coll, const struct lk_view *view,
                 rc = rows_compare(&m, view, &spec);
         }
         rc = judge(c, rc, "index", cidx->index_def->id);
-        free(m.there.items);
+        free(m.there.slots);
     } else {
         spec.add = entries_look;
         rc = rows_compare(&m, view, &spec);
