@@ -45,8 +45,7 @@ put_name(struct text *t, const struct luma_value *value)
     const char *text;
 
     if (value->is_null)
-        return LUMA_FAIL_SQL(t->call->ctx, LUMA_E_INVALID, "22023",
-                             "null value not allowed for object key");
+        return LUMA_FAIL_SQL(t->call->ctx, LUMA_E_INVALID, "22023", "field name must not be null");
     text = js_host->data->value_text(value, t->call->format, t->call->arena);
     if (text == NULL)
         return luma_func_no_memory(t->call);
@@ -115,6 +114,13 @@ JS_EVAL(build_object)
         for (uint32_t a = 0; a < args_count; a += 2) {
             struct luma_value name = js_host->data->vec_value(&args[a], i);
             struct luma_value v = js_host->data->vec_value(&args[a + 1], i);
+            if (name.is_null)
+                return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "22023",
+                                     "argument %u: key must not be null", a + 1);
+            if (name.type.id == LUMA_TYPE_ARRAY || name.type.id == LUMA_TYPE_JSON ||
+                name.type.id == LUMA_TYPE_JSONB || name.type.id == LUMA_TYPE_RECORD)
+                return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "22023",
+                                     "key value must be scalar, not array, composite, or json");
             if (a > 0)
                 LUMA_TRY(put(&t, ", ", 2));
             LUMA_TRY(put_name(&t, &name));
@@ -127,12 +133,74 @@ JS_EVAL(build_object)
     return LUMA_OK;
 }
 
-#define ANY LUMA_T(ANY)
+/* --- json_object(text[]), json_object(text[], text[]) --- */
+
+static luma_rc
+put_member(struct text *t, uint32_t at, bool name_null, const struct luma_str *name, bool null,
+           const struct luma_str *value)
+{
+    struct luma_value v = {.type = luma_type(LUMA_TYPE_TEXT), .phys = LUMA_PHYS_STR};
+    if (name_null)
+        return LUMA_FAIL_SQL(t->call->ctx, LUMA_E_DATA, "22004",
+                             "null value not allowed for object key");
+    if (at > 0)
+        LUMA_TRY(put(t, ", ", 2));
+    v.str = *name;
+    LUMA_TRY(put_json(t, &v));
+    LUMA_TRY(put(t, " : ", 3));
+    if (null)
+        return put(t, "null", 4);
+    v.str = *value;
+    return put_json(t, &v);
+}
+
+static luma_rc
+object_row(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+           uint32_t row, struct luma_str *out)
+{
+    struct text t = {.call = call};
+    struct luma_str *names, *values;
+    bool *names_null, *values_null;
+    uint32_t count, values_count, step = args_count == 1 ? 2 : 1;
+    LUMA_TRY(js_path(call, &args[0], row, &names, &names_null, &count));
+    values = names + 1;
+    values_null = names_null + 1;
+    values_count = count;
+    if (args_count > 1)
+        LUMA_TRY(js_path(call, &args[1], row, &values, &values_null, &values_count));
+    if (values_count != count)
+        return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "2202E", "mismatched array dimensions");
+    if (count % step != 0)
+        return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "2202E",
+                             "array must have even number of elements");
+    LUMA_TRY(put(&t, "{", 1));
+    for (uint32_t i = 0; i < count; i += step)
+        LUMA_TRY(put_member(&t, i, names_null[i], &names[i], values_null[i], &values[i]));
+    LUMA_TRY(put(&t, "}", 1));
+    return finish(call, &t, out);
+}
+
+JS_EVAL(object_of_arrays)
+{
+    struct luma_str *r = out->data;
+    LUMA_ROWS(sel, rows, i)
+    {
+        LUMA_TRY(object_row(call, args, args_count, i, &r[i]));
+    }
+    return LUMA_OK;
+}
+
+#define ANY   LUMA_T(ANY)
+#define TEXTS LUMA_TA(TEXT)
 
 static const struct luma_func build_functions[] = {
     LUMA_FUNC("to_json", STRICT | LUMA_FUNC_STABLE, JSON, to_json, LUMA_T(ANYELEMENT)),
     LUMA_FUNC("to_jsonb", STRICT | LUMA_FUNC_STABLE, JSONB, to_json, LUMA_T(ANYELEMENT)),
     LUMA_FUNC("array_to_json", STRICT | LUMA_FUNC_STABLE, JSON, to_json, LUMA_T(ANYARRAY)),
+    LUMA_FUNC("json_object", STRICT, JSON, object_of_arrays, TEXTS),
+    LUMA_FUNC("json_object", STRICT, JSON, object_of_arrays, TEXTS, TEXTS),
+    LUMA_FUNC("jsonb_object", STRICT, JSONB, object_of_arrays, TEXTS),
+    LUMA_FUNC("jsonb_object", STRICT, JSONB, object_of_arrays, TEXTS, TEXTS),
     LUMA_FUNC0("json_build_array", LUMA_FUNC_STABLE, JSON, build_array),
     LUMA_FUNC0("jsonb_build_array", LUMA_FUNC_STABLE, JSONB, build_array),
     LUMA_FUNC0("json_build_object", LUMA_FUNC_STABLE, JSON, build_object),

@@ -334,6 +334,65 @@ JS_EVAL(set_path)
     return LUMA_OK;
 }
 
+/* jsonb_set, and what a null in place of the new value means. */
+static luma_rc
+set_lax_row(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+            const uint16_t *sel, uint32_t rows, uint32_t row, struct luma_vec *out)
+{
+    struct luma_str *r = (struct luma_str *)out->data + row;
+    struct path_job job = {.call = call, .way = WAY_SET, .create = true};
+    const char *how = "use_json_null";
+    bool null = luma_vec_is_null(&args[0], row) || luma_vec_is_null(&args[1], row) ||
+                (args_count > 3 && luma_vec_is_null(&args[3], row));
+    if (null)
+        return luma_out_null(call, out, sel, rows, row);
+    if (args_count > 3)
+        job.create = luma_arg_bool(&args[3], row);
+    if (args_count > 4) {
+        const struct luma_str *s = luma_vec_at(&args[4], row);
+        how = luma_vec_is_null(&args[4], row)
+                  ? ""
+                  : luma_arena_text(call->arena, luma_str_data(s), s->bytes);
+    }
+    if (how == NULL)
+        return luma_func_no_memory(call);
+    bool fail = strcmp(how, "raise_exception") == 0, same = strcmp(how, "return_target") == 0;
+    bool gone = strcmp(how, "delete_key") == 0;
+    if (!fail && !same && !gone && strcmp(how, "use_json_null") != 0)
+        return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "22023",
+                             "null_value_treatment must be \"delete_key\", \"return_target\", "
+                             "\"use_json_null\", or \"raise_exception\"");
+    if (!luma_vec_is_null(&args[2], row)) {
+        LUMA_TRY(js_doc_at(call, &args[2], row, &job.value));
+        return run(&job, args, row, r);
+    }
+    if (fail)
+        return LUMA_FAIL_SQL(call->ctx, LUMA_E_DATA, "22004", "JSON value must not be null");
+    if (same) {
+        *r = *(const struct luma_str *)luma_vec_at(&args[0], row);
+        return LUMA_OK;
+    }
+    if (gone) {
+        job.way = WAY_DELETE;
+        return run(&job, args, row, r);
+    }
+    struct luma_str *none = LUMA_NEW(call->arena, struct luma_str);
+    if (none == NULL)
+        return luma_func_no_memory(call);
+    LUMA_TRY(js_host->data->doc_from_json(call->ctx, call->arena, luma_slice("null", 4), none));
+    job.value = luma_str_slice(none);
+    return run(&job, args, row, r);
+}
+
+JS_EVAL(set_lax)
+{
+    LUMA_ROWS(sel, rows, i)
+    {
+        LUMA_TRY(set_lax_row(call, args, args_count, sel, rows, i, out));
+    }
+    return LUMA_OK;
+}
+
 JS_EVAL(delete_path)
 {
     struct luma_str *r = out->data;
@@ -391,6 +450,7 @@ JS_EVAL(strip_nulls)
 
 static const struct luma_func change_functions[] = {
     LUMA_FUNC("||", OP, JSONB, concat, JSONB, JSONB),
+    LUMA_FUNC("jsonb_concat", STRICT, JSONB, concat, JSONB, JSONB),
     LUMA_FUNC("jsonb_delete", STRICT, JSONB, minus_key, JSONB, TEXT),
     LUMA_FUNC("jsonb_delete", STRICT, JSONB, minus_keys, JSONB, PATH),
     LUMA_FUNC("jsonb_delete", STRICT, JSONB, minus_index, JSONB, INT),
@@ -401,6 +461,9 @@ static const struct luma_func change_functions[] = {
     LUMA_FUNC("jsonb_delete_path", STRICT, JSONB, delete_path, JSONB, PATH),
     LUMA_FUNC("jsonb_set", STRICT, JSONB, set_path, JSONB, PATH, JSONB),
     LUMA_FUNC("jsonb_set", STRICT, JSONB, set_path, JSONB, PATH, JSONB, BOOL),
+    LUMA_FUNC("jsonb_set_lax", 0, JSONB, set_lax, JSONB, PATH, JSONB),
+    LUMA_FUNC("jsonb_set_lax", 0, JSONB, set_lax, JSONB, PATH, JSONB, BOOL),
+    LUMA_FUNC("jsonb_set_lax", 0, JSONB, set_lax, JSONB, PATH, JSONB, BOOL, TEXT),
     LUMA_FUNC("jsonb_insert", STRICT, JSONB, set_path, JSONB, PATH, JSONB),
     LUMA_FUNC("jsonb_insert", STRICT, JSONB, set_path, JSONB, PATH, JSONB, BOOL),
     LUMA_FUNC("jsonb_strip_nulls", STRICT, JSONB, strip_nulls, JSONB),

@@ -142,12 +142,51 @@ always(struct system_row *row)
     return system_set_bool(row, true);
 }
 
-/* What an owner has by default is not listed: catalogues show granted rights only. */
+/* The rights that come with an object of a kind: everybody's and the owner's. */
+static const struct default_acl {
+    char kind;
+    const char *everybody, *owner;
+} default_acls[] = {{'r', NULL, "arwdDxt"}, {'s', NULL, "rwU"}, {'d', "Tc", "CTc"},
+                    {'f', "X", "X"},        {'l', "U", "U"},    {'L', NULL, "rw"},
+                    {'n', NULL, "UC"},      {'t', NULL, "C"},   {'F', NULL, "U"},
+                    {'S', NULL, "U"},       {'T', "U", "U"},    {'c', NULL, NULL},
+                    {'p', NULL, NULL}};
+
 static luma_rc
-no_default_acl(struct system_row *row)
+set_texts(struct system_row *row, const char *const *texts, uint32_t count)
 {
-    (void)row;
-    return LUMA_OK;
+    struct luma_value values[2];
+    row->out->phys = LUMA_PHYS_STR;
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = (struct luma_value){.type = luma_type(LUMA_TYPE_TEXT), .phys = LUMA_PHYS_STR};
+        values[i].str = luma_str_make(texts[i], (uint32_t)strlen(texts[i]));
+    }
+    row->out->is_null = false;
+    return system_host->data->array_make(row->arena, LUMA_TYPE_TEXT, values, count, &row->out->str);
+}
+
+static luma_rc
+default_acl(struct system_row *row)
+{
+    const struct default_acl *found = NULL;
+    const struct luma_cat_object *owner = system_object(row, system_oid(row, 1));
+    char kind = row->args[0].str.bytes > 0 ? luma_str_data(&row->args[0].str)[0] : ' ';
+    const char *texts[2];
+    uint32_t count = 0;
+    for (size_t i = 0; i < LUMA_COUNTOF(default_acls); i++)
+        if (default_acls[i].kind == kind)
+            found = &default_acls[i];
+    if (found == NULL)
+        return LUMA_FAIL(row->ctx, LUMA_E_INVALID, "unrecognized object type abbreviation: %c",
+                         kind);
+    const char *name = owner != NULL ? system_quote(row, owner->name) : "unknown";
+    if (found->everybody != NULL)
+        texts[count++] = system_format(row, "=%s/%s", found->everybody, name);
+    if (found->owner != NULL)
+        texts[count++] = system_format(row, "%s=%s/%s", name, found->owner, name);
+    if ((count > 0 && texts[0] == NULL) || (count > 1 && texts[1] == NULL))
+        return LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory");
+    return set_texts(row, texts, count);
 }
 
 static bool
@@ -206,7 +245,7 @@ static const struct system_func list[] = {
     {"has_column_privilege", "ost", 'b', ST, has_column},
     {"has_column_privilege", "nttt", 'b', ST, has_column},
     {"has_column_privilege", "nott", 'b', ST, has_column},
-    {"acldefault", "Co", 'A', LUMA_FUNC_STABLE, no_default_acl},
+    {"acldefault", "Co", 'A', SYSTEM_STABLE, default_acl},
     {"pg_has_role", "nt", 'b', ST, has_role},
     {"pg_has_role", "ot", 'b', ST, has_role},
     {"pg_has_role", "nnt", 'b', ST, has_role},

@@ -404,6 +404,8 @@ system_init(const struct luma_host *host, const void *conf, struct luma_ctx *ctx
                                             .set = &ancestors_set};
     for (size_t i = 0; i < system_values_count && n < FUNCTIONS_MAX; i++)
         functions[n++] = system_values[i];
+    for (size_t i = 0; i < system_keywords_count && n < FUNCTIONS_MAX; i++)
+        functions[n++] = system_keywords[i];
     package.functions_count = n;
     *out_state = &package;
     return LUMA_OK;

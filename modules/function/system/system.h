@@ -49,6 +49,8 @@ extern const struct system_list system_describe, system_session, system_sequence
 /* values.c: functions written for batches */
 extern const struct luma_func *const system_values;
 extern const size_t system_values_count;
+extern const struct luma_func *const system_keywords;
+extern const size_t system_keywords_count;
 
 luma_rc system_set_text(struct system_row *row, const char *text);
 luma_rc system_set_bool(struct system_row *row, bool value);

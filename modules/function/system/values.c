@@ -100,6 +100,9 @@ SYSTEM_EVAL(count_nulls)
 
 static const struct luma_func functions[] = {
     LUMA_FUNC0("gen_random_uuid", LUMA_FUNC_VOLATILE, LUMA_T(UUID), random_uuid),
+    /* uuid-ossp's name for it: schemas that TypeORM makes have it as a default */
+    LUMA_FUNC0("uuid_generate_v4", LUMA_FUNC_VOLATILE | LUMA_FUNC_HIDDEN, LUMA_T(UUID),
+               random_uuid),
     LUMA_FUNC("pg_size_pretty", LUMA_FUNC_STRICT, LUMA_T(TEXT), size_pretty, LUMA_T(INT8)),
     LUMA_FUNC("pg_column_size", LUMA_FUNC_STRICT | LUMA_FUNC_STABLE, LUMA_T(INT4), column_size,
               LUMA_T(ANY)),

@@ -149,33 +149,67 @@ finish_window(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCa
     return e;
 }
 
-/* name => value: only make_interval's arguments have names that anyone writes. */
+/* Functions whose arguments have names that anyone writes, and what stands for one left out. */
+static const struct named_func {
+    const char *func;
+    const char *names[8], *defaults[8]; /* NULL default: it must be given */
+} named_funcs[] = {
+    {"make_interval",
+     {"years", "months", "weeks", "days", "hours", "mins", "secs"},
+     {"0", "0", "0", "0", "0", "0", "0"}},
+    {"jsonb_set_lax",
+     {"target", "path", "value", "create_if_missing", "null_value_treatment"},
+     {NULL, NULL, NULL, "true", "'use_json_null'"}},
+    {"jsonb_set", {"target", "path", "value", "create_if_missing"}, {NULL, NULL, NULL, "true"}},
+    {"jsonb_insert", {"target", "path", "value", "insert_after"}, {NULL, NULL, NULL, "false"}},
+    {"jsonb_path_exists", {"target", "path", "vars", "silent"}, {NULL, NULL, "'{}'", "false"}},
+    {"jsonb_path_match", {"target", "path", "vars", "silent"}, {NULL, NULL, "'{}'", "false"}},
+    {"jsonb_path_query", {"target", "path", "vars", "silent"}, {NULL, NULL, "'{}'", "false"}},
+    {"jsonb_path_query_array", {"target", "path", "vars", "silent"}, {NULL, NULL, "'{}'", "false"}},
+    {"jsonb_path_query_first", {"target", "path", "vars", "silent"}, {NULL, NULL, "'{}'", "false"}},
+};
+
+static size_t
+named_place(struct sql_bind *b, const PgQuery__FuncCall *call, const char *func,
+            const struct named_func *known, const char *name)
+{
+    for (size_t k = 0; known != NULL && k < LUMA_COUNTOF(known->names); k++)
+        if (known->names[k] != NULL && strcmp(known->names[k], name) == 0)
+            return k;
+    SQL_THROW(b, call->location, LUMA_E_UNDEFINED, "42883",
+              "function %s has no argument named \"%s\"", func, name);
+}
+
+/* name => value */
 static struct luma_expr **
 named_args(struct sql_bind *b, struct sql_scope *scope, const PgQuery__FuncCall *call,
            uint32_t *out_count)
 {
-    static const char *const names[] = {"years", "months", "weeks", "days",
-                                        "hours", "mins",   "secs"};
-    struct luma_expr **args = SQL_NEW_ARRAY(b, struct luma_expr *, LUMA_COUNTOF(names));
     const char *func = sql_name_parts(call->funcname, call->n_funcname, NULL);
+    const struct named_func *known = NULL;
+    for (size_t i = 0; i < LUMA_COUNTOF(named_funcs) && known == NULL; i++)
+        if (strcmp(named_funcs[i].func, func) == 0)
+            known = &named_funcs[i];
+    struct luma_expr **args = SQL_NEW_ARRAY(b, struct luma_expr *, 8 + call->n_args);
     *out_count = 0;
     for (size_t i = 0; i < call->n_args; i++) {
         const PgQuery__NamedArgExpr *named =
             call->args[i]->node_case == PGN(NAMED_ARG_EXPR) ? call->args[i]->named_arg_expr : NULL;
-        size_t at = i;
-        for (size_t k = 0; named != NULL && k < LUMA_COUNTOF(names); k++)
-            at = strcmp(names[k], named->name) == 0 ? k : at;
-        if (strcmp(func, "make_interval") != 0 || at >= LUMA_COUNTOF(names) ||
-            (named != NULL && strcmp(names[at], named->name) != 0))
-            SQL_THROW(b, call->location, LUMA_E_UNDEFINED, "42883",
-                      "function %s has no argument named \"%s\"", func,
-                      named != NULL ? named->name : "");
+        size_t at = named != NULL ? named_place(b, call, func, known, named->name) : i;
+        if (args[at] != NULL)
+            SQL_THROW(b, call->location, LUMA_E_SYNTAX, "42601",
+                      "argument name \"%s\" used more than once", named != NULL ? named->name : "");
         args[at] = sql_bind_expr(b, scope, named != NULL ? named->arg : call->args[i]);
         *out_count = at + 1 > *out_count ? (uint32_t)at + 1 : *out_count;
     }
-    for (uint32_t i = 0; i < *out_count; i++)
-        if (args[i] == NULL)
-            args[i] = sql_const_i64(b, 0);
+    for (uint32_t i = 0; i < *out_count; i++) {
+        if (args[i] != NULL)
+            continue;
+        if (known == NULL || i >= LUMA_COUNTOF(known->defaults) || known->defaults[i] == NULL)
+            SQL_THROW(b, call->location, LUMA_E_UNDEFINED, "42883",
+                      "function %s needs a value for its argument %u", func, i + 1);
+        args[i] = sql_bind_text(b, known->defaults[i], NULL, scope->place);
+    }
     return args;
 }
 
@@ -248,12 +282,30 @@ set_place(struct sql_bind *b, struct sql_scope *scope, int32_t location)
     scope->has_sets = true;
 }
 
+/* A constant array as the list of its elements. */
+static struct luma_expr *
+elements_of(struct sql_bind *b, const struct luma_expr *array)
+{
+    uint32_t count = sql_host->data->array_count(&array->value.str);
+    struct luma_type elem = luma_type_elem(array->type);
+    struct luma_expr *list = sql_expr(b, LUMA_EXPR_ARRAY, array->type, count);
+    for (uint32_t i = 0; i < count; i++) {
+        list->args[i] = sql_const_null(b, elem);
+        sql_check(b, -1,
+                  sql_host->data->array_get(&array->value.str, elem, i, &list->args[i]->value));
+    }
+    return list;
+}
+
 static struct luma_expr *
 variadic_call(struct sql_bind *b, const PgQuery__FuncCall *call, const char *name,
               struct luma_expr **args, uint32_t count)
 {
     /* VARIADIC array: spread when its elements are written out */
     struct luma_expr *last = count > 0 ? args[count - 1] : NULL;
+    if (last != NULL && last->kind == LUMA_EXPR_CONST && last->type.id == LUMA_TYPE_ARRAY &&
+        !last->value.is_null)
+        last = elements_of(b, last);
     if (last == NULL || last->kind != LUMA_EXPR_ARRAY)
         SQL_THROW(b, call->location, LUMA_E_UNSUPPORTED, "0A000",
                   "VARIADIC with an array that is not written out is not supported");

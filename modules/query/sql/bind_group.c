@@ -266,6 +266,14 @@ dependent_key(struct sql_bind *b, struct regroup *r, struct luma_expr *col)
     return -1;
 }
 
+/* A cast that changes no bits leaves the column what it is, under another type. */
+static bool
+is_key(const struct luma_expr *key, const struct luma_expr *e)
+{
+    return sql_expr_equal(key, e) ||
+           (key->kind == LUMA_EXPR_COL && e->kind == LUMA_EXPR_COL && key->index == e->index);
+}
+
 #define AGG_BASE 1000000 /* aggregates' columns until the number of keys is final */
 
 static struct luma_expr *
@@ -309,7 +317,7 @@ regroup_map(struct sql_bind *b, void *arg, struct luma_expr *e, int32_t level, b
         SQL_THROW(b, -1, LUMA_E_SYNTAX, "42803", "subquery uses ungrouped column from outer query");
     }
     for (uint32_t i = 0; i < r->group->keys_count; i++)
-        if (sql_expr_equal(r->group->keys[i], e)) {
+        if (is_key(r->group->keys[i], e)) {
             *out_done = true;
             return sql_col(b, (int32_t)i, e->type);
         }

@@ -12,8 +12,8 @@
 #define SQL_OID_AM_HEAP           2u
 #define SQL_OID_AM_BTREE          403u
 #define SQL_OID_AM_HASH           405u
-#define SQL_OID_OPERATORS         50000u /* + position in the list of functions */
-#define SQL_OID_CASTS             70000u
+#define SQL_OID_OPERATORS         50000u  /* + position in the list of functions */
+#define SQL_OID_CASTS             10000u  /* below 16384: pg_dump takes those above for a user's */
 #define SQL_OID_DEFAULTS          100000u /* + a hash of table and column */
 #define SQL_OID_COLLATION_DEFAULT 100u
 #define SQL_OID_COLLATION_C       950u

@@ -377,7 +377,7 @@ io_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t
     return LUMA_OK;
 }
 
-static const struct luma_func *
+static struct luma_func *
 io_func(struct sql_bind *b, struct luma_type from, struct luma_type to)
 {
     struct luma_func *f = SQL_NEW(b, struct luma_func);
@@ -522,12 +522,45 @@ reg_call(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t l
     return e;
 }
 
+/* regtype[] as oid[]: the same bits under another name. */
+static luma_rc
+relabel_eval(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+             const uint16_t *sel, uint32_t rows, struct luma_vec *out)
+{
+    const struct luma_host_data *data = sql_host->data;
+    struct luma_type elem = luma_type_elem(args[0].type);
+    (void)args_count;
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t row = sel != NULL ? sel[i] : i;
+        if (luma_vec_is_null(&args[0], row))
+            continue;
+        const struct luma_str *array = luma_vec_at(&args[0], row);
+        uint32_t n = data->array_count(array);
+        struct luma_value *values = LUMA_NEW_ARRAY(call->arena, struct luma_value, n + 1);
+        struct luma_value v = {.type = call->result, .phys = LUMA_PHYS_STR};
+        if (values == NULL)
+            return LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "out of memory");
+        for (uint32_t k = 0; k < n; k++)
+            LUMA_TRY(data->array_get(array, elem, k, &values[k]));
+        LUMA_TRY(
+            data->array_make(call->arena, (enum luma_type_id)call->result.elem, values, n, &v.str));
+        LUMA_TRY(data->vec_set(call->arena, out, row, &v));
+    }
+    return LUMA_OK;
+}
+
 static struct luma_expr *
 array_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to,
          enum sql_cast_context context, int32_t location)
 {
-    if (e->kind != LUMA_EXPR_ARRAY)
-        return call1(b, io_func(b, e->type, to), e, to);
+    if (e->kind != LUMA_EXPR_ARRAY) {
+        struct luma_type from = luma_type_elem(e->type), elem = luma_type_elem(to);
+        struct luma_func *f = io_func(b, e->type, to);
+        if (luma_type_phys(from) == LUMA_PHYS_I32 && luma_type_phys(elem) == LUMA_PHYS_I32 &&
+            label_context(from, elem) >= 0)
+            f->eval = relabel_eval;
+        return call1(b, f, e, to);
+    }
     struct luma_expr *copy = sql_expr(b, LUMA_EXPR_ARRAY, to, e->args_count);
     for (uint32_t i = 0; i < e->args_count; i++)
         copy->args[i] = sql_coerce(b, e->args[i], luma_type_elem(to), context, location);
