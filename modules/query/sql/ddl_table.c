@@ -26,7 +26,7 @@ sql_default_text(struct sql_bind *b, PgQuery__Node *node, struct luma_type type,
     }
     const char *text = sql_deparse_here(b, node);
     /* PostgreSQL shows a literal with its type */
-    return literal ? sql_format(b, "%s::%s", text, sql_type_text(b, type)) : text;
+    return literal ? sql_format(b, "%s::%s", text, sql_type_written(b, type)) : text;
 }
 
 /* ---- columns ---- */

@@ -4,15 +4,14 @@
  */
 #include "ddl.h"
 
-/* ---- every RangeVar of a tree, found through protobuf's descriptors ---- */
+/* ---- every node of a kind in a tree, found through protobuf's descriptors ---- */
 
-typedef bool (*range_fn)(void *arg, PgQuery__RangeVar *var); /* true: stop */
-
-static bool
-each_range(ProtobufCMessage *message, range_fn fn, void *arg)
+bool
+sql_tree_each(ProtobufCMessage *message, const ProtobufCMessageDescriptor *kind, sql_tree_fn fn,
+              void *arg)
 {
     const ProtobufCMessageDescriptor *d = message->descriptor;
-    if (d == &pg_query__range_var__descriptor && fn(arg, (PgQuery__RangeVar *)message))
+    if (d == kind && fn(arg, message))
         return true;
     for (unsigned i = 0; i < d->n_fields; i++) {
         const ProtobufCFieldDescriptor *f = &d->fields[i];
@@ -23,7 +22,7 @@ each_range(ProtobufCMessage *message, range_fn fn, void *arg)
             size_t n = *(size_t *)((char *)message + f->quantifier_offset);
             ProtobufCMessage **list = *(ProtobufCMessage ***)at;
             for (size_t k = 0; k < n; k++)
-                if (list[k] != NULL && each_range(list[k], fn, arg))
+                if (list[k] != NULL && sql_tree_each(list[k], kind, fn, arg))
                     return true;
             continue;
         }
@@ -31,10 +30,31 @@ each_range(ProtobufCMessage *message, range_fn fn, void *arg)
         if (oneof && *(uint32_t *)((char *)message + f->quantifier_offset) != f->id)
             continue;
         ProtobufCMessage *sub = *(ProtobufCMessage **)at;
-        if (sub != NULL && each_range(sub, fn, arg))
+        if (sub != NULL && sql_tree_each(sub, kind, fn, arg))
             return true;
     }
     return false;
+}
+
+typedef bool (*range_fn)(void *arg, PgQuery__RangeVar *var); /* true: stop */
+
+struct ranges {
+    range_fn fn;
+    void *arg;
+};
+
+static bool
+range_node(void *arg, ProtobufCMessage *node)
+{
+    const struct ranges *ranges = arg;
+    return ranges->fn(ranges->arg, (PgQuery__RangeVar *)node);
+}
+
+static bool
+each_range(ProtobufCMessage *message, range_fn fn, void *arg)
+{
+    struct ranges ranges = {fn, arg};
+    return sql_tree_each(message, &pg_query__range_var__descriptor, range_node, &ranges);
 }
 
 struct names {

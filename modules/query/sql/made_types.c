@@ -99,6 +99,48 @@ sql_made_type_text(struct sql_bind *b, struct luma_type type)
                       quoted(b, o->name), array);
 }
 
+const char *
+sql_type_written(struct sql_bind *b, struct luma_type type)
+{
+    const struct luma_cat_object *o =
+        luma_type_is_made(type) ? sql_host->catalog->by_id(b->view, (uint64_t)type.mod) : NULL;
+    const struct luma_cat_object *schema =
+        o != NULL ? sql_host->catalog->by_id(b->view, o->schema_id) : NULL;
+    if (schema == NULL)
+        return sql_type_text(b, type);
+    return sql_format(b, "%s.%s%s", quoted(b, schema->name), quoted(b, o->name),
+                      type.id == LUMA_TYPE_ARRAY ? "[]" : "");
+}
+
+static PgQuery__Node *
+string_node(struct sql_bind *b, const char *text)
+{
+    PgQuery__Node *node = SQL_NEW(b, PgQuery__Node);
+    PgQuery__String *string = SQL_NEW(b, PgQuery__String);
+    pg_query__node__init(node);
+    pg_query__string__init(string);
+    string->sval = sql_text(b, text);
+    node->node_case = PGN(STRING);
+    node->string = string;
+    return node;
+}
+
+void
+sql_made_type_qualify(struct sql_bind *b, PgQuery__TypeName *name)
+{
+    const struct luma_cat_object *o =
+        name->n_names == 1 ? sql_made_type_find(b, NULL, sql_string(name->names[0])) : NULL;
+    const struct luma_cat_object *schema =
+        o != NULL ? sql_host->catalog->by_id(b->view, o->schema_id) : NULL;
+    if (schema == NULL)
+        return;
+    PgQuery__Node **names = SQL_NEW_ARRAY(b, PgQuery__Node *, 2);
+    names[0] = string_node(b, schema->name);
+    names[1] = name->names[0];
+    name->names = names;
+    name->n_names = 2;
+}
+
 /* ---- enum_first, enum_last, enum_range ---- */
 
 static const struct luma_cat_object *

@@ -240,10 +240,18 @@ sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
     return deparse(ctx, arena, node, false, out_text);
 }
 
+static bool
+qualify_type(void *arg, ProtobufCMessage *node)
+{
+    sql_made_type_qualify(arg, (PgQuery__TypeName *)node);
+    return false;
+}
+
 const char *
 sql_deparse_here(struct sql_bind *b, PgQuery__Node *node)
 {
     const char *text = NULL;
+    (void)sql_tree_each(&node->base, &pg_query__type_name__descriptor, qualify_type, b);
     sql_check(b, -1, deparse(b->ctx, b->arena, node, true, &text));
     return text;
 }

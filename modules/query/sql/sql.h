@@ -72,7 +72,12 @@ luma_rc sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Nod
                     const char **out_text);
 /* SELECT expr */
 PgQuery__Node *sql_select_of(struct sql_bind *b, PgQuery__Node *expr);
-/* The same below a binding, on the stack we have; throws. */
+/* Every node of a kind in a tree; true: fn said so, and it was the last (ddl_view.c). */
+typedef bool (*sql_tree_fn)(void *arg, ProtobufCMessage *node);
+bool sql_tree_each(ProtobufCMessage *message, const ProtobufCMessageDescriptor *kind,
+                   sql_tree_fn fn, void *arg);
+/* The same below a binding, on the stack we have; throws. Types that users made get their schema:
+ * the text is kept and means the same whatever search_path says later. */
 const char *sql_deparse_here(struct sql_bind *b, PgQuery__Node *node);
 /* 1-based character of a byte offset. */
 uint32_t sql_char_position(const char *text, size_t bytes, int32_t offset);
@@ -409,6 +414,10 @@ bool sql_made_type_by_name(struct sql_bind *b, const char *schema, const char *n
                            struct luma_type *out);
 bool sql_made_type_by_oid(const struct luma_cat_view *view, uint32_t oid, struct luma_type *out);
 const char *sql_made_type_text(struct sql_bind *b, struct luma_type type);
+/* A type's name for a text that is kept: with its schema when a user made it. */
+const char *sql_type_written(struct sql_bind *b, struct luma_type type);
+/* Puts the schema before the type's name when it is one that a user made. */
+void sql_made_type_qualify(struct sql_bind *b, PgQuery__TypeName *name);
 uint32_t sql_type_oid_of(struct luma_type type);
 extern const struct luma_func sql_enum_functions[];
 extern const size_t sql_enum_functions_count;

@@ -100,3 +100,14 @@ SELECT data_type, udt_schema, udt_name FROM information_schema.columns WHERE tab
 DROP SCHEMA enums CASCADE;
 DROP TYPE world;
 RESET search_path;
+CREATE SCHEMA kinds;
+SET search_path = kinds;
+CREATE TYPE mood AS ENUM ('a', 'b c');
+CREATE TABLE t (id int, m mood DEFAULT 'a', ms mood[] DEFAULT '{a}'::mood[], q text CHECK (q::mood > 'a'::mood), g mood GENERATED ALWAYS AS (CASE WHEN q = 'a' THEN 'a'::mood ELSE 'b c'::mood END) STORED);
+CREATE VIEW v AS SELECT m, 'b c'::mood AS x FROM t WHERE m >= 'a'::mood;
+RESET search_path;
+INSERT INTO kinds.t (id, q) VALUES (1, 'b c');
+INSERT INTO kinds.t (id, q) VALUES (2, 'a');
+SELECT * FROM kinds.t;
+SELECT * FROM kinds.v;
+DROP SCHEMA kinds CASCADE;
