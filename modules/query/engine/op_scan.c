@@ -270,6 +270,17 @@ load_column(void *arg, struct luma_batch *batch, uint32_t col)
     return LUMA_OK;
 }
 
+/* The columns that waited for the bound of a sort. */
+static luma_rc
+load_rest(const struct op_scan *op, const struct scan_state *st, struct load_call *call,
+          struct luma_batch *batch)
+{
+    for (uint32_t i = 0; st->lazy && i < op->stored; i++)
+        if (op->lazy[i])
+            LUMA_TRY(load_column(call, batch, i));
+    return LUMA_OK;
+}
+
 /* Conditions that storage did not judge. */
 static luma_rc
 judge(struct part *p, const struct op_scan *op, const struct scan_state *st, struct load_call *call,
@@ -444,6 +455,12 @@ scan_next(struct part *p, const struct op *base, struct luma_batch **out)
             LUMA_TRY(next_batch(p, op, st, part, &call, out));
         if (*out == NULL)
             return LUMA_OK;
+        if (op->top.sort != NULL && st->scan != NULL) {
+            LUMA_TRY(eng_scan_top_judge(p, op, *out));
+            if ((*out)->sel_rows == 0)
+                continue;
+            LUMA_TRY(load_rest(op, st, &call, *out));
+        }
         LUMA_TRY(judge(p, op, st, st->keys == NULL ? &call : NULL, *out));
         if ((*out)->sel_rows > 0)
             return shape_out(p, op, *out);
@@ -473,6 +490,8 @@ scan_explain(struct explain *ex, const struct op *base)
 {
     const struct op_scan *op = (const struct op_scan *)base;
     const struct exec *x = eng_explain_exec(ex);
+    if (op->top.sort != NULL)
+        eng_explain_text(ex, "Read Late", "all columns but the first sort key");
     eng_explain_conds(ex, op->access == SCAN_SEQ ? "Filter" : "Index Cond", base->rel);
     if (x == NULL || x->op_state[base->id] == NULL)
         return;

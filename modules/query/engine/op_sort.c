@@ -74,6 +74,26 @@ make_room(struct part *p, const struct op_sort *op, struct sort_state *st, struc
     return eng_sort_spill(p, &op->op, &op->lay, &st->disk, run);
 }
 
+bool
+eng_sort_bound(struct part *p, const struct op *sort, uint32_t col, struct luma_value *out)
+{
+    const struct op_sort *op = (const struct op_sort *)sort;
+    const struct sort_state *st = p->x->op_state[sort->id];
+    if (st == NULL || st->runs == NULL || st->keep == 0 || p->index >= st->parts ||
+        !st->runs[p->index].cut)
+        return false;
+    const struct sort_run *run = &st->runs[p->index];
+    const uint8_t *row = run->items[st->keep - 1].row;
+    struct luma_vec vec;
+    eng_row_vec(&op->lay, row, col, &vec);
+    memset(out, 0, sizeof(*out));
+    out->is_null = ROW_NULL(&op->lay, row, col);
+    out->i64 = vec.phys == LUMA_PHYS_I16   ? *(const int16_t *)vec.data
+               : vec.phys == LUMA_PHYS_I32 ? *(const int32_t *)vec.data
+                                           : *(const int64_t *)vec.data;
+    return true;
+}
+
 static luma_rc
 sort_sink(struct part *p, void *arg, struct luma_batch *in)
 {
@@ -400,6 +420,8 @@ eng_phys_sort(struct phys *ph, struct rel *rel, const struct bits *need, struct 
         op->limit = limit->limit == NULL ? NULL : eng_compile(&none, limit->limit);
         op->offset = limit->offset == NULL ? NULL : eng_compile(&none, limit->offset);
         op->with_ties = limit->with_ties;
+        if (!op->with_ties)
+            eng_scan_take_top(pp, child, &op->op, &rel->sort[0]);
         op->op.rows_est = eng_rows(pp, limit);
     }
     if (eng_rowlay_init(pp->arena, op->op.types, op->op.cols_count, sizeof(struct sort_tail),

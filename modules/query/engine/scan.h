@@ -33,6 +33,13 @@ struct scan_field {
 
 struct scan_filter; /* a runtime filter: see op_join.c */
 
+/* The first sort key of an ORDER BY with a limit above, a column of this scan. (scan_top.c) */
+struct scan_top {
+    const struct op *sort; /* NULL: none */
+    uint32_t out, col;     /* the column among those given out, and among the stored ones */
+    bool desc, nulls_first;
+};
+
 struct op_scan {
     struct op op;
     uint64_t coll_id;
@@ -41,7 +48,8 @@ struct op_scan {
     uint32_t *out_from; /* which of them each output column is */
     uint32_t *col_ids;
     struct luma_type *col_types;
-    bool *lazy;              /* columns only predicates want */
+    bool *lazy; /* columns only predicates want; with top all but its own */
+    struct scan_top top;
     struct luma_path *paths; /* fields of documents; NULL: none */
     bool rowid;
     uint32_t preds_count;
@@ -103,6 +111,12 @@ typedef luma_rc (*eng_load_fn)(void *arg, struct luma_batch *batch, uint32_t col
 luma_rc eng_scan_fields_judge(struct xenv *e, const struct op_scan *op,
                               const struct scan_fields *fields, uint64_t judged, eng_load_fn load,
                               void *arg, struct luma_batch *batch);
+
+/* --- scan_top.c: rows that cannot be among the first --- */
+/* Takes the key of a sort with a limit right above, when that is a column of a scan. */
+void eng_scan_take_top(struct prep *pp, struct op *child, const struct op *sort,
+                       const struct ex_key *key);
+luma_rc eng_scan_top_judge(struct part *p, const struct op_scan *op, struct luma_batch *batch);
 
 /* --- scan_keys.c: rows of many keys --- */
 struct scan_keys {

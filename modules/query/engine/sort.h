@@ -48,6 +48,9 @@ struct sort_disk {
 
 struct sort_merge;
 
+/* op_sort.c: column col of the last row that this part of a sort with a limit would keep; false: it
+ * has not as many yet. */
+bool eng_sort_bound(struct part *p, const struct op *sort, uint32_t col, struct luma_value *out);
 int eng_sort_compare(const struct rowlay *lay, const struct sort_item *a,
                      const struct sort_item *b);
 /* Yields as it goes; a cancelled statement leaves the items in any order. */

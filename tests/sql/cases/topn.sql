@@ -1,0 +1,26 @@
+-- The first few rows of a large table in some order: ties, nulls, both directions, conditions.
+create table top_rows as select i as id, (i * 7919::bigint) % 50000 as k, case when i % 10 <> 3 then i % 997 end as n, 'text ' || (i * 31::bigint) % 4001 as s, date '2020-01-01' + (i % 400)::int as d, (i % 77)::smallint as h from generate_series(1, 200000) i;
+checkpoint;
+select id, s from top_rows order by id limit 5;
+select id, s, n from top_rows order by id desc limit 5;
+select k, id, s from top_rows order by k, id limit 7;
+select k, id, s from top_rows order by k desc, id limit 7 offset 3;
+select n, id from top_rows order by n, id limit 3;
+select n, id from top_rows order by n desc, id limit 3;
+select n, id from top_rows order by n desc nulls last, id desc limit 3;
+select n, id from top_rows order by n nulls first, id limit 3;
+select n, id, s from top_rows where s like '%400%' order by n, id desc limit 4;
+select d, count(*) from (select d, s from top_rows order by d limit 1500) t group by d order by d;
+select d, h, id from top_rows where h between 70 and 72 order by d desc, h, id limit 4;
+select h, id, s from top_rows where id % 3 = 0 order by h desc, s desc, id limit 4;
+select id from top_rows order by h, id limit 3 offset 5190;
+select s, id from top_rows order by s, id limit 3;
+insert into top_rows values (-5, -1, -2, 'new', '2019-12-31', -3), (-6, null, null, 'null', null, null);
+delete from top_rows where id in (1, 2, 200000);
+select * from top_rows order by k, id limit 2;
+select * from top_rows order by d limit 1;
+select * from top_rows order by h nulls first limit 2;
+select id, s from top_rows order by id limit 4;
+select id from top_rows order by id desc limit 2;
+select * from top_rows order by k desc nulls last, id limit 0;
+drop table top_rows;
