@@ -157,9 +157,8 @@ int_read(struct luma_slice doc, int64_t *out)
 
 /* --- apart --- */
 
-/* Puts a scalar into its column; false: it is not of the column's type. */
-static bool
-take(const struct lk_leaf *leaf, struct luma_slice doc, struct luma_vec *vec, uint32_t row)
+bool
+lki_leaf_take(const struct lk_leaf *leaf, struct luma_slice doc, struct luma_vec *vec, uint32_t row)
 {
     enum lki_doc_kind kind = lki_doc_kind(doc);
     int64_t v;
@@ -252,11 +251,10 @@ ends_free(uint32_t *local, uint32_t *ends, uint32_t count)
         lk_free(NULL, ends, count * sizeof(uint32_t));
 }
 
-/* The node of member i among those behind *inout_node, NULL: none. */
-static const struct lki_shape_node *
-node_of(const struct lki_doc_view *view, uint32_t i, const struct lki_shape_node **inout_node)
+struct lki_shape_node *
+lki_shape_member(const struct lki_doc_view *view, uint32_t i, struct lki_shape_node **inout_node)
 {
-    const struct lki_shape_node *node = *inout_node;
+    struct lki_shape_node *node = *inout_node;
     struct luma_slice name;
 
     if (view->kind == LKI_DOC_ARRAY)
@@ -280,12 +278,12 @@ members_apart(struct apart *a, const struct lki_shape_node *node, const struct l
               uint32_t *ends)
 {
     size_t at = a->room->used;
-    const struct lki_shape_node *below = view->kind == LKI_DOC_OBJECT ? node->names : node->items;
+    struct lki_shape_node *below = view->kind == LKI_DOC_OBJECT ? node->names : node->items;
     for (uint32_t i = 0; i < view->count; i++) {
         struct luma_slice value;
         if (!lki_doc_value_at(view, i, &value))
             return false;
-        const struct lki_shape_node *n = node_of(view, i, &below);
+        const struct lki_shape_node *n = lki_shape_member(view, i, &below);
         if (n != NULL && n->useful ? !apart_at(a, n, value) : !join_copy(a->room, value))
             return false;
         ends[i] = (uint32_t)(a->room->used - at);
@@ -324,7 +322,7 @@ apart_at(struct apart *a, const struct lki_shape_node *node, struct luma_slice d
         count_scalar(a, node);
     if (node->col >= 0) {
         struct lk_shred_col *col = &a->cols[node->col];
-        if (take(&a->shape->leaves[node->col], doc, &col->vec, a->row)) {
+        if (lki_leaf_take(&a->shape->leaves[node->col], doc, &col->vec, a->row)) {
             uint8_t hole[2] = {LKI_DOC_HOLE, (uint8_t)node->col};
             return join_copy(a->room, luma_slice(hole, 2));
         }
@@ -346,10 +344,22 @@ lk_data_shred(struct lk_shape *shape, struct luma_slice doc, uint32_t row,
               struct lk_shred_col *cols, struct luma_slice *out)
 {
     struct apart a = {shape, &shape->room, cols, row};
+    struct lki_form form;
+    bool formed = lki_form_walk(shape, doc, row, cols, &form);
+    const struct lki_form *known = formed ? lki_form_find(shape, &form) : NULL;
+
+    if (known != NULL) {
+        for (uint32_t i = 0; i < form.nulls_count; i++)
+            cols[form.nulls[i]].json_nulls++;
+        *out = known->rest;
+        return true;
+    }
     shape->room.used = 0;
     if (!apart_at(&a, &shape->root, doc))
         return false;
     *out = luma_slice(shape->room.data, shape->room.used);
+    if (formed)
+        lki_form_keep(shape, &form, *out);
     return true;
 }
 

@@ -295,6 +295,63 @@ START_TEST(json_comes_back_as_it_was_written)
 }
 END_TEST
 
+/* Fields that are values or JSON's null, and nothing else: the forms that documents are known by.
+ * optional: percent of documents that lack each of some fields. */
+static void
+check_forms(uint32_t optional)
+{
+    static const struct luma_path_step steps[][2] = {
+        {STEP("a")}, {STEP("b")}, {STEP("in"), STEP("c")}, {STEP("l"), ITEM(1)}, {STEP("in")}};
+    static const uint32_t counts[] = {1, 1, 2, 2, 1};
+    struct luma_path paths[10];
+    uint32_t cols[10];
+    struct lk_rand r;
+    struct lk_segment *segment;
+    lk_rand_init(&r, 8);
+    memset(valid, 0, sizeof(valid));
+    for (uint32_t row = 0; row < ROWS; row++) {
+        char text[256], some[64] = "";
+        size_t n = 0;
+        for (char name = 'q'; name < 'w' && optional > 0; name++)
+            if (!lk_rand_percent(&r, optional))
+                n += (size_t)snprintf(some + n, sizeof(some) - n, ",\"%c\":1", name);
+        snprintf(text, sizeof(text), "{\"a\":%s,\"b\":%u,\"in\":{\"c\":%u},\"l\":[1,%u]%s}",
+                 lk_rand_percent(&r, 4) ? "null" : "12", (uint32_t)lk_rand_below(&r, 100),
+                 row % 1000, row % 7, some);
+        ck_assert_int_eq(lk_data_doc_from_json(&c.ctx, arena, luma_slice_text(text), &docs[row]),
+                         LUMA_OK);
+        luma_bit_set(valid, row);
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        cols[i] = 3;
+        paths[i] = (struct luma_path){.steps = steps[i / 2],
+                                      .steps_count = counts[i / 2],
+                                      .type = i % 2 == 0 ? column.type : luma_type(LUMA_TYPE_TEXT),
+                                      .of = column.type};
+    }
+    uint64_t id = write_documents(0, ROWS);
+    ck_assert_int_eq(lk_segment_open(&c.ctx, objects, formats, id, &segment), LUMA_OK);
+    ck_assert_uint_eq(scan(segment, paths, cols, 10), ROWS);
+    for (uint32_t row = 0; row < ROWS; row += 31) {
+        struct luma_value v;
+        ck_assert_int_eq(lk_segment_get(&c.ctx, segment, row, &column, arena, &v), LUMA_OK);
+        ck_assert(luma_str_equal(&v.str, &docs[row]));
+    }
+    lk_segment_unref(segment);
+}
+
+START_TEST(documents_of_few_forms)
+{
+    check_forms(0);
+}
+END_TEST
+
+START_TEST(documents_of_many_forms)
+{
+    check_forms(50);
+}
+END_TEST
+
 START_TEST(few_documents_stay_whole)
 {
     make_documents(20, 2);
@@ -422,6 +479,8 @@ main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, documents_come_back_as_they_were);
     tcase_add_test(tc, json_comes_back_as_it_was_written);
+    tcase_add_test(tc, documents_of_few_forms);
+    tcase_add_test(tc, documents_of_many_forms);
     tcase_add_test(tc, few_documents_stay_whole);
     tcase_add_test(tc, a_field_is_a_column_that_one_sees);
     tcase_add_test(tc, predicates_on_documents_hold);
