@@ -27,6 +27,7 @@ struct checkpoint {
     struct luma_ctx *ctx;
     struct lk_store *store;
     uint64_t commit, horizon;
+    struct lk_needs needs; /* of old versions */
     lk_lsn lsn;
     struct work *works;
     struct lk_pack_writer pack;
@@ -132,8 +133,8 @@ work_flush(struct checkpoint *cp, struct work *w)
     struct lk_versions all = {NULL, 0, 0};
     luma_rc rc = LUMA_OK;
     for (uint32_t i = 1; rc == LUMA_OK && i < w->view->hots_count; i++) {
-        rc = lk_hot_flush_begin(w->view->hots[i], &cp->store->slots, cp->commit, cp->horizon,
-                                w->gen, &w->versions[i], &w->left[i]);
+        rc = lk_hot_flush_begin(w->view->hots[i], &cp->store->slots, cp->commit, &cp->needs, w->gen,
+                                &w->versions[i], &w->left[i]);
         for (uint32_t k = 0; rc == LUMA_OK && k < w->versions[i].count; k++)
             if (!lk_versions_push(&all, w->versions[i].items[k]))
                 rc = LUMA_E_NOMEM;
@@ -673,6 +674,9 @@ checkpoint_run(struct checkpoint *cp)
     /* What is dead below the horizon must be so after a crash too. */
     LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
     cp->horizon = LK_MIN(lk_slots_horizon(&store->slots), cp->commit);
+    /* Any commit of a history that is kept may be asked for. */
+    lk_slots_needs(&store->slots, store->conf.history_ns > 0 ? cp->horizon : cp->commit,
+                   &cp->needs);
 
     if (LK_MUTANT(ORDER_SWAPPED))
         lk_wal_trim(store->wal, cp->lsn);

@@ -44,25 +44,77 @@ oldest_snapshot(struct lk_slots *slots, uint64_t limit)
     return limit;
 }
 
+static void
+floor_raise(struct lk_slots *slots, uint64_t commit)
+{
+    uint64_t old = atomic_load_explicit(&slots->floor, memory_order_relaxed);
+    while (old < commit &&
+           !atomic_compare_exchange_weak_explicit(&slots->floor, &old, commit, memory_order_seq_cst,
+                                                  memory_order_relaxed))
+        continue;
+}
+
 uint64_t
 lk_slots_horizon(struct lk_slots *slots)
 {
     uint64_t visible = atomic_load_explicit(&slots->visible, memory_order_acquire);
     uint64_t horizon = oldest_snapshot(slots, visible);
-    uint64_t old = atomic_load_explicit(&slots->horizon, memory_order_relaxed);
-    while (old < horizon &&
-           !atomic_compare_exchange_weak_explicit(&slots->horizon, &old, horizon,
-                                                  memory_order_seq_cst, memory_order_relaxed))
-        continue;
+    floor_raise(slots, horizon);
     /* A snapshot taken between the first look and the publication is seen now; a later one finds
-     * the published horizon and is not older. */
+     * the published floor and is not older. */
     return oldest_snapshot(slots, horizon);
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+    uint64_t na = *(const uint64_t *)a, nb = *(const uint64_t *)b;
+    return (na > nb) - (na < nb);
+}
+
+/* Takes a snapshot in: of too many the oldest are kept, and all after them counts as needed. */
+static void
+needs_add(struct lk_needs *needs, uint64_t snapshot)
+{
+    for (uint32_t i = 0; i < needs->count; i++)
+        if (needs->snapshots[i] == snapshot)
+            return;
+    if (snapshot > needs->upto)
+        return;
+    if (needs->count == LK_NEEDS_MAX) {
+        uint32_t last = 0;
+        for (uint32_t i = 1; i < needs->count; i++)
+            last = needs->snapshots[i] > needs->snapshots[last] ? i : last;
+        needs->upto = LK_MAX(snapshot, needs->snapshots[last]);
+        if (snapshot < needs->snapshots[last])
+            needs->snapshots[last] = snapshot;
+        return;
+    }
+    needs->snapshots[needs->count++] = snapshot;
+}
+
+void
+lk_slots_needs(struct lk_slots *slots, uint64_t commit, struct lk_needs *out)
+{
+    uint64_t visible = atomic_load_explicit(&slots->visible, memory_order_acquire);
+    out->count = 0;
+    out->upto = LK_MIN(visible, commit);
+    floor_raise(slots, out->upto);
+    uint32_t used = atomic_load_explicit(&slots->used, memory_order_acquire);
+    for (uint32_t i = 0; i < used; i++) {
+        uint64_t snapshot = atomic_load_explicit(&slots->slots[i].snapshot, memory_order_seq_cst);
+        if (snapshot != 0)
+            needs_add(out, snapshot - 1);
+    }
+    if (out->count > 1)
+        qsort(out->snapshots, out->count, sizeof(out->snapshots[0]), by_number);
 }
 
 struct flush {
     struct lk_hot *hot;
     const struct lk_slots *slots;
-    uint64_t commit, horizon, gen;
+    uint64_t commit, gen;
+    const struct lk_needs *needs;
     struct lk_versions *out;
     bool left, failed;
 };
@@ -86,7 +138,7 @@ flush_version(void *arg, struct lk_version *v)
         return;
     }
     if (!(end & LK_STAMP_TXN) && end != LK_STAMP_NONE && end <= flush->commit) {
-        flush->left = flush->left || end > flush->horizon;
+        flush->left = flush->left || lk_needed(flush->needs, begin, end);
         return;
     }
     if (!lk_versions_push(flush->out, v) || (end != LK_STAMP_NONE && !lk_hot_late(flush->hot, v))) {
@@ -106,10 +158,10 @@ by_rowid(const void *a, const void *b)
 
 luma_rc
 lk_hot_flush_begin(struct lk_hot *hot, const struct lk_slots *slots, uint64_t commit,
-                   uint64_t horizon, uint64_t gen, struct lk_versions *out, bool *out_left)
+                   const struct lk_needs *needs, uint64_t gen, struct lk_versions *out,
+                   bool *out_left)
 {
-    struct flush flush = {
-        .hot = hot, .slots = slots, .commit = commit, .horizon = horizon, .gen = gen};
+    struct flush flush = {.hot = hot, .slots = slots, .commit = commit, .needs = needs, .gen = gen};
     flush.out = out;
     for (uint32_t i = 0; i < LK_HOT_SHARDS; i++)
         lk_hot_each(hot, i, flush_version, &flush);

@@ -104,8 +104,8 @@ LUMA_NODISCARD luma_rc lk_hot_collect(struct lk_hot *hot, uint32_t shard, struct
  * *out_left: something stays that a snapshot may need (in progress, newer than `commit`, or ended
  * after `horizon`). */
 LUMA_NODISCARD luma_rc lk_hot_flush_begin(struct lk_hot *hot, const struct lk_slots *slots,
-                                          uint64_t commit, uint64_t horizon, uint64_t gen,
-                                          struct lk_versions *out, bool *out_left);
+                                          uint64_t commit, const struct lk_needs *needs,
+                                          uint64_t gen, struct lk_versions *out, bool *out_left);
 /* The table takes a reference to something until it is destroyed. */
 LUMA_NODISCARD bool lk_hot_keep(struct lk_hot *hot, void *kept, void (*release)(void *kept));
 /* Not written after all. */

@@ -36,7 +36,7 @@ struct lk_slots {
     _Atomic uint32_t used;        /* slots ever handed out */
     _Atomic uint64_t next_serial; /* of stamps */
     _Atomic uint64_t visible;     /* newest commit number new snapshots see */
-    _Atomic uint64_t horizon;     /* published before it is relied on: see lk_slots_horizon */
+    _Atomic uint64_t floor;       /* no new snapshot is older: published before it is relied on */
 };
 
 /* What a reader sees. Copied into cursors; `seen` says what the answer rests on. */
@@ -57,15 +57,41 @@ lk_slots_snapshot(struct lk_slots *slots, struct lk_slot *slot)
 {
     for (;;) {
         uint64_t commit = atomic_load_explicit(&slots->visible, memory_order_acquire);
-        /* Either the horizon's second look sees this store, or this load sees its horizon. */
+        /* Either the look behind the publication sees this store, or this load sees the floor. */
         atomic_store_explicit(&slot->snapshot, commit + 1, memory_order_seq_cst);
-        if (LUMA_LIKELY(atomic_load_explicit(&slots->horizon, memory_order_seq_cst) <= commit))
+        if (LUMA_LIKELY(atomic_load_explicit(&slots->floor, memory_order_seq_cst) <= commit))
             return commit;
     }
 }
 
 /* The commit number that every snapshot, now or later, has reached. */
 uint64_t lk_slots_horizon(struct lk_slots *slots);
+
+/*
+ * Which versions somebody may see. A version that began after one snapshot and ended before the
+ * next is needed by nobody, however old the first one is: an old snapshot keeps what it sees, not
+ * all that came since.
+ */
+#define LK_NEEDS_MAX 64u
+struct lk_needs {
+    uint64_t upto; /* what ended after this is needed */
+    uint32_t count;
+    uint64_t snapshots[LK_NEEDS_MAX]; /* ascending, up to `upto` */
+};
+/* Only what ended at or before `commit` is judged; *out lasts as long as it is wanted: snapshots
+ * that are taken later need nothing more. */
+void lk_slots_needs(struct lk_slots *slots, uint64_t commit, struct lk_needs *out);
+
+static inline bool
+lk_needed(const struct lk_needs *needs, uint64_t begin, uint64_t end)
+{
+    if (end > needs->upto)
+        return true;
+    for (uint32_t i = 0; i < needs->count; i++)
+        if (begin <= needs->snapshots[i] && needs->snapshots[i] < end)
+            return true;
+    return false;
+}
 
 /* A new stamp for slot number `index`. */
 uint64_t lk_slots_stamp(struct lk_slots *slots, uint32_t index);
