@@ -70,17 +70,42 @@ latched_view(struct luma_coll *h)
     return h->coll->pending_txn == h->txn ? h->coll->pending : h->coll->view;
 }
 
-/* Versions that ended at or before this can go; looked up now and then. */
-static uint64_t
-dead_before(struct lk_store *store)
+/* An odd serial says that somebody is at it. */
+static void
+dead_find(struct lk_store *store)
 {
     struct lk_txns *txns = store->txns;
-    if ((atomic_fetch_add_explicit(&txns->dead_passes, 1, memory_order_relaxed) & 31) == 0) {
-        uint64_t dead = lk_slots_horizon(&store->slots);
-        uint64_t durable = lk_wal_durable(store->wal);
-        atomic_store_explicit(&txns->dead, LK_MIN(dead, durable), memory_order_relaxed);
-    }
-    return atomic_load_explicit(&txns->dead, memory_order_relaxed);
+    uint32_t serial = atomic_load(&txns->dead_serial);
+    if ((serial & 1) != 0 ||
+        !atomic_compare_exchange_strong(&txns->dead_serial, &serial, serial + 1))
+        return;
+    /* With a history every commit in its window may be asked for. */
+    uint64_t commit = lk_wal_durable(store->wal);
+    if (store->conf.history_ns > 0)
+        commit = LK_MIN(commit, lk_slots_horizon(&store->slots));
+    struct lk_dead dead = lk_slots_dead(&store->slots, commit);
+    atomic_store(&txns->dead_before, dead.before);
+    atomic_store(&txns->dead_from, dead.from);
+    atomic_store(&txns->dead_to, dead.to);
+    atomic_store(&txns->dead_serial, serial + 2);
+}
+
+/* Versions that can go; looked up now and then. What was found once stays true, but its parts
+ * belong together: who finds them being replaced takes out nothing. */
+static struct lk_dead
+dead_now(struct lk_store *store)
+{
+    struct lk_txns *txns = store->txns;
+    struct lk_dead dead = {0, 0, 0};
+    if ((atomic_fetch_add_explicit(&txns->dead_passes, 1, memory_order_relaxed) & 31) == 0)
+        dead_find(store);
+    uint32_t serial = atomic_load_explicit(&txns->dead_serial, memory_order_acquire);
+    dead.before = atomic_load_explicit(&txns->dead_before, memory_order_acquire);
+    dead.from = atomic_load_explicit(&txns->dead_from, memory_order_acquire);
+    dead.to = atomic_load_explicit(&txns->dead_to, memory_order_acquire);
+    bool whole = (serial & 1) == 0 &&
+                 atomic_load_explicit(&txns->dead_serial, memory_order_relaxed) == serial;
+    return whole ? dead : (struct lk_dead){0, 0, 0};
 }
 
 /* The redo record of a version, with the tuple at its end. */
@@ -125,9 +150,10 @@ version_add(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int
     atomic_init(&v->begin, txn->stamp);
     struct lk_write write = {.kind = LK_WRITE_BEGIN, .fresh = fresh, .coll = h->coll};
     write.version = v;
+    struct lk_dead dead = fresh ? (struct lk_dead){0, 0, 0} : dead_now(store);
     luma_rc rc = lk_txn_write(ctx, txn, &write, hot);
     if (rc == LUMA_OK) {
-        rc = lk_hot_add(hot, v, &store->slots, fresh ? 0 : dead_before(store));
+        rc = lk_hot_add(hot, v, &store->slots, &dead);
         if (rc != LUMA_OK) {
             txn->writes_count--;
             rc = LUMA_FAIL(ctx, rc, "hot rows: out of memory");

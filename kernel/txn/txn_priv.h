@@ -45,7 +45,9 @@ struct lk_txns {
     struct lk_mutex waits_lock; /* TXN_WAITS */
     uint64_t visits;
     _Atomic uint64_t next_id;
-    _Atomic uint64_t dead; /* versions that ended up to here may go */
+    /* Versions that may go, and the serial under which the three were found. */
+    _Atomic uint64_t dead_before, dead_from, dead_to;
+    _Atomic uint32_t dead_serial;
     _Atomic uint32_t dead_passes;
     _Atomic uint64_t wal_mark;   /* log bytes at the last checkpoint */
     struct lk_mutex serial_lock; /* TXN_SERIAL */

@@ -110,6 +110,19 @@ lk_slots_needs(struct lk_slots *slots, uint64_t commit, struct lk_needs *out)
         qsort(out->snapshots, out->count, sizeof(out->snapshots[0]), by_number);
 }
 
+struct lk_dead
+lk_slots_dead(struct lk_slots *slots, uint64_t commit)
+{
+    struct lk_needs needs;
+    lk_slots_needs(slots, commit, &needs);
+    if (needs.count == 0)
+        return (struct lk_dead){.before = needs.upto};
+    struct lk_dead dead = {.before = needs.snapshots[0]};
+    dead.from = needs.snapshots[0];
+    dead.to = needs.count > 1 ? needs.snapshots[1] : needs.upto;
+    return dead;
+}
+
 struct flush {
     struct lk_hot *hot;
     const struct lk_slots *slots;

@@ -142,20 +142,21 @@ row_link(const struct lk_hot_shard *shard, uint64_t hash, int64_t rowid)
 }
 
 /*
- * Frees versions behind `newest` that no snapshot sees: never begun, or ended at or before `dead`
+ * Frees versions behind `newest` that no snapshot sees: never begun, or dead
  * with the final number in place (the transaction that ended it does not look at it again). What
  * a flush is writing stays.
  */
 static void
-row_prune(struct lk_hot *hot, struct lk_version *newest, uint64_t dead)
+row_prune(struct lk_hot *hot, struct lk_version *newest, const struct lk_dead *dead)
 {
     struct lk_version **link = &newest->older;
     while (*link != NULL) {
         struct lk_version *v = *link;
         uint64_t begin = atomic_load_explicit(&v->begin, memory_order_acquire);
         uint64_t end = atomic_load_explicit(&v->end, memory_order_acquire);
+        bool final = !(begin & LK_STAMP_TXN) && !(end & LK_STAMP_TXN) && end != LK_STAMP_NONE;
         bool gone = begin == LK_STAMP_ABORTED ||
-                    (!(begin & LK_STAMP_TXN) && end != LK_STAMP_NONE && end <= dead);
+                    (final && (end <= dead->before || (begin > dead->from && end <= dead->to)));
         if (gone && atomic_load_explicit(&v->flushed, memory_order_relaxed) == 0) {
             *link = v->older;
             atomic_fetch_sub_explicit(&hot->versions, 1, memory_order_relaxed);
@@ -168,7 +169,7 @@ row_prune(struct lk_hot *hot, struct lk_version *newest, uint64_t dead)
 
 luma_rc
 lk_hot_add(struct lk_hot *hot, struct lk_version *version, const struct lk_slots *slots,
-           uint64_t dead)
+           const struct lk_dead *dead)
 {
     (void)slots;
     uint64_t hash = row_hash(version->rowid);

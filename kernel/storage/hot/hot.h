@@ -63,10 +63,10 @@ void lk_hot_unref(struct lk_hot *hot); /* NULL is fine */
 
 /* A version of its own, not yet in the table: the caller fills tuple. NULL: over budget. */
 struct lk_version *lk_hot_version(struct lk_hot *hot, int64_t rowid, uint32_t tuple_bytes);
-/* Puts it at the head of its row's chain. Versions behind it that ended at or before `dead` and are
- * needed by nobody go. */
+/* Puts it at the head of its row's chain. Versions behind it that are dead, and
+ * that no flush is writing, go. */
 LUMA_NODISCARD luma_rc lk_hot_add(struct lk_hot *hot, struct lk_version *version,
-                                  const struct lk_slots *slots, uint64_t dead);
+                                  const struct lk_slots *slots, const struct lk_dead *dead);
 /* Gives back a version that was not added. */
 void lk_hot_version_free(struct lk_hot *hot, struct lk_version *version);
 

@@ -93,6 +93,13 @@ lk_needed(const struct lk_needs *needs, uint64_t begin, uint64_t end)
     return false;
 }
 
+/* The same for the longest of these gaps, cheaper to ask: what ended at or before `before`, and
+ * what began after `from` and ended at or before `to`, is needed by nobody. */
+struct lk_dead {
+    uint64_t before, from, to;
+};
+struct lk_dead lk_slots_dead(struct lk_slots *slots, uint64_t commit);
+
 /* A new stamp for slot number `index`. */
 uint64_t lk_slots_stamp(struct lk_slots *slots, uint32_t index);
 
