@@ -5,6 +5,8 @@
 #include "data/jsonpath_priv.h"
 
 #define DEPTH_MAX 200u
+/* Printed, a level of the tree costs its reader three: what is stored can be read again. */
+#define TREE_DEPTH_MAX 60u
 
 struct node {
     uint8_t kind, flags;
@@ -161,10 +163,13 @@ subscript(struct parser *p, struct node *n, struct node **out)
     LUMA_TRY(new_node(p, 0, out));
     LUMA_TRY(parse_add(p, &(*out)->left));
     n->first++;
+    if ((*out)->left->predicate)
+        return lki_jsonpath_syntax(&p->x);
     if (!is(p, LKI_JP_TO))
         return LUMA_OK;
     LUMA_TRY(lki_jsonpath_next(&p->x));
-    return parse_add(p, &(*out)->right);
+    LUMA_TRY(parse_add(p, &(*out)->right));
+    return (*out)->right->predicate ? lki_jsonpath_syntax(&p->x) : LUMA_OK;
 }
 
 static luma_rc
@@ -578,6 +583,7 @@ parse_or(struct parser *p, struct node **out)
 
 struct writer {
     struct luma_ctx *ctx;
+    uint32_t depth;
     struct lk_bytes out;
 };
 
@@ -649,6 +655,8 @@ put_content(struct writer *w, const struct node *n, uint32_t filters, bool subsc
 static luma_rc
 put_node(struct writer *w, const struct node *n, uint32_t filters, bool subscripts)
 {
+    if (++w->depth > TREE_DEPTH_MAX)
+        return LUMA_FAIL_SQL(w->ctx, LUMA_E_LIMIT, "54001", "jsonpath is nested too deeply");
     for (; n != NULL; n = n->next) {
         if (n->kind == LUMA_JSONPATH_CURRENT && filters == 0)
             return LUMA_FAIL_SQL(w->ctx, LUMA_E_SYNTAX, "42601",
@@ -660,6 +668,7 @@ put_node(struct writer *w, const struct node *n, uint32_t filters, bool subscrip
         (void)lk_bytes_u8(&w->out, n->next != NULL);
         LUMA_TRY(put_content(w, n, filters, subscripts));
     }
+    w->depth--;
     return LUMA_OK;
 }
 

@@ -70,5 +70,6 @@ SELECT '$.a b'::jsonpath;
 SELECT '$ /* comment */ . "k\u0041"'::jsonpath;
 SELECT '$ ? (1)'::jsonpath;
 SELECT '(@ > 1)'::jsonpath;
+SELECT '$[(last > 0)]'::jsonpath;
 DROP SCHEMA paths CASCADE;
 RESET search_path;
