@@ -23,6 +23,9 @@ struct work {
     bool *frozen, *written;
 };
 
+#define PUBLISH_TRIES    2000
+#define PUBLISH_PAUSE_NS 5000000ULL
+
 struct checkpoint {
     struct luma_ctx *ctx;
     struct lk_store *store;
@@ -445,7 +448,8 @@ late_ends(struct lk_hot *hot)
         if (end != LK_STAMP_NONE && !LK_MUTANT(LATE_END_LOST))
             rc = lk_seg_end(v->seg, v->seg_row, end, v->end_command);
     }
-    hot->late_count = 0;
+    if (rc == LUMA_OK) /* otherwise all of them are told once more */
+        hot->late_count = 0;
     lk_mutex_unlock(&hot->late_lock);
     return rc;
 }
@@ -475,6 +479,8 @@ indexes_publish(struct work *w)
     for (uint32_t i = 0; i < w->view->idx_count; i++) {
         struct lk_cidx *cidx = w->view->idx[i];
         struct lk_ctx c;
+        if (!w->frozen[i]) /* an earlier attempt did it */
+            continue;
         lk_ctx_init(&c, NULL);
         if (w->written[i])
             LUMA_TRY(lk_cidx_run_add(cidx, &w->runs[i], 0));
@@ -506,8 +512,10 @@ rows_publish(struct work *w)
             gone[edit.hots_gone_count++] = hot;
         for (uint32_t k = 0; rc == LUMA_OK && k < w->segs_count; k++) {
             lk_seg_ref(w->segs[k]);
-            if (!lk_hot_keep(hot, w->segs[k], seg_release))
+            if (!lk_hot_keep(hot, w->segs[k], seg_release)) {
+                lk_seg_unref(w->segs[k]);
                 rc = LUMA_E_NOMEM;
+            }
         }
         if (rc == LUMA_OK)
             rc = late_ends(hot);
@@ -521,15 +529,31 @@ rows_publish(struct work *w)
     return rc;
 }
 
-/* The manifest has changed, so memory must: there is no way back, and a process that could not
- * follow is better restarted from what is on disk. */
+static void
+publish_pause(struct lk_store *store)
+{
+    struct luma_event never;
+    memset(&never, 0, sizeof(never));
+    uint64_t until_ns = lk_io_now_ns(store->conf.io) + PUBLISH_PAUSE_NS;
+    luma_rc rc = lk_wait_event(store->conf.sched, NULL, &never, until_ns);
+    LK_ASSERT(rc == LUMA_OK || rc == LUMA_E_TIMEOUT);
+}
+
+/* The manifest has changed, so memory must: there is no way back. What it takes is little; when
+ * there is none, others give some back in a moment. A process that could not follow for all that is
+ * better restarted from what is on disk. */
 static void
 work_publish(struct checkpoint *cp, struct work *w)
 {
     if (w->flush) {
-        luma_rc rc = indexes_publish(w);
-        if (rc == LUMA_OK)
-            rc = rows_publish(w);
+        luma_rc rc = LUMA_E_NOMEM;
+        for (int i = 0; rc == LUMA_E_NOMEM && i < PUBLISH_TRIES; i++) {
+            if (i > 1)
+                publish_pause(cp->store);
+            rc = indexes_publish(w);
+            if (rc == LUMA_OK)
+                rc = rows_publish(w);
+        }
         if (rc != LUMA_OK)
             lk_log_error("storage", "a finished checkpoint could not be published: %s",
                          cp->ctx->error->message);
@@ -541,6 +565,9 @@ work_publish(struct checkpoint *cp, struct work *w)
 static void
 work_cancel(struct work *w, bool remove_objects)
 {
+    /* What was folded is in no manifest: the next checkpoint writes the deletes again. */
+    for (uint32_t i = 0; w->view != NULL && i < w->view->segs_count; i++)
+        atomic_store(&w->view->segs[i]->dirty, true);
     if (!w->flush || w->view == NULL)
         return;
     for (uint32_t i = 1; w->versions != NULL && i < w->view->hots_count; i++)
@@ -549,7 +576,7 @@ work_cancel(struct work *w, bool remove_objects)
         if (remove_objects)
             atomic_store(&w->segs[i]->remove, true);
     for (uint32_t i = 0; w->frozen != NULL && i < w->view->idx_count; i++) {
-        if (remove_objects && w->written[i])
+        if (remove_objects && w->written != NULL && w->written[i])
             lk_object_remove(w->coll->store->objects, LK_OBJECT_RUN, w->runs[i].object_id);
         if (w->frozen[i])
             lk_index_unfreeze(w->view->idx[i]->index);
@@ -641,8 +668,9 @@ edit_commit(struct checkpoint *cp)
         rc = lk_manifest_each(m, LK_MANIFEST_ROWS, 0, pack_used, &use);
         if (rc == LUMA_OK)
             rc = lk_manifest_each(m, LK_MANIFEST_DELETES, 0, pack_used, &use);
-        if (!use.used)
-            rc = object_gone(cp, LK_OBJECT_DELETES, packs.ids[i]);
+        /* Without memory to note it the pack stays until the next start; the edit is committed. */
+        if (!use.used && object_gone(cp, LK_OBJECT_DELETES, packs.ids[i]) != LUMA_OK)
+            luma_error_reset(cp->ctx->error);
     }
     free(packs.ids);
     return rc;

@@ -213,8 +213,10 @@ lk_def_write(const struct luma_store_coll *coll, struct lk_bytes *out)
     return ok;
 }
 
+/* *out_no_memory: why it is false. */
 static bool
-index_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_index *out)
+index_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_index *out,
+           bool *out_no_memory)
 {
     out->id = lk_reader_varint(r);
     struct luma_slice kind = lk_reader_sized(r);
@@ -229,7 +231,8 @@ index_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_inde
     out->primary = (flags & 4) != 0;
     out->cols_count = (uint32_t)count;
     out->cols = cols;
-    if (cols == NULL || out->kind == NULL)
+    *out_no_memory = cols == NULL || out->kind == NULL;
+    if (*out_no_memory)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         cols[i].col_id = (uint32_t)lk_reader_varint(r);
@@ -239,7 +242,8 @@ index_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_inde
 }
 
 static bool
-coll_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_coll *out)
+coll_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_coll *out,
+          bool *out_no_memory)
 {
     memset(out, 0, sizeof(*out));
     if (lk_reader_u8(r) != DEF_FORMAT)
@@ -249,7 +253,8 @@ coll_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_coll 
     if (r->failed || cols_count > LK_TUPLE_ID_MAX)
         return false;
     struct luma_store_col *cols = LUMA_NEW_ARRAY(arena, struct luma_store_col, cols_count);
-    if (cols == NULL)
+    *out_no_memory = cols == NULL;
+    if (*out_no_memory)
         return false;
     for (uint64_t i = 0; i < cols_count; i++) {
         cols[i].id = (uint32_t)lk_reader_varint(r);
@@ -261,10 +266,11 @@ coll_read(struct lk_reader *r, struct luma_arena *arena, struct luma_store_coll 
         return false;
     struct luma_store_index *indexes =
         LUMA_NEW_ARRAY(arena, struct luma_store_index, indexes_count);
-    if (indexes == NULL)
+    *out_no_memory = indexes == NULL;
+    if (*out_no_memory)
         return false;
     for (uint64_t i = 0; i < indexes_count; i++)
-        if (!index_read(r, arena, &indexes[i]))
+        if (!index_read(r, arena, &indexes[i], out_no_memory))
             return false;
     out->cols_count = (uint32_t)cols_count;
     out->cols = cols;
@@ -281,7 +287,8 @@ lk_def_read(struct luma_slice bytes, struct lk_def **out_def)
     struct lk_reader r = lk_reader(bytes);
     if (arena == NULL)
         return LUMA_E_NOMEM;
-    if (!coll_read(&r, arena, &coll))
-        return LUMA_E_CORRUPT;
+    bool no_memory = false;
+    if (!coll_read(&r, arena, &coll, &no_memory))
+        return no_memory ? LUMA_E_NOMEM : LUMA_E_CORRUPT;
     return lk_def_create(&coll, out_def);
 }

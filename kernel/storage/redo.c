@@ -288,13 +288,16 @@ apply_define(struct apply *a)
     uint64_t coll_id = lk_reader_varint(&a->r);
     struct luma_slice bytes = lk_reader_sized(&a->r);
     struct lk_def *def = NULL;
-    if (a->r.failed || lk_def_read(bytes, &def) != LUMA_OK || def->coll.id != coll_id) {
+    luma_rc rc = a->r.failed ? LUMA_E_CORRUPT : lk_def_read(bytes, &def);
+    if (rc == LUMA_E_NOMEM)
+        return LUMA_FAIL(a->ctx, rc, "recovery: out of memory");
+    if (rc != LUMA_OK || def->coll.id != coll_id) {
         lk_def_unref(def);
         return apply_damaged(a, "has a definition that cannot be read");
     }
     struct lk_coll *coll = NULL;
     struct lk_view *view = NULL, *old = NULL;
-    luma_rc rc = lk_coll_ensure(a->ctx, a->store, coll_id, &coll);
+    rc = lk_coll_ensure(a->ctx, a->store, coll_id, &coll);
     if (rc == LUMA_OK) {
         old = lk_coll_view(coll, NULL);
         rc = lk_view_define(a->ctx, a->store, def, old, false, NULL, 0, &view);

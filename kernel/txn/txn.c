@@ -74,13 +74,15 @@ static struct luma_txn *
 txn_new(struct lk_store *store)
 {
     uint32_t index = atomic_load(&store->slots.used);
-    do {
-        if (index == LK_SLOTS_MAX)
-            return NULL;
-    } while (!atomic_compare_exchange_weak(&store->slots.used, &index, index + 1));
-    struct luma_txn *txn = calloc(1, sizeof(*txn));
+    struct luma_txn *txn = calloc(1, sizeof(*txn)); /* before the slot: that is never given back */
     if (txn == NULL)
         return NULL;
+    do {
+        if (index == LK_SLOTS_MAX) {
+            free(txn);
+            return NULL;
+        }
+    } while (!atomic_compare_exchange_weak(&store->slots.used, &index, index + 1));
     txn->store = store;
     txn->index = index;
     txn->slot = &store->slots.slots[index];
@@ -193,6 +195,8 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     if (store == NULL)
         return LUMA_FAIL(ctx, LUMA_E_SHUTDOWN, "the store is closed");
     struct luma_txn *txn = txn_get(store);
+    if (txn == NULL && atomic_load(&store->slots.used) < LK_SLOTS_MAX)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
     if (txn == NULL)
         return LUMA_FAIL(ctx, LUMA_E_BUSY, "too many transactions are open");
     txn->isolation = opts == NULL ? LUMA_READ_COMMITTED : opts->isolation;

@@ -105,33 +105,34 @@ lk_manifest_each(const struct lk_manifest *manifest, uint32_t kind, uint64_t a,
     return LUMA_OK;
 }
 
-static luma_rc
-entry_put(struct lk_manifest *m, const struct lk_manifest_key *key, struct luma_slice value)
+static bool
+entries_reserve(struct lk_manifest *m, size_t more)
 {
-    uint8_t *copy = malloc(value.bytes + 1);
-    if (copy == NULL)
-        return LUMA_E_NOMEM;
-    if (value.bytes > 0)
-        memcpy(copy, value.data, value.bytes);
+    size_t room = m->room == 0 ? 64 : m->room;
+    while (room < m->count + more)
+        room *= 2;
+    if (room == m->room)
+        return true;
+    struct entry *entries = realloc(m->entries, room * sizeof(*entries));
+    if (entries == NULL)
+        return false;
+    m->entries = entries;
+    m->room = room;
+    return true;
+}
+
+/* Takes copy, the value; there is room for one more. */
+static void
+entry_put(struct lk_manifest *m, const struct lk_manifest_key *key, uint8_t *copy, size_t bytes)
+{
     size_t i = entry_seek(m, key);
     if (i == m->count || key_compare(&m->entries[i].key, key) != 0) {
-        if (m->count == m->room) {
-            size_t room = m->room == 0 ? 64 : m->room * 2;
-            struct entry *entries = realloc(m->entries, room * sizeof(*entries));
-            if (entries == NULL) {
-                free(copy);
-                return LUMA_E_NOMEM;
-            }
-            m->entries = entries;
-            m->room = room;
-        }
         memmove(&m->entries[i + 1], &m->entries[i], (m->count - i) * sizeof(m->entries[0]));
         m->count++;
     } else {
         free(m->entries[i].value);
     }
-    m->entries[i] = (struct entry){*key, (uint32_t)value.bytes, copy};
-    return LUMA_OK;
+    m->entries[i] = (struct entry){*key, (uint32_t)bytes, copy};
 }
 
 static void
@@ -145,31 +146,104 @@ entry_remove(struct lk_manifest *m, const struct lk_manifest_key *key)
     memmove(&m->entries[i], &m->entries[i + 1], (m->count - i) * sizeof(m->entries[0]));
 }
 
-/* Applies an edit's bytes; they were checked by CRC, so a surprise is a fault of ours or a clash
- * of versions. */
+/* The next change of an edit; false: the end, or it cannot be read (r->failed). */
+static bool
+edit_next(struct lk_reader *r, uint8_t *out_op, struct lk_manifest_key *out_key,
+          struct luma_slice *out_value)
+{
+    if (lk_reader_left(r) == 0 || r->failed)
+        return false;
+    *out_op = lk_reader_u8(r);
+    *out_key = (struct lk_manifest_key){.kind = lk_reader_u8(r)};
+    out_key->a = lk_reader_varint(r);
+    out_key->b = lk_reader_varint(r);
+    *out_value = luma_slice(NULL, 0);
+    if (*out_op == MANIFEST_PUT)
+        *out_value = lk_reader_sized(r);
+    else if (*out_op != MANIFEST_REMOVE)
+        r->failed = true;
+    return !r->failed;
+}
+
+/* Copies of all values of an edit in one chain, so that applying it cannot fail half way. */
+struct value_copy {
+    struct value_copy *next;
+    uint8_t *bytes;
+};
+
+static void
+copies_free(struct value_copy *first)
+{
+    while (first != NULL) {
+        struct value_copy *copy = first;
+        first = copy->next;
+        free(copy->bytes);
+        free(copy);
+    }
+}
+
+/* Everything that applying an edit takes. Its bytes were checked by CRC, so a surprise is a fault
+ * of ours or a clash of versions. */
 static luma_rc
-edit_apply(struct luma_ctx *ctx, struct lk_manifest *m, struct luma_slice bytes, const char *path)
+edit_prepare(struct luma_ctx *ctx, struct lk_manifest *m, struct luma_slice bytes, const char *path,
+             struct value_copy **out_copies)
 {
     struct lk_reader r = lk_reader(bytes);
-    while (lk_reader_left(&r) > 0 && !r.failed) {
-        uint8_t op = lk_reader_u8(&r);
-        struct lk_manifest_key key = {.kind = lk_reader_u8(&r)};
-        key.a = lk_reader_varint(&r);
-        key.b = lk_reader_varint(&r);
-        struct luma_slice value = luma_slice(NULL, 0);
-        if (op == MANIFEST_PUT)
-            value = lk_reader_sized(&r);
-        else if (op != MANIFEST_REMOVE)
-            r.failed = true;
-        if (r.failed)
+    struct value_copy *first = NULL, **last = &first;
+    struct lk_manifest_key key;
+    struct luma_slice value;
+    size_t count = 0;
+    bool ok = true;
+    uint8_t op;
+    while (ok && edit_next(&r, &op, &key, &value)) {
+        if (op != MANIFEST_PUT)
+            continue;
+        struct value_copy *copy = calloc(1, sizeof(*copy));
+        ok = copy != NULL && (copy->bytes = malloc(value.bytes + 1)) != NULL;
+        if (copy == NULL)
             break;
-        if (op == MANIFEST_REMOVE)
-            entry_remove(m, &key);
-        else if (entry_put(m, &key, value) != LUMA_OK)
-            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "manifest: out of memory");
+        if (ok && value.bytes > 0)
+            memcpy(copy->bytes, value.data, value.bytes);
+        *last = copy;
+        last = &copy->next;
+        count++;
     }
-    if (r.failed)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: an edit cannot be read", path);
+    ok = ok && entries_reserve(m, count);
+    if (ok && !r.failed) {
+        *out_copies = first;
+        return LUMA_OK;
+    }
+    copies_free(first);
+    return r.failed ? LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: an edit cannot be read", path)
+                    : LUMA_FAIL(ctx, LUMA_E_NOMEM, "manifest: out of memory");
+}
+
+/* Takes what edit_prepare made of these bytes. */
+static void
+edit_apply(struct lk_manifest *m, struct luma_slice bytes, struct value_copy *copies)
+{
+    struct lk_reader r = lk_reader(bytes);
+    struct value_copy *copy = copies;
+    struct lk_manifest_key key;
+    struct luma_slice value;
+    uint8_t op;
+    while (edit_next(&r, &op, &key, &value)) {
+        if (op == MANIFEST_REMOVE) {
+            entry_remove(m, &key);
+            continue;
+        }
+        entry_put(m, &key, LUMA_TAKE(copy->bytes), value.bytes);
+        copy = copy->next;
+    }
+    copies_free(copies);
+}
+
+static luma_rc
+edit_take(struct luma_ctx *ctx, struct lk_manifest *m, struct luma_slice bytes, const char *path)
+{
+    struct value_copy *copies = NULL;
+    LUMA_TRY(edit_prepare(ctx, m, bytes, path, &copies));
+    edit_apply(m, bytes, copies);
     return LUMA_OK;
 }
 
@@ -255,7 +329,7 @@ edits_read(struct luma_ctx *ctx, struct lk_manifest *m, struct lk_bytes *data, c
             continue;
         }
         struct luma_slice payload = luma_slice(data->data + at + sizeof(record), record.bytes);
-        LUMA_TRY(edit_apply(ctx, m, payload, path));
+        LUMA_TRY(edit_take(ctx, m, payload, path));
         at += sizeof(record) + record.bytes;
     }
     for (uint64_t later = at + 1; later + sizeof(record) <= data->bytes; later++)
@@ -293,7 +367,7 @@ file_load(struct luma_ctx *ctx, struct lk_manifest *m, const struct header *head
             rc = LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: the state at offset %u is damaged", path,
                            MANIFEST_HEADER_BYTES);
         if (rc == LUMA_OK)
-            rc = edit_apply(ctx, m, luma_slice(snapshot, header->snapshot_bytes), path);
+            rc = edit_take(ctx, m, luma_slice(snapshot, header->snapshot_bytes), path);
         if (rc == LUMA_OK)
             rc = edits_read(ctx, m, &data, path);
     }
@@ -425,8 +499,16 @@ lk_manifest_commit(struct luma_ctx *ctx, struct lk_manifest *manifest,
     uint64_t edits = manifest->position - MANIFEST_HEADER_BYTES - manifest->snapshot_bytes;
     if (manifest->torn || edits > LK_MAX(manifest->snapshot_bytes, (uint64_t)MANIFEST_EDITS_MIN))
         LUMA_TRY(snapshot_write(ctx, manifest));
-    LUMA_TRY(edit_append(ctx, manifest, edit));
-    return edit_apply(ctx, manifest, lk_bytes_view(&edit->bytes), "manifest");
+    /* Memory first: what is on the disk then must be followed. */
+    struct luma_slice bytes = lk_bytes_view(&edit->bytes);
+    struct value_copy *copies = NULL;
+    LUMA_TRY(edit_prepare(ctx, manifest, bytes, "manifest", &copies));
+    luma_rc rc = edit_append(ctx, manifest, edit);
+    if (rc == LUMA_OK)
+        edit_apply(manifest, bytes, copies);
+    else
+        copies_free(copies);
+    return rc;
 }
 
 uint64_t

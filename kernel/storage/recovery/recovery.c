@@ -188,12 +188,15 @@ load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     uint64_t next_rowid = lk_reader_varint(&rd);
     struct luma_slice def_bytes = lk_reader_sized(&rd);
     struct lk_def *def = NULL;
-    if (rd.failed || lk_def_read(def_bytes, &def) != LUMA_OK)
+    luma_rc rc = rd.failed ? LUMA_E_CORRUPT : lk_def_read(def_bytes, &def);
+    if (rc == LUMA_E_NOMEM)
+        return LUMA_FAIL(r->ctx, rc, "recovery: out of memory");
+    if (rc != LUMA_OK)
         return damaged(r, "collection", key->a);
 
     struct lk_coll *coll = NULL;
     struct lk_view *bare = NULL;
-    luma_rc rc = lk_coll_ensure(r->ctx, store, key->a, &coll);
+    rc = lk_coll_ensure(r->ctx, store, key->a, &coll);
     if (rc == LUMA_OK)
         rc = lk_view_define(r->ctx, store, def, NULL, true, NULL, 0, &bare);
     if (rc == LUMA_OK) {
