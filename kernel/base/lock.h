@@ -79,6 +79,20 @@ lk_mutex_fini(struct lk_mutex *mutex)
     pthread_mutex_destroy(&mutex->m);
 }
 
+/* Never waits, so any rank will do; given back with lk_mutex_untry. */
+static inline bool
+lk_mutex_try(struct lk_mutex *mutex)
+{
+    return pthread_mutex_trylock(&mutex->m) == 0;
+}
+
+static inline void
+lk_mutex_untry(struct lk_mutex *mutex)
+{
+    int rc = pthread_mutex_unlock(&mutex->m);
+    LK_ASSERT(rc == 0);
+}
+
 static inline void
 lk_mutex_lock(struct lk_mutex *mutex)
 {

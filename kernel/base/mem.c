@@ -88,8 +88,21 @@ budget_take(struct luma_budget *b, size_t bytes)
     return true;
 }
 
-bool
-lk_budget_reserve(struct luma_budget *budget, size_t bytes)
+static void (*_Atomic reclaim_fn)(void *arg, size_t bytes);
+static void *_Atomic reclaim_arg;
+
+void
+lk_budget_set_reclaim(void (*fn)(void *arg, size_t bytes), void *arg)
+{
+    if (fn == NULL && atomic_load(&reclaim_arg) != arg)
+        return;
+    atomic_store(&reclaim_fn, NULL);
+    atomic_store(&reclaim_arg, arg);
+    atomic_store(&reclaim_fn, fn);
+}
+
+static bool
+budget_reserve(struct luma_budget *budget, size_t bytes)
 {
     struct luma_budget *first = budget_or_root(budget);
     for (struct luma_budget *b = first; b != NULL; b = b->parent) {
@@ -100,6 +113,21 @@ lk_budget_reserve(struct luma_budget *budget, size_t bytes)
         return false;
     }
     return true;
+}
+
+bool
+lk_budget_reserve(struct luma_budget *budget, size_t bytes)
+{
+    if (LUMA_LIKELY(budget_reserve(budget, bytes)))
+        return true;
+    void (*reclaim)(void *arg, size_t bytes) = atomic_load(&reclaim_fn);
+    size_t limit = atomic_load_explicit(&budget_root.limit, memory_order_relaxed);
+    size_t used = atomic_load_explicit(&budget_root.used, memory_order_relaxed);
+    /* Only the whole server's want of memory is met: a statement's own limit is its own affair. */
+    if (reclaim == NULL || limit == 0 || bytes > limit || used + bytes <= limit)
+        return false;
+    reclaim(atomic_load(&reclaim_arg), used + bytes - limit);
+    return budget_reserve(budget, bytes);
 }
 
 void

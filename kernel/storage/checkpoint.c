@@ -33,6 +33,7 @@ struct checkpoint {
     struct lk_needs needs; /* of old versions */
     lk_lsn lsn;
     struct work *works;
+    bool pressed; /* there is something to write without a new commit */
     struct lk_pack_writer pack;
     const struct lk_coll *wanted; /* its rows go to segments, few as they may be; NULL: none */
     struct lk_manifest_edit edit;
@@ -98,13 +99,25 @@ work_freeze(struct checkpoint *cp, struct work *w)
     return LUMA_OK;
 }
 
+/* Do entries fill the hot parts of indexes? A large transaction adds them before it commits. */
+static bool
+indexes_press(const struct lk_store *store, struct lk_coll *coll)
+{
+    uint64_t bytes = 0, limit = LK_MAX(store->conf.small_bytes, store->conf.hot_bytes / 16);
+    struct lk_view *view = lk_coll_view(coll, NULL);
+    for (uint32_t i = 0; view != NULL && i < view->idx_count; i++)
+        bytes += lk_index_hot_bytes(view->idx[i]->index);
+    lk_view_unref(view);
+    return bytes > limit;
+}
+
 /* Called at the mark: the view is the one of that commit. */
 static luma_rc
 work_add(void *arg, struct lk_coll *coll)
 {
     struct checkpoint *cp = arg;
-    bool wanted = coll == cp->wanted;
-    if (atomic_load(&coll->touched) <= coll->covered && !wanted)
+    bool wanted = coll == cp->wanted, press = indexes_press(cp->store, coll);
+    if (atomic_load(&coll->touched) <= coll->covered && !wanted && !press)
         return LUMA_OK;
     struct work *w = calloc(1, sizeof(*w));
     if (w == NULL)
@@ -114,9 +127,10 @@ work_add(void *arg, struct lk_coll *coll)
     cp->works = w;
     w->view = lk_coll_view(coll, NULL);
     /* Rows in a damaged pack stay there for who may mend it: new ones do not take their place. */
+    uint64_t few = wanted ? 0 : cp->store->conf.small_bytes;
     w->flush =
-        w->view != NULL && (view_hot_bytes(w->view) > (wanted ? 0 : cp->store->conf.small_bytes) ||
-                            coll->rows_broken != NULL);
+        w->view != NULL && (view_hot_bytes(w->view) > few || press || coll->rows_broken != NULL);
+    cp->pressed = cp->pressed || press;
     return LUMA_OK;
 }
 
@@ -697,7 +711,8 @@ checkpoint_run(struct checkpoint *cp)
 {
     struct lk_store *store = cp->store;
     LUMA_TRY(checkpoint_mark(cp));
-    if (cp->commit == store->checkpoint_commit && !store->settling && cp->wanted == NULL)
+    if (cp->commit == store->checkpoint_commit && !store->settling && cp->wanted == NULL &&
+        !cp->pressed)
         return LUMA_OK;
     /* What is dead below the horizon must be so after a crash too. */
     LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));

@@ -37,6 +37,16 @@ LUMA_NODISCARD luma_rc lk_flush_versions(struct luma_ctx *ctx, struct lk_coll *c
                                          struct lk_view *view, struct lk_versions *versions,
                                          struct lk_seg ***segs, uint32_t *segs_count);
 
+/* The tuples of n versions as a batch in arena (reset first), with their row ids. */
+struct lk_versions_batch {
+    const uint8_t *tuples[LUMA_BATCH_ROWS];
+    int64_t rowids[LUMA_BATCH_ROWS];
+    struct luma_batch batch;
+};
+LUMA_NODISCARD luma_rc lk_versions_batch(struct luma_ctx *ctx, const struct lk_def *def,
+                                         struct lk_version *const *versions, uint32_t n,
+                                         struct luma_arena *arena, struct lk_versions_batch *out);
+
 /* Merges some of the collection's segments if it is worth it; the merge lock is held. */
 LUMA_NODISCARD luma_rc lk_rows_merge(struct luma_ctx *ctx, struct lk_coll *coll,
                                      struct lk_view *view, bool *out_done);

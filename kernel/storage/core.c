@@ -101,7 +101,7 @@ lk_core_throttle(struct luma_ctx *ctx, struct lk_store *store)
         return LUMA_OK;
     return LUMA_FAIL(ctx, LUMA_E_NOMEM,
                      "the hot tier is full (%llu MiB) and open transactions keep it from being "
-                     "written out: use COPY, or smaller transactions",
+                     "written out",
                      (unsigned long long)(used >> 20));
 }
 

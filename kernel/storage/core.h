@@ -85,6 +85,15 @@ struct lk_young_group {
     struct lk_young_entry *entries;
 };
 
+/* Ends of many rows of a segment by one transaction: a large transaction's delete map. */
+struct lk_claim {
+    struct lk_claim *next;
+    _Atomic uint64_t stamp;
+    uint32_t command;
+    bool weak; /* no key was changed: who locks FOR KEY SHARE does not mind */
+    roaring_bitmap_t *rows;
+};
+
 struct lk_seg {
     _Atomic uint32_t refs;
     struct lk_segment *segment; /* NULL: it could not be opened, broken says why */
@@ -101,6 +110,7 @@ struct lk_seg {
     uint32_t groups_count;
     struct lk_young_group *young; /* per group */
     uint64_t young_count;
+    struct lk_claim *claims;
     /* A merge took the rows over: where the young deletes that it carried have gone. */
     struct lk_seg *moved_to;
     int64_t *moved_rows; /* new row of each old one, -1: dropped; NULL: not moved */
@@ -137,6 +147,26 @@ LUMA_NODISCARD luma_rc lk_seg_carry(struct lk_seg *from, struct lk_seg *to, cons
 /* Adds the rows of the result of a merge whose old ones have ended at or before `commit`. */
 void lk_seg_carried(struct lk_seg *from, const struct lk_slots *slots, uint64_t commit,
                     const int64_t *rows, roaring_bitmap_t *ended);
+/* --- claims.c: ends of many rows at once --- */
+/* Rows that the transaction with this stamp has ended, or (at recovery) a commit: their young
+ * entries with the same stamp go. They join a claim of the same stamp whose command is at least
+ * `floor`, which gets the later command of the two. rows is borrowed. */
+LUMA_NODISCARD luma_rc lk_seg_claim(struct lk_seg *seg, uint64_t stamp, uint32_t command,
+                                    uint32_t floor, bool weak, const roaring_bitmap_t *rows);
+/* Takes rows out of the claims with this stamp. */
+void lk_seg_unclaim(struct lk_seg *seg, uint64_t stamp, const roaring_bitmap_t *rows);
+/* All claims with stamp `from` become final. */
+void lk_seg_claims_restamp(struct lk_seg *seg, uint64_t from, uint64_t to);
+/* Is the row's end in a claim that changed no key? */
+bool lk_seg_claimed_weakly(struct lk_seg *seg, uint32_t row);
+/* Used by seg.c, the segment's lock held. */
+struct lk_claim *lk_claim_of(const struct lk_seg *seg, uint32_t row);
+/* Young entries with this stamp go. */
+void lk_young_take_out(struct lk_seg *seg, uint64_t stamp, const roaring_bitmap_t *rows);
+LUMA_NODISCARD luma_rc lk_claims_carry(const struct lk_seg *from, struct lk_seg *to,
+                                       const int64_t *rows);
+void lk_claims_free(struct lk_seg *seg);
+
 /* Takes bitmap: at recovery. */
 void lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap);
 uint64_t lk_seg_deleted(struct lk_seg *seg); /* rows, roughly */
@@ -186,6 +216,8 @@ void lk_cidx_run_remove(struct lk_cidx *cidx, uint64_t object_id);
 void lk_cidx_run_restamp(struct lk_cidx *cidx, uint64_t from, uint64_t to);
 /* Runs stamped `stamp` are given up: their files go when nobody reads them any more. */
 void lk_cidx_runs_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t stamp);
+/* The same for one run, if it has not been given up yet. */
+void lk_cidx_run_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t object_id);
 /* A bulk load brings a segment to a collection while the index is being built. */
 LUMA_NODISCARD luma_rc lk_cidx_missed_add(struct lk_cidx *cidx, struct lk_seg *seg);
 /* Takes the list: *out_segs is freed by the caller, with the references in it. */
@@ -278,6 +310,11 @@ LUMA_NODISCARD luma_rc lk_row_find(struct luma_ctx *ctx, struct lk_view *view, i
  * none).
  */
 LUMA_NODISCARD luma_rc lk_row_current(struct luma_ctx *ctx, struct lk_view *view,
+                                      const struct lk_slots *slots, int64_t rowid, uint64_t own,
+                                      struct lk_place *out_place, bool *out_found,
+                                      uint64_t *out_other);
+/* A version of the row that another transaction in progress has begun; *out_other: its stamp. */
+LUMA_NODISCARD luma_rc lk_row_pending(struct luma_ctx *ctx, struct lk_view *view,
                                       const struct lk_slots *slots, int64_t rowid, uint64_t own,
                                       struct lk_place *out_place, bool *out_found,
                                       uint64_t *out_other);

@@ -12,47 +12,43 @@ struct flush {
     struct lk_coll *coll;
     struct lk_view *view;
     struct luma_arena *arena;
-    struct luma_vec *vecs; /* of the definition's columns, in its order */
-    const uint8_t *tuples[LUMA_BATCH_ROWS];
-    int64_t rowids[LUMA_BATCH_ROWS];
     uint64_t begins[LUMA_BATCH_ROWS];
+    struct lk_versions_batch rows;
 };
 
-/* Tuples of versions[0..n) as a batch. */
-static luma_rc
-batch_make(struct flush *f, struct lk_version *const *versions, uint32_t n,
-           struct luma_batch *batch)
+luma_rc
+lk_versions_batch(struct luma_ctx *ctx, const struct lk_def *def,
+                  struct lk_version *const *versions, uint32_t n, struct luma_arena *arena,
+                  struct lk_versions_batch *out)
 {
-    const struct lk_def *def = f->view->def;
     uint32_t cols = def->coll.cols_count;
-    f->arena->reset(f->arena);
-    f->vecs = LUMA_NEW_ARRAY(f->arena, struct luma_vec, cols + 1);
-    struct luma_vec **by_id = LUMA_NEW_ARRAY(f->arena, struct luma_vec *, cols + 1);
-    struct luma_value *missing = LUMA_NEW_ARRAY(f->arena, struct luma_value, cols + 1);
-    if (f->vecs == NULL || by_id == NULL || missing == NULL)
-        return LUMA_FAIL(f->ctx, LUMA_E_NOMEM, "flush: out of memory");
+    arena->reset(arena);
+    struct luma_vec *vecs = LUMA_NEW_ARRAY(arena, struct luma_vec, cols + 1);
+    struct luma_vec **by_id = LUMA_NEW_ARRAY(arena, struct luma_vec *, cols + 1);
+    struct luma_value *missing = LUMA_NEW_ARRAY(arena, struct luma_value, cols + 1);
+    if (vecs == NULL || by_id == NULL || missing == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "flush: out of memory");
     for (uint32_t i = 0; i < cols; i++) {
         uint32_t at = def->positions[i];
-        if (!luma_vec_init(&f->vecs[at], f->arena, def->coll.cols[at].type, n))
-            return LUMA_FAIL(f->ctx, LUMA_E_NOMEM, "flush: out of memory");
-        by_id[i] = &f->vecs[at];
+        if (!luma_vec_init(&vecs[at], arena, def->coll.cols[at].type, n))
+            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "flush: out of memory");
+        by_id[i] = &vecs[at];
         missing[i] = def->coll.cols[at].missing;
     }
     for (uint32_t i = 0; i < n; i++) {
-        f->tuples[i] = versions[i]->tuple;
-        f->rowids[i] = versions[i]->rowid;
-        f->begins[i] = lk_stamp_resolve(&f->coll->store->slots, &versions[i]->begin);
+        out->tuples[i] = versions[i]->tuple;
+        out->rowids[i] = versions[i]->rowid;
     }
     luma_rc rc =
-        lk_tuple_decode(f->arena, f->tuples, 0, n, n, def->tuple_cols, cols, missing, false, by_id);
+        lk_tuple_decode(arena, out->tuples, 0, n, n, def->tuple_cols, cols, missing, false, by_id);
     if (rc != LUMA_OK)
-        return LUMA_FAIL(f->ctx, rc, "flush: rows of collection %llu could not be decoded",
-                         (unsigned long long)f->coll->id);
-    memset(batch, 0, sizeof(*batch));
-    batch->rows = batch->sel_rows = n;
-    batch->cols_count = cols;
-    batch->cols = f->vecs;
-    batch->rowids = f->rowids;
+        return LUMA_FAIL(ctx, rc, "flush: rows of collection %llu could not be decoded",
+                         (unsigned long long)def->coll.id);
+    memset(&out->batch, 0, sizeof(out->batch));
+    out->batch.rows = out->batch.sel_rows = n;
+    out->batch.cols_count = cols;
+    out->batch.cols = vecs;
+    out->batch.rowids = out->rowids;
     return LUMA_OK;
 }
 
@@ -69,10 +65,12 @@ segment_write(struct flush *f, struct lk_version *const *versions, uint32_t coun
     luma_rc rc = LUMA_OK;
     for (uint32_t at = 0; rc == LUMA_OK && at < rows; at += LUMA_BATCH_ROWS) {
         uint32_t n = LK_MIN(rows - at, (uint32_t)LUMA_BATCH_ROWS);
-        struct luma_batch batch;
-        rc = batch_make(f, versions + at, n, &batch);
+        for (uint32_t i = 0; i < n; i++)
+            f->begins[i] = lk_stamp_resolve(&store->slots, &versions[at + i]->begin);
+        rc = lk_versions_batch(f->ctx, f->view->def, versions + at, n, f->arena, &f->rows);
         if (rc == LUMA_OK)
-            rc = lk_segment_write_append(f->ctx, writer, &batch, f->rowids, 0, f->begins, 0, NULL);
+            rc = lk_segment_write_append(f->ctx, writer, &f->rows.batch, f->rows.rowids, 0,
+                                         f->begins, 0, NULL);
         if (rc == LUMA_OK && lk_sched_host.in_task())
             rc = lk_sched_host.yield(f->ctx);
     }

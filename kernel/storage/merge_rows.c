@@ -438,7 +438,16 @@ by_rows(const void *a, const void *b)
     return (ra > rb) - (ra < rb);
 }
 
-/* Segments of like size, the smallest first; or one that is mostly dead. */
+/* What reading a segment holds in memory, about: the chunks of a row group, expanded. */
+static uint64_t
+reading_bytes(const struct lk_seg *seg)
+{
+    uint64_t rows = LK_MAX(seg->info.rows, 1u);
+    return seg->info.bytes * LK_MIN(rows, (uint64_t)LK_GROUP_ROWS) / rows * 2;
+}
+
+/* Segments of like size, the smallest first; or one that is mostly dead. No more at once than the
+ * cache may hold beside what statements read. */
 static void
 inputs_choose(struct rows_merge *m)
 {
@@ -458,16 +467,22 @@ inputs_choose(struct rows_merge *m)
             all[n++] = (struct input){.seg = seg};
     }
     qsort(all, n, sizeof(all[0]), by_rows);
-    uint64_t rows = 0;
+    uint64_t rows = 0, bytes = 0, bytes_max = m->store->conf.cache_bytes / 2;
+    uint32_t few = MERGE_INPUTS_MIN;
     while (m->horizon >= m->coll->merge_after && m->count < n && m->count < MERGE_INPUTS_MAX) {
         uint64_t more = all[m->count].seg->info.rows;
         if (rows + more > LK_SEGMENT_ROWS_MAX || (m->count > 0 && more > rows * 2 + 4096))
             break;
+        bytes += reading_bytes(all[m->count].seg);
+        if (bytes > bytes_max) {
+            few = 2;
+            break;
+        }
         rows += more;
         m->inputs[m->count] = all[m->count];
         m->count++;
     }
-    if (m->count < MERGE_INPUTS_MIN)
+    if (m->count < few)
         m->count = 0;
 }
 

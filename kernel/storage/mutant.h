@@ -37,6 +37,7 @@ enum lk_mutant {
     LK_MUTANT_MANIFEST_UNCHECKED, /* torn edits are taken for whole */
     LK_MUTANT_DELETES_FORGOTTEN,  /* deletes after a checkpoint's commit are not in the next map */
     LK_MUTANT_MERGE_STALE,        /* a merge forgets deletes that a checkpoint wrote beside it */
+    LK_MUTANT_CLAIMS_LOST,        /* the log does not name rows that a large transaction ended */
     /* Of transactions: the test of histories must catch these. */
     LK_MUTANT_CONFLICT_UNSEEN, /* a snapshot changes rows that others have changed since */
     LK_MUTANT_CHANGE_UNTOLD,   /* who waited for a row is not told that it has changed */

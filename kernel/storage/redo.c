@@ -17,6 +17,19 @@ lk_redo_row(struct lk_bytes *out, enum lk_redo_op op, uint64_t coll_id, int64_t 
 }
 
 bool
+lk_redo_deletes(struct lk_bytes *out, uint64_t coll_id, uint32_t high, const roaring_bitmap_t *low)
+{
+    size_t bytes = roaring_bitmap_portable_size_in_bytes(low);
+    if (!lk_bytes_u8(out, LK_REDO_DELETES) || !lk_bytes_varint(out, coll_id) ||
+        !lk_bytes_varint(out, high) || !lk_bytes_varint(out, bytes))
+        return false;
+    char *to = (char *)lk_bytes_extend(out, bytes);
+    if (to != NULL)
+        roaring_bitmap_portable_serialize(low, to);
+    return to != NULL;
+}
+
+bool
 lk_segment_info_write(struct lk_bytes *out, const struct lk_segment_info *info)
 {
     return lk_bytes_u64(out, info->object_id) && lk_bytes_varint(out, info->coll_id) &&
@@ -102,12 +115,12 @@ lk_redo_walk(struct lk_reader *r, struct lk_redo_seen *out)
         out->time_us = (int64_t)lk_reader_u64(r);
         return !r->failed;
     }
-    (void)lk_reader_varint(r); /* the collection, or the sequence */
+    out->coll_id = lk_reader_varint(r);
     switch ((enum lk_redo_op)out->op) {
     case LK_REDO_INSERT:
     case LK_REDO_UPDATE:
     case LK_REDO_DELETE:
-        (void)lk_reader_varint(r);
+        out->rowid = (int64_t)lk_reader_varint(r);
         if (out->op != LK_REDO_DELETE)
             (void)lk_reader_sized(r);
         break;
@@ -130,6 +143,10 @@ lk_redo_walk(struct lk_reader *r, struct lk_redo_seen *out)
         break;
     case LK_REDO_ROWIDS:
         (void)lk_reader_varint(r);
+        break;
+    case LK_REDO_DELETES:
+        (void)lk_reader_varint(r);
+        (void)lk_reader_sized(r);
         break;
     case LK_REDO_DROP:
     case LK_REDO_TRUNCATE:
@@ -279,6 +296,90 @@ apply_row(struct apply *a, uint8_t op)
         return apply_damaged(a, "deletes a row of a dropped collection");
     luma_rc rc = row_end(a->ctx, coll, view, a->commit, rowid);
     lk_view_unref(view);
+    return rc;
+}
+
+/* The rows of a bitmap that lie in one segment, gathered while ids ascend. */
+struct ending {
+    struct apply *a;
+    struct lk_coll *coll;
+    struct lk_view *view;
+    roaring_bitmap_t **rows; /* per segment of the view; NULL: none yet */
+};
+
+static luma_rc
+ending_row(struct ending *e, int64_t rowid)
+{
+    struct lk_place place;
+    bool found = false;
+    uint64_t other = 0;
+    struct luma_ctx *ctx = e->a->ctx;
+    luma_rc rc =
+        lk_row_current(ctx, e->view, &e->coll->store->slots, rowid, 0, &place, &found, &other);
+    if (rc == LUMA_E_CORRUPT)
+        return row_end(ctx, e->coll, e->view, e->a->commit, rowid); /* says so */
+    LUMA_TRY(rc);
+    if (!found)
+        return LUMA_OK;
+    if (place.hot != NULL)
+        return lk_hot_end(place.hot, place.version, e->a->commit, 0);
+    uint32_t at = 0;
+    while (e->view->segs[at] != place.seg)
+        at++;
+    if (e->rows[at] == NULL)
+        e->rows[at] = roaring_bitmap_create();
+    if (e->rows[at] == NULL)
+        return LUMA_E_NOMEM;
+    roaring_bitmap_add(e->rows[at], place.row);
+    return LUMA_OK;
+}
+
+static luma_rc
+apply_ends(struct ending *e, uint32_t high, const roaring_bitmap_t *low)
+{
+    luma_rc rc = LUMA_OK;
+    roaring_uint32_iterator_t it;
+    roaring_init_iterator(low, &it);
+    for (; rc == LUMA_OK && it.has_value; roaring_advance_uint32_iterator(&it))
+        rc = ending_row(e, (int64_t)((uint64_t)high << 32 | it.current_value));
+    for (uint32_t i = 0; i < e->view->segs_count; i++) {
+        if (e->rows[i] == NULL)
+            continue;
+        if (rc == LUMA_OK)
+            rc = lk_seg_claim(e->view->segs[i], e->a->commit, 0, 0, false, e->rows[i]);
+        roaring_bitmap_free(e->rows[i]);
+    }
+    return rc == LUMA_E_NOMEM ? LUMA_FAIL(e->a->ctx, rc, "recovery: out of memory") : rc;
+}
+
+/* A large transaction's deletes. */
+static luma_rc
+apply_deletes(struct apply *a)
+{
+    struct ending e = {.a = a};
+    uint64_t coll_id = lk_reader_varint(&a->r);
+    uint64_t high = lk_reader_varint(&a->r);
+    struct luma_slice bytes = lk_reader_sized(&a->r);
+    roaring_bitmap_t *low =
+        a->r.failed || high > UINT32_MAX
+            ? NULL
+            : roaring_bitmap_portable_deserialize_safe((const char *)bytes.data, bytes.bytes);
+    if (low == NULL)
+        return apply_damaged(a, "has a map of deletes that cannot be read");
+    luma_rc rc = coll_of(a, coll_id, &e.coll);
+    if (rc == LUMA_OK) {
+        e.view = lk_coll_view(e.coll, NULL);
+        if (e.view == NULL)
+            rc = apply_damaged(a, "deletes rows of a dropped collection");
+    }
+    if (rc == LUMA_OK) {
+        e.rows = calloc((size_t)e.view->segs_count + 1, sizeof(roaring_bitmap_t *));
+        rc = e.rows == NULL ? LUMA_FAIL(a->ctx, LUMA_E_NOMEM, "recovery: out of memory")
+                            : apply_ends(&e, (uint32_t)high, low);
+    }
+    free(e.rows);
+    lk_view_unref(e.view);
+    roaring_bitmap_free(low);
     return rc;
 }
 
@@ -464,6 +565,9 @@ lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
             LUMA_TRY(apply_row(&a, op));
             if (LK_MUTANT(REDO_HALF))
                 return LUMA_OK;
+            break;
+        case LK_REDO_DELETES:
+            LUMA_TRY(apply_deletes(&a));
             break;
         case LK_REDO_DEFINE:
             LUMA_TRY(apply_define(&a));

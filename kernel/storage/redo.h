@@ -19,11 +19,15 @@ enum lk_redo_op {
     LK_REDO_RUN = 8,      /* collection, run info */
     LK_REDO_SEQUENCE = 9, /* sequence, its state, position */
     LK_REDO_ROWIDS = 10,  /* collection, next row id */
-    LK_REDO_TIME = 11     /* when it was committed: microseconds since 1970 */
+    LK_REDO_TIME = 11,    /* when it was committed: microseconds since 1970 */
+    LK_REDO_DELETES = 12  /* collection, high half of row ids, their low halves as a bitmap */
 };
 
 LUMA_NODISCARD bool lk_redo_row(struct lk_bytes *out, enum lk_redo_op op, uint64_t coll_id,
                                 int64_t rowid, struct luma_slice tuple);
+/* Rows that ended, whose ids have this high half. */
+LUMA_NODISCARD bool lk_redo_deletes(struct lk_bytes *out, uint64_t coll_id, uint32_t high,
+                                    const roaring_bitmap_t *low);
 LUMA_NODISCARD bool lk_redo_segment(struct lk_bytes *out, const struct lk_segment_info *info);
 LUMA_NODISCARD bool lk_redo_run(struct lk_bytes *out, uint64_t coll_id,
                                 const struct lk_run_info *info);
@@ -42,6 +46,8 @@ LUMA_NODISCARD luma_rc lk_redo_apply(struct luma_ctx *ctx, struct lk_store *stor
 /* One operation of a record, without applying it; false: the end, or r->failed. */
 struct lk_redo_seen {
     uint8_t op;                /* enum lk_redo_op */
+    uint64_t coll_id;          /* or the sequence */
+    int64_t rowid;             /* of INSERT, UPDATE and DELETE */
     uint64_t object_id, bytes; /* of SEGMENT and RUN */
     int64_t time_us;           /* of TIME */
 };

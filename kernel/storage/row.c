@@ -164,3 +164,56 @@ lk_row_current(struct luma_ctx *ctx, struct lk_view *view, const struct lk_slots
     *out_found = false;
     return LUMA_OK;
 }
+
+struct pending {
+    const struct lk_slots *slots;
+    uint64_t own, other;
+    struct lk_version *version;
+};
+
+static bool
+pending_version(void *arg, struct lk_version *v)
+{
+    struct pending *p = arg;
+    uint64_t begin = lk_stamp_resolve(p->slots, &v->begin);
+    if (!(begin & LK_STAMP_TXN) || begin == p->own ||
+        lk_stamp_resolve(p->slots, &v->end) != LK_STAMP_NONE)
+        return true;
+    p->version = v;
+    p->other = begin;
+    return false;
+}
+
+luma_rc
+lk_row_pending(struct luma_ctx *ctx, struct lk_view *view, const struct lk_slots *slots,
+               int64_t rowid, uint64_t own, struct lk_place *out_place, bool *out_found,
+               uint64_t *out_other)
+{
+    struct pending p = {.slots = slots, .own = own};
+    *out_found = true;
+    for (uint32_t i = 0; i < view->hots_count; i++) {
+        lk_hot_row(view->hots[i], rowid, view->gen, pending_version, &p);
+        if (p.version != NULL) {
+            *out_place = (struct lk_place){.hot = view->hots[i], .version = p.version};
+            *out_other = p.other;
+            return LUMA_OK;
+        }
+    }
+    for (uint32_t at = seg_step(view, rowid, seg_last(view, rowid)); at != UINT32_MAX;
+         at = seg_step(view, rowid, at - 1)) {
+        struct lk_seg *seg = view->segs[at];
+        int64_t row = -1;
+        uint32_t command = 0;
+        uint64_t begin = lk_stamp_resolve(slots, &seg->begin);
+        if (!(begin & LK_STAMP_TXN) || begin == own || seg->segment == NULL)
+            continue;
+        LUMA_TRY(lk_segment_find(ctx, seg->segment, rowid, &row));
+        if (row < 0 || lk_seg_end_of(seg, slots, (uint32_t)row, &command) != LK_STAMP_NONE)
+            continue;
+        *out_place = (struct lk_place){.seg = seg, .row = (uint32_t)row};
+        *out_other = begin;
+        return LUMA_OK;
+    }
+    *out_found = false;
+    return LUMA_OK;
+}

@@ -3,6 +3,7 @@
  *
  * A delete is young (row -> stamp, in a table per group) until every snapshot sees it; then it
  * moves to the bitmap. On disk there is only a bitmap: after a restart no old snapshot exists.
+ * A large transaction's deletes are claims (claims.c): one bitmap with one stamp.
  */
 #include <stdlib.h>
 
@@ -91,6 +92,7 @@ lk_seg_unref(struct lk_seg *seg)
         for (uint32_t i = 0; i < seg->groups_count; i++)
             free(seg->young[i].entries);
     free(seg->young);
+    lk_claims_free(seg);
     if (seg->dead != NULL)
         roaring_bitmap_free(seg->dead);
     lk_seg_unref(seg->moved_to);
@@ -176,6 +178,10 @@ young_remove(struct lk_seg *seg, struct lk_young_group *group, struct lk_young_e
     atomic_store_explicit(&e->stamp, LK_STAMP_NONE, memory_order_relaxed);
     group->count--;
     seg->young_count--;
+    if (group->count == 0) { /* a large delete has left it behind */
+        free(group->entries);
+        *group = (struct lk_young_group){0};
+    }
 }
 
 void
@@ -192,6 +198,18 @@ lk_seg_restamp(struct lk_seg *seg, uint32_t row, uint64_t from, uint64_t to)
     lk_mutex_unlock(&seg->lock);
 }
 
+void
+lk_young_take_out(struct lk_seg *seg, uint64_t stamp, const roaring_bitmap_t *rows)
+{
+    roaring_uint32_iterator_t it;
+    roaring_init_iterator(rows, &it);
+    for (; it.has_value && seg->young_count > 0; roaring_advance_uint32_iterator(&it)) {
+        struct lk_young_entry *e = young_find(seg, it.current_value);
+        if (e != NULL && atomic_load_explicit(&e->stamp, memory_order_relaxed) == stamp)
+            young_remove(seg, &seg->young[it.current_value / LK_GROUP_ROWS], e);
+    }
+}
+
 uint64_t
 lk_seg_end_of(struct lk_seg *seg, const struct lk_slots *slots, uint32_t row, uint32_t *out_command)
 {
@@ -204,9 +222,13 @@ lk_seg_end_of(struct lk_seg *seg, const struct lk_slots *slots, uint32_t row, ui
         stamp = 1;
     } else {
         struct lk_young_entry *e = young_find(seg, row);
+        struct lk_claim *claim = e == NULL ? lk_claim_of(seg, row) : NULL;
         if (e != NULL) {
             stamp = lk_stamp_resolve(slots, &e->stamp);
             *out_command = e->command;
+        } else if (claim != NULL) {
+            stamp = lk_stamp_resolve(slots, &claim->stamp);
+            *out_command = claim->command;
         }
     }
     lk_mutex_unlock(&seg->lock);
@@ -243,6 +265,9 @@ lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32
     lk_mutex_lock(&seg->lock);
     if (seg->dead != NULL)
         live_dead(seg->dead, first, n, bits);
+    for (struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
+        if (lk_stamp_seen(snap, lk_stamp_resolve(snap->slots, &claim->stamp), claim->command))
+            live_dead(claim->rows, first, n, bits);
     const struct lk_young_group *group = &seg->young[first / LK_GROUP_ROWS];
     if (group->count != 0 && group->room <= n) {
         for (uint32_t i = 0; i < group->room; i++) {
@@ -259,6 +284,35 @@ lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32
     }
     lk_mutex_unlock(&seg->lock);
     return LUMA_OK;
+}
+
+/* Claims up to `commit` go to the map for the disk; those that every snapshot sees, to `dead`.
+ * *out_later: there are younger ones. */
+static void
+claims_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, uint64_t horizon,
+            roaring_bitmap_t *disk, bool *out_later)
+{
+    struct lk_claim **link = &seg->claims;
+    while (*link != NULL) {
+        struct lk_claim *claim = *link;
+        uint64_t stamp = lk_stamp_resolve(slots, &claim->stamp);
+        bool final = atomic_load_explicit(&claim->stamp, memory_order_relaxed) == stamp;
+        if (stamp > commit) {
+            *out_later = true;
+        } else {
+            roaring_bitmap_or_inplace(disk, claim->rows);
+            if (seg->dead == NULL && final && stamp <= horizon)
+                seg->dead = roaring_bitmap_create();
+            if (seg->dead != NULL && final && stamp <= horizon) {
+                roaring_bitmap_or_inplace(seg->dead, claim->rows);
+                *link = claim->next;
+                roaring_bitmap_free(claim->rows);
+                free(claim);
+                continue;
+            }
+        }
+        link = &claim->next;
+    }
 }
 
 luma_rc
@@ -296,6 +350,8 @@ lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, u
             }
         }
     }
+    if (rc == LUMA_OK)
+        claims_fold(seg, slots, commit, horizon, disk, &later);
     later = later && !LK_MUTANT(DELETES_FORGOTTEN);
     atomic_store_explicit(&seg->dirty, later, memory_order_release);
     lk_mutex_unlock(&seg->lock);
@@ -349,7 +405,9 @@ lk_seg_carry(struct lk_seg *from, struct lk_seg *to, const int64_t *rows)
                             atomic_load_explicit(&e->stamp, memory_order_acquire), e->command);
         }
     }
-    return rc == LUMA_OK ? carry_dead(from, to, rows) : rc;
+    if (rc == LUMA_OK)
+        rc = carry_dead(from, to, rows);
+    return rc == LUMA_OK ? lk_claims_carry(from, to, rows) : rc;
 }
 
 void
@@ -370,6 +428,9 @@ lk_seg_carried(struct lk_seg *from, const struct lk_slots *slots, uint64_t commi
                 roaring_bitmap_add(ended, (uint32_t)rows[e->row_plus1 - 1]);
         }
     }
+    for (const struct lk_claim *claim = from->claims; claim != NULL; claim = claim->next)
+        if (lk_stamp_resolve(slots, &claim->stamp) <= commit)
+            moved_dead(claim->rows, rows, ended);
     lk_mutex_unlock(&from->lock);
 }
 
@@ -385,6 +446,8 @@ lk_seg_deleted(struct lk_seg *seg)
 {
     lk_mutex_lock(&seg->lock);
     uint64_t count = seg->young_count;
+    for (const struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
+        count += roaring_bitmap_get_cardinality(claim->rows);
     if (seg->dead != NULL)
         count += roaring_bitmap_get_cardinality(seg->dead);
     lk_mutex_unlock(&seg->lock);
@@ -406,6 +469,9 @@ lk_seg_ended(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit)
                 count += lk_stamp_resolve(slots, &e->stamp) <= commit;
         }
     }
+    for (const struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
+        if (lk_stamp_resolve(slots, &claim->stamp) <= commit)
+            count += roaring_bitmap_get_cardinality(claim->rows);
     lk_mutex_unlock(&seg->lock);
     return count;
 }

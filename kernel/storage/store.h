@@ -33,6 +33,8 @@ struct lk_store_conf {
     bool async;                                /* commits wait for the OS, not for the disk */
     uint64_t async_flush_ns;                   /* at most so long between syncs then */
     uint64_t hot_bytes;                        /* limit of rows not yet in segments */
+    uint64_t
+        large_bytes; /* changes of a transaction beyond this become objects; 0: half of hot_bytes */
     uint64_t cache_bytes;
     uint64_t wal_file_bytes;
     uint64_t checkpoint_wal_bytes;  /* log since the last checkpoint that asks for the next */

@@ -119,6 +119,22 @@ lk_cidx_runs_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t stam
         lk_object_remove(store->objects, LK_OBJECT_RUN, id);
 }
 
+void
+lk_cidx_run_discard(struct lk_store *store, struct lk_cidx *cidx, uint64_t object_id)
+{
+    bool found = false;
+    lk_mutex_lock(&cidx->runs_lock);
+    for (uint32_t i = 0; !found && i < cidx->runs_count; i++) {
+        found = cidx->runs[i].info.object_id == object_id &&
+                atomic_load(&cidx->runs[i].begin) != LK_STAMP_ABORTED;
+        if (found)
+            atomic_store(&cidx->runs[i].begin, LK_STAMP_ABORTED);
+    }
+    lk_mutex_unlock(&cidx->runs_lock);
+    if (found)
+        lk_object_remove(store->objects, LK_OBJECT_RUN, object_id);
+}
+
 luma_rc
 lk_cidx_missed_add(struct lk_cidx *cidx, struct lk_seg *seg)
 {

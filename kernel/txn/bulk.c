@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "storage/checkpoint.h"
+#include "txn/large.h"
 #include "txn/load.h"
 #include "txn/serial.h"
 
@@ -407,6 +408,7 @@ bulk_publish(struct luma_ctx *ctx, struct luma_bulk *bulk)
     }
     /* Before the segments are seen: the load's own rows are not in its own way. */
     LUMA_TRY(indexes_finish(ctx, bulk));
+    lki_large_barrier(bulk->txn);
     for (uint32_t i = 0; i < bulk->parts_count; i++) {
         struct part *part = &bulk->parts[i];
         while (part->done_count > 0) {

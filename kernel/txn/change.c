@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/mutant.h"
+#include "txn/large.h"
 #include "txn/serial.h"
 
 luma_rc
@@ -30,13 +31,17 @@ lost_race(struct luma_ctx *ctx, struct luma_txn *txn, const char *what)
 /* What has become of a row since the snapshot, now that it is locked. */
 static luma_rc
 row_judge(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64_t rowid,
-          enum luma_lock_result *out_result)
+          enum luma_lock_mode mode, enum luma_lock_wait wait, enum luma_lock_result *out_result)
 {
     struct lk_place place;
     bool found = false;
     uint64_t other = 0;
     bool snapshot = txn->isolation != LUMA_READ_COMMITTED;
     LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
+    if (LUMA_UNLIKELY(found && other != 0)) { /* claimed by a large transaction */
+        LUMA_TRY(lki_row_lock(ctx, txn, h, rowid, mode, wait));
+        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
+    }
     if (!found) {
         lk_txn_saw(txn, atomic_load(&txn->store->slots.visible));
         if (snapshot) {
@@ -68,6 +73,8 @@ lki_lock_rows(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
     for (uint32_t i = 0; i < count; i++) {
         luma_rc rc = lk_lock_take(ctx, txn, lk_lock_row(h->coll->id, rowids[i]), mode, wait);
+        if (LUMA_LIKELY(rc == LUMA_OK))
+            rc = row_judge(ctx, txn, h, rowids[i], mode, wait, &results[i]);
         if (rc == LUMA_E_LOCKED && wait == LUMA_LOCK_SKIP) {
             results[i] = LUMA_ROW_SKIPPED;
             continue;
@@ -75,7 +82,6 @@ lki_lock_rows(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
         if (rc == LUMA_E_LOCKED && wait == LUMA_LOCK_NOWAIT)
             return LUMA_FAIL(ctx, LUMA_E_LOCKED, "could not obtain lock on row");
         LUMA_TRY(rc);
-        LUMA_TRY(row_judge(ctx, txn, h, rowids[i], &results[i]));
     }
     return LUMA_OK;
 }
@@ -84,9 +90,9 @@ lki_lock_rows(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
 
 static luma_rc
 place_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
-          const struct lk_place *place)
+          const struct lk_place *place, bool key_goes)
 {
-    struct lk_write write = {.coll = h->coll};
+    struct lk_write write = {.coll = h->coll, .fresh = key_goes};
     luma_rc rc;
     if (place->hot != NULL) {
         write.kind = LK_WRITE_END_HOT;
@@ -110,7 +116,7 @@ place_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
 
 luma_rc
 lki_row_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64_t rowid,
-            bool *out_found)
+            bool key_goes, bool *out_found)
 {
     for (;;) {
         struct lk_place place;
@@ -124,7 +130,7 @@ lki_row_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int
         /* Finding may have parked; the place is right only in the newest view. */
         lk_rwlock_rdlock(&h->coll->latch);
         bool same = atomic_load_explicit(&h->coll->view_serial, memory_order_acquire) == h->serial;
-        luma_rc rc = same ? place_end(ctx, txn, h, &place) : LUMA_OK;
+        luma_rc rc = same ? place_end(ctx, txn, h, &place, key_goes) : LUMA_OK;
         lk_rwlock_unlock(&h->coll->latch);
         if (same)
             return rc;
@@ -137,11 +143,12 @@ lki_remove(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, cons
 {
     LUMA_TRY(lk_core_throttle(ctx, txn->store));
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    LUMA_TRY(lki_large_due(ctx, txn));
     if (LUMA_UNLIKELY(txn->serial != NULL))
         LUMA_TRY(lki_serial_remove(ctx, txn, h, rowids, count));
     for (uint32_t i = 0; i < count; i++) {
         bool found = false;
-        LUMA_TRY(lki_row_end(ctx, txn, h, rowids[i], &found));
+        LUMA_TRY(lki_row_end(ctx, txn, h, rowids[i], true, &found));
         if (found && !LK_MUTANT(DELETE_LOST) &&
             !lk_redo_row(&txn->redo, LK_REDO_DELETE, h->coll->id, rowids[i], luma_slice(NULL, 0)))
             return LUMA_FAIL(ctx, LUMA_E_NOMEM, "delete: out of memory");
@@ -164,6 +171,8 @@ struct update {
     const struct luma_vec **by_id;
     struct luma_vec *singles; /* the row's values, one each: old and new lie at different rows */
     uint64_t *valid;
+    uint16_t touched; /* indexes in which the row has a new key */
+    bool key_goes;    /* one of them is unique */
 };
 
 /* Was this row made by this very command? Then it was changed already. */
@@ -174,8 +183,7 @@ changed_already(struct update *u, int64_t rowid, bool *out_yes)
     bool found = false;
     uint64_t other = 0;
     LUMA_TRY(lki_row_current(u->ctx, u->txn, u->h, rowid, &place, &found, &other));
-    *out_yes = !found || (place.hot != NULL && place.begin == u->txn->stamp &&
-                          place.version->begin_command == u->txn->snap.command);
+    *out_yes = !found || lki_place_is_of_command(u->txn, &place);
     return LUMA_OK;
 }
 
@@ -194,9 +202,10 @@ single(struct luma_vec *out, uint64_t *valid, const struct luma_vec *vec, uint32
 }
 
 static luma_rc
-update_index(struct update *u, struct lk_cidx *cidx, const struct luma_vec *const *old_cols,
+update_index(struct update *u, uint32_t position, const struct luma_vec *const *old_cols,
              uint32_t old_row, int64_t rowid, struct lk_bytes *old_key, struct lk_bytes *new_key)
 {
+    struct lk_cidx *cidx = u->h->view->idx[position];
     bool old_null = false, null = false, touched = false;
     for (uint32_t i = 0; i < cidx->index_def->cols_count; i++) {
         int32_t at = lk_def_col(u->h->def, cidx->index_def->cols[i].col_id);
@@ -224,6 +233,8 @@ update_index(struct update *u, struct lk_cidx *cidx, const struct luma_vec *cons
         }
     }
     struct luma_index_entry entry = {lk_bytes_view(new_key), rowid};
+    u->touched |= (uint16_t)(1u << LK_MIN(position, LK_TOUCHED_REST));
+    u->key_goes = u->key_goes || cidx->index_def->unique;
     return lk_index_insert(u->ctx, cidx->index, &entry, 1);
 }
 
@@ -244,12 +255,19 @@ update_row(struct update *u, uint32_t i, int64_t rowid, const struct luma_vec *c
             single(&u->singles[c], &u->valid[c], old_cols[c], old_row);
     }
     struct lk_view *view = lki_coll_view(u->h);
+    u->touched = 0;
+    u->key_goes = false;
     for (uint32_t k = 0; k < view->idx_count; k++)
-        LUMA_TRY(update_index(u, u->h->view->idx[k], old_cols, old_row, rowid, old_key, new_key));
-    LUMA_TRY(lki_row_end(u->ctx, u->txn, u->h, rowid, &found));
+        LUMA_TRY(update_index(u, k, old_cols, old_row, rowid, old_key, new_key));
+    LUMA_TRY(lki_row_end(u->ctx, u->txn, u->h, rowid, u->key_goes, &found));
     if (!found)
         return LUMA_OK;
+    /* Entries of a hot row are in no run yet: if the new version is put aside, all of them are to
+     * go with it. */
+    if (u->txn->writes[u->txn->writes_count - 1].kind == LK_WRITE_END_HOT)
+        u->touched = LK_TOUCHED_ALL;
     LUMA_TRY(lki_row_add(u->ctx, u->txn, u->h, rowid, u->by_id, 0, false));
+    u->txn->writes[u->txn->writes_count - 1].touched = u->touched;
     return lki_building_insert(u->ctx, u->h, u->cols, 0, rowid);
 }
 
@@ -314,6 +332,7 @@ lki_update(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, cons
     struct update u = {.ctx = ctx, .txn = txn, .h = h, .batch = batch};
     LUMA_TRY(lk_core_throttle(ctx, txn->store));
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    LUMA_TRY(lki_large_due(ctx, txn));
     if (LUMA_UNLIKELY(txn->serial != NULL))
         LUMA_TRY(lki_serial_remove(ctx, txn, h, rowids, count));
     u.arena = lk_arena_create(txn->store->budget, 0);
@@ -333,6 +352,7 @@ lki_pending_set(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *coll
     struct lk_write write = {.kind = LK_WRITE_VIEW, .coll = coll};
     write.fresh = coll->pending_txn != txn;
     write.old_view = coll->pending;
+    lki_large_barrier(txn);
     luma_rc rc = lk_txn_write(ctx, txn, &write, NULL);
     if (rc != LUMA_OK) {
         lk_view_unref(view);

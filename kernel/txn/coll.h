@@ -66,9 +66,18 @@ LUMA_NODISCARD luma_rc lki_row_add(struct luma_ctx *ctx, struct luma_txn *txn, s
 LUMA_NODISCARD luma_rc lki_building_insert(struct luma_ctx *ctx, struct luma_coll *h,
                                            const struct luma_vec *const *cols, uint32_t row,
                                            int64_t rowid);
-/* Ends the current version of a row; *out_found false: it has none. */
+/* Ends the current version of a row; key_goes: a unique key with it. *out_found false: it has none.
+ */
 LUMA_NODISCARD luma_rc lki_row_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
-                                   int64_t rowid, bool *out_found);
+                                   int64_t rowid, bool key_goes, bool *out_found);
+/* Did the present command make this version? */
+static inline bool
+lki_place_is_of_command(const struct luma_txn *txn, const struct lk_place *place)
+{
+    uint32_t command =
+        place->hot != NULL ? place->version->begin_command : place->seg->begin_command;
+    return place->begin == txn->stamp && command == txn->snap.command;
+}
 /* The current version for this transaction. */
 LUMA_NODISCARD luma_rc lki_row_current(struct luma_ctx *ctx, struct luma_txn *txn,
                                        struct luma_coll *h, int64_t rowid,

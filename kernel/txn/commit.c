@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "storage/mutant.h"
 #include "txn/history.h"
+#include "txn/large.h"
 #include "txn/serial.h"
 
 #define LOADS_CROWD 12u
@@ -75,6 +76,9 @@ write_stamp(struct luma_txn *txn, struct lk_write *w, uint64_t commit)
         runs_archive(txn, w->cidx);
         lk_cidx_run_restamp(w->cidx, txn->stamp, commit);
         lk_cidx_unref(w->cidx);
+        break;
+    case LK_WRITE_LARGE:
+        lki_large_stamp(txn, w->large, commit);
         break;
     case LK_WRITE_VIEW: /* published with the commit number */
         lk_view_unref(w->old_view);
@@ -187,6 +191,9 @@ write_undo(struct luma_txn *txn, struct lk_write *w)
         /* Its entries are candidates that never fit. */
         lk_cidx_runs_discard(txn->store, w->cidx, txn->stamp);
         lk_cidx_unref(w->cidx);
+        break;
+    case LK_WRITE_LARGE:
+        lki_large_undo(txn, w->large);
         break;
     case LK_WRITE_VIEW:
         view_restore(txn, w);

@@ -175,6 +175,7 @@ lki_index_scan(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, 
     cursor->spec = *spec;
     cursor->snap = txn->snap;
     cursor->snap.seen = 0;
+    lki_reader_add(txn, &cursor->reader);
     cursor->arena = lk_arena_create(txn->store->budget, 0);
     struct luma_index_range bytes;
     luma_rc rc = scan->arena == NULL || cursor->arena == NULL ? no_memory(ctx) : LUMA_OK;

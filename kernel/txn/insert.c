@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/mutant.h"
+#include "txn/large.h"
 #include "txn/serial.h"
 
 void
@@ -151,6 +152,7 @@ version_add(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int
     struct lk_write write = {.kind = LK_WRITE_BEGIN, .fresh = fresh, .coll = h->coll};
     write.version = v;
     struct lk_dead dead = fresh ? (struct lk_dead){0, 0, 0} : dead_now(store);
+    write.touched = fresh ? LK_TOUCHED_ALL : 0;
     luma_rc rc = lk_txn_write(ctx, txn, &write, hot);
     if (rc == LUMA_OK) {
         rc = lk_hot_add(hot, v, &store->slots, &dead);
@@ -254,8 +256,8 @@ conflict_resolve(struct insert *in, struct lk_cidx *cidx, const struct lki_confl
     in->conflict = found->rowid;
     if (in->opts->conflict == LUMA_CONFLICT_SKIP)
         return LUMA_OK;
-    LUMA_TRY(lk_lock_take(in->ctx, txn, lk_lock_row(in->h->coll->id, found->rowid),
-                          LUMA_LOCK_NO_KEY_UPDATE, LUMA_LOCK_WAIT));
+    LUMA_TRY(
+        lki_row_lock(in->ctx, txn, in->h, found->rowid, LUMA_LOCK_NO_KEY_UPDATE, LUMA_LOCK_WAIT));
     struct lki_conflict still;
     const struct lk_bytes *key = &in->keys[0];
     for (uint32_t i = 0; i < in->h->view->idx_count; i++)
@@ -341,6 +343,7 @@ lki_insert(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
                          batch->cols_count, count);
     LUMA_TRY(lk_core_throttle(ctx, txn->store));
     LUMA_TRY(lk_txn_write_begin(ctx, txn, h->coll));
+    LUMA_TRY(lki_large_due(ctx, txn));
     struct lk_view *view = lki_coll_view(h);
     uint32_t idx = view == NULL ? 0 : view->idx_count;
     const struct luma_vec **cols = calloc((size_t)count * 2 + 2, sizeof(*cols));

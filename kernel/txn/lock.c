@@ -281,24 +281,45 @@ lki_lock_is_held(struct luma_txn *txn, struct lk_lock_key key)
     return false;
 }
 
+/* Gives back the lock whose hold *at is. */
+static void
+hold_give(struct luma_txn *txn, struct lk_hold **at, const struct luma_host_sched *sched)
+{
+    struct lk_hold *hold = *at;
+    struct lki_lock *lock = hold->lock;
+    struct lki_lock_shard *shard = lock->shard;
+    *at = hold->next_in_txn;
+    lk_mutex_lock(&shard->lock);
+    struct lk_hold **link = &lock->holds;
+    while (*link != hold)
+        link = &(*link)->next_in_lock;
+    *link = hold->next_in_lock;
+    lock_grant(lock, sched);
+    lock_drop_unused(lock);
+    lk_mutex_unlock(&shard->lock);
+    hold_free(txn, hold);
+}
+
 void
 lk_lock_release(struct luma_txn *txn, struct lk_hold *mark)
 {
     const struct luma_host_sched *sched = txn->store->conf.sched;
-    while (txn->holds != mark) {
-        struct lk_hold *hold = txn->holds;
-        struct lki_lock *lock = hold->lock;
-        struct lki_lock_shard *shard = lock->shard;
-        txn->holds = hold->next_in_txn;
-        lk_mutex_lock(&shard->lock);
-        struct lk_hold **link = &lock->holds;
-        while (*link != hold)
-            link = &(*link)->next_in_lock;
-        *link = hold->next_in_lock;
-        lock_grant(lock, sched);
-        lock_drop_unused(lock);
-        lk_mutex_unlock(&shard->lock);
-        hold_free(txn, hold);
+    while (txn->holds != mark)
+        hold_give(txn, &txn->holds, sched);
+}
+
+void
+lki_locks_give(struct luma_txn *txn, struct lk_hold *mark,
+               bool (*gives)(void *arg, struct lk_lock_key key), void *arg)
+{
+    const struct luma_host_sched *sched = txn->store->conf.sched;
+    struct lk_hold **at = &txn->holds;
+    while (*at != mark) {
+        struct lk_hold *hold = *at;
+        if (gives(arg, hold->lock->key))
+            hold_give(txn, at, sched);
+        else
+            at = &hold->next_in_txn;
     }
 }
 

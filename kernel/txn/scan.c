@@ -76,6 +76,7 @@ lki_scan_open(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
     scan->spec = *spec;
     scan->snap = txn->snap;
     scan->snap.seen = 0;
+    lki_reader_add(txn, &scan->reader);
     luma_rc rc = morsels_list(ctx, scan);
     if (rc != LUMA_OK) {
         lki_scan_close(scan);
@@ -108,6 +109,7 @@ lki_scan_close(struct luma_scan *scan)
 {
     if (scan == NULL)
         return;
+    lki_reader_remove(scan->txn, &scan->reader);
     free(scan->morsels);
     lk_view_unref(scan->view);
     lk_def_unref(scan->def);
@@ -145,6 +147,7 @@ lki_cursor_close(struct luma_cursor *cursor)
         lk_segment_cursor_close(cursor->segment_cursor);
     if (cursor->index_scan != NULL)
         lki_index_scan_close(cursor->index_scan);
+    lki_reader_remove(cursor->txn, &cursor->reader);
     lk_txn_saw(cursor->txn, cursor->snap.seen);
     lk_versions_fini(&cursor->versions);
     lk_arena_destroy(cursor->arena);

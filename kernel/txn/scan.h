@@ -4,7 +4,7 @@
 #ifndef LK_TXN_SCAN_H
 #define LK_TXN_SCAN_H
 
-#include "txn/coll.h"
+#include "txn/large.h"
 
 /* A piece of work: a group of a segment, or shards [from, to) of a hot table. */
 struct lki_morsel {
@@ -19,6 +19,7 @@ struct luma_scan {
     struct lk_def *def;
     struct luma_scan_spec spec;
     struct lk_snapshot snap;
+    struct lki_reader reader;
     struct lki_morsel *morsels;
     uint32_t morsels_count;
     _Atomic uint32_t next;
@@ -34,6 +35,7 @@ struct luma_cursor {
     struct lk_view *view;
     struct luma_scan_spec spec;
     struct lk_snapshot snap;
+    struct lki_reader reader; /* of an index range; a scan has its own */
     struct luma_ctx *ctx;     /* of the call under way */
     struct luma_arena *arena; /* of the present batch */
 

@@ -5,6 +5,7 @@
 
 #include "storage/mutant.h"
 #include "txn/history.h"
+#include "txn/large.h"
 #include "txn/lock.h"
 #include "txn/serial.h"
 
@@ -87,6 +88,7 @@ txn_new(struct lk_store *store)
     txn->index = index;
     txn->slot = &store->slots.slots[index];
     lk_bytes_init(&txn->redo, NULL);
+    lk_mutex_init(&txn->readers_lock, LK_LOCK_TXN_READERS);
     return txn;
 }
 
@@ -132,6 +134,8 @@ txn_free(struct luma_txn *txn)
     free(txn->colls);
     free(txn->hots);
     free(txn->savepoints);
+    free(txn->marks);
+    lk_mutex_fini(&txn->readers_lock);
     free(txn);
 }
 
@@ -215,6 +219,7 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     txn->slot_content = NULL;
     txn->undo_count = 0;
     txn->savepoint_serial = 0;
+    lki_large_begin(txn);
     luma_rc rc = LUMA_OK;
     if (opts != NULL && opts->as_of != 0)
         rc = as_of(ctx, txn, opts->as_of);
@@ -232,6 +237,8 @@ static luma_rc
 txn_statement_begin(struct luma_ctx *ctx, struct luma_txn *txn)
 {
     txn->snap.command++;
+    if (LUMA_UNLIKELY(txn->writes_count > 0))
+        LUMA_TRY(lki_large_due(ctx, txn));
     /* Until its first statement a REPEATABLE READ transaction has seen nothing either. */
     bool first = txn->snap.command == 2;
     if (txn->isolation == LUMA_SERIALIZABLE && first)
@@ -327,6 +334,7 @@ lk_txn_write(struct luma_ctx *ctx, struct luma_txn *txn, const struct lk_write *
 static luma_rc
 txn_savepoint(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_savepoint)
 {
+    LUMA_TRY(lki_large_before_savepoint(ctx, txn));
     if (txn->savepoints_count == txn->savepoints_room) {
         uint32_t room = txn->savepoints_room == 0 ? 8 : txn->savepoints_room * 2;
         struct lk_savepoint *list = realloc(txn->savepoints, room * sizeof(*list));
@@ -375,6 +383,7 @@ txn_rollback_to(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t savepoint)
     txn->redo.failed = false;
     lk_lock_release(txn, sp->holds);
     colls_recount(txn);
+    lki_large_rolled_back(txn, sp);
     txn->savepoints_count = (uint32_t)(sp - txn->savepoints) + 1; /* it stays */
     txn->undo_count++;
     txn->snap.command++;

@@ -12,6 +12,9 @@
 #include "txn/slot.h"
 
 struct lk_hold;
+struct lki_large;
+struct lki_mark_command;
+struct lki_reader;
 struct lki_serial;
 struct lk_lock_waiter;
 
@@ -21,12 +24,14 @@ enum lk_write_kind {
     LK_WRITE_END_SEG, /* a segment's row it ended */
     LK_WRITE_SEG,     /* a segment it loaded */
     LK_WRITE_RUN,     /* a run of an index it loaded */
-    LK_WRITE_VIEW     /* a pending view: definition, TRUNCATE, DROP */
+    LK_WRITE_VIEW,    /* a pending view: definition, TRUNCATE, DROP */
+    LK_WRITE_LARGE    /* many changes of a collection, put aside as objects (large.h) */
 };
 
 struct lk_write {
-    uint8_t kind; /* enum lk_write_kind */
-    bool fresh;   /* BEGIN: an insert, whose index entries are its own */
+    uint8_t kind;     /* enum lk_write_kind */
+    bool fresh;       /* BEGIN: an insert, whose index entries are its own; END: a key goes */
+    uint16_t touched; /* BEGIN: indexes (by position) whose runs lack its key */
     uint32_t row;
     struct lk_coll *coll;
     union {
@@ -34,8 +39,12 @@ struct lk_write {
         struct lk_seg *seg;       /* held */
         struct lk_cidx *cidx;     /* held */
         struct lk_view *old_view; /* pending before, held */
+        struct lki_large *large;  /* owned */
     };
 };
+
+#define LK_TOUCHED_REST 15u /* bit of all indexes from this position on */
+#define LK_TOUCHED_ALL  UINT16_MAX
 
 struct lk_savepoint {
     uint64_t serial;
@@ -89,6 +98,16 @@ struct luma_txn {
     struct lk_txn_end *ends;
     void *slot_content;
     uint64_t undo_count;
+
+    /* Large transactions: large.h. */
+    bool large;          /* the lock of its stamp is held: rows are claimed */
+    bool barrier_wanted; /* what has been written stays in order */
+    uint32_t barrier_writes;
+    size_t barrier_redo;
+    struct lki_mark_command *marks;
+    uint32_t marks_count, marks_room, marked_command;
+    struct lk_mutex readers_lock; /* TXN_READERS */
+    struct lki_reader *readers;
 
     /* Locks. */
     struct lk_hold *holds, *holds_free;
@@ -148,6 +167,13 @@ lk_lock_def(uint64_t coll_id)
     return (struct lk_lock_key){3, coll_id};
 }
 
+/* What waits for a transaction whose rows are claimed: not locked one by one. */
+static inline struct lk_lock_key
+lk_lock_txn(uint64_t stamp)
+{
+    return (struct lk_lock_key){0, stamp};
+}
+
 /*
  * Takes a lock until the transaction (or its savepoint) ends; modes are those of rows. Collections:
  * writers take KEY_SHARE, who changes the definition takes UPDATE.
@@ -160,6 +186,9 @@ LUMA_NODISCARD luma_rc lk_lock_take(struct luma_ctx *ctx, struct luma_txn *txn,
                                     enum luma_lock_wait wait);
 /* Gives back everything taken after `mark` (a value of txn->holds; NULL: all). */
 void lk_lock_release(struct luma_txn *txn, struct lk_hold *mark);
+/* Of those taken after `mark`, the ones that `gives` says. */
+void lki_locks_give(struct luma_txn *txn, struct lk_hold *mark,
+                    bool (*gives)(void *arg, struct lk_lock_key key), void *arg);
 LUMA_NODISCARD luma_rc lk_locks_create(struct luma_ctx *ctx, struct lk_txns *txns);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "txn/coll.h"
+#include "txn/large.h"
 
 void
 lki_rowids_init(struct lki_rowids *list)
@@ -77,32 +77,49 @@ lki_unique_error(struct luma_ctx *ctx, const struct lk_cidx *cidx)
 
 enum verdict { FREE, TAKEN, WAIT };
 
-/* Has the current version of the row this key? */
+static luma_rc
+place_has_key(struct luma_ctx *ctx, struct luma_coll *h, struct lk_cidx *cidx,
+              struct luma_slice key, const struct lk_place *place, struct lk_bytes *scratch,
+              bool *out_has)
+{
+    bool null = false;
+    lk_bytes_reset(scratch);
+    LUMA_TRY(lk_key_place(ctx, scratch, h->view, cidx, place, ctx->arena, &null));
+    *out_has = luma_slice_equal(lk_bytes_view(scratch), key);
+    return LUMA_OK;
+}
+
+/* Has a version of the row this key: the current one, or one that a large transaction in progress,
+ * which has no locks of its keys, has made? */
 static luma_rc
 row_verdict(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, struct lk_cidx *cidx,
             struct luma_slice key, int64_t rowid, struct lk_bytes *scratch,
             struct lki_conflict *out, enum verdict *out_verdict)
 {
     struct lk_place place;
-    bool found = false, null = false;
+    bool found = false, has = false;
     uint64_t other = 0;
     *out_verdict = FREE;
     LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
-    if (!found)
-        return LUMA_OK;
-    lk_bytes_reset(scratch);
-    LUMA_TRY(lk_key_place(ctx, scratch, h->view, cidx, &place, ctx->arena, &null));
-    if (!luma_slice_equal(lk_bytes_view(scratch), key))
+    if (found)
+        LUMA_TRY(place_has_key(ctx, h, cidx, key, &place, scratch, &has));
+    if (!has) {
+        LUMA_TRY(lk_row_pending(ctx, h->view, &txn->store->slots, rowid, txn->stamp, &place, &found,
+                                &other));
+        if (found)
+            LUMA_TRY(place_has_key(ctx, h, cidx, key, &place, scratch, &has));
+    }
+    if (!has)
         return LUMA_OK;
     if (other != 0) {
         *out_verdict = WAIT;
+        out->begin = other;
         return LUMA_OK;
     }
     *out_verdict = TAKEN;
     out->rowid = rowid;
     out->begin = place.begin;
-    out->same_command = place.begin == txn->stamp && place.hot != NULL &&
-                        place.version->begin_command == txn->snap.command;
+    out->same_command = lki_place_is_of_command(txn, &place);
     return LUMA_OK;
 }
 
@@ -131,6 +148,8 @@ lki_unique_check(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h
             if (rc == LUMA_OK && verdict == WAIT)
                 rc = lk_lock_take(ctx, txn, lk_lock_row(h->coll->id, rows.items[i]),
                                   LUMA_LOCK_SHARE, LUMA_LOCK_WAIT);
+            if (rc == LUMA_OK && verdict == WAIT) /* a large one has no locks of its rows */
+                rc = lki_large_wait(ctx, txn, out->begin, LUMA_LOCK_WAIT);
         }
     } while (rc == LUMA_OK && verdict == WAIT);
     lk_bytes_fini(&scratch);

@@ -10,9 +10,13 @@
 static void
 lock_describe(struct lk_lock_key key, struct luma_lock_info *out)
 {
-    bool coll = key.space == 2;
-    out->kind = coll ? LUMA_LOCKED_COLLECTION : key.space & 1 ? LUMA_LOCKED_KEY : LUMA_LOCKED_ROW;
-    out->id = coll ? key.id : key.space >> 2;
+    if (key.space == 0)
+        out->kind = LUMA_LOCKED_TXN;
+    else if (key.space == 2)
+        out->kind = LUMA_LOCKED_COLLECTION;
+    else
+        out->kind = key.space & 1 ? LUMA_LOCKED_KEY : LUMA_LOCKED_ROW;
+    out->id = key.space == 2 ? key.id : key.space >> 2;
     out->row_id = out->kind == LUMA_LOCKED_ROW ? (int64_t)key.id : 0;
 }
 
@@ -84,6 +88,8 @@ describe_wait(struct lk_bytes *text, const struct luma_txn *txn, const struct lu
     if (info.kind == LUMA_LOCKED_ROW)
         (void)lk_bytes_printf(text, "row %lld of relation %llu", (long long)info.row_id,
                               (unsigned long long)info.id);
+    else if (info.kind == LUMA_LOCKED_TXN)
+        (void)lk_bytes_text(text, "rows of a large transaction");
     else
         (void)lk_bytes_printf(text, "%s %llu",
                               info.kind == LUMA_LOCKED_KEY ? "a key of index" : "relation",

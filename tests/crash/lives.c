@@ -38,6 +38,7 @@ conf_of(struct run *run)
     conf.wal_inline = true;
     conf.wal_archive = run->seed % 3 == 0 ? "/archive" : NULL;
     conf.build_rows = 0;
+    conf.large_bytes = run->seed % 2 == 1 ? 3000 : 0;
     conf.build_pause = crash_while_building;
     conf.build_pause_arg = run;
     conf.merge_pause = crash_while_merging;

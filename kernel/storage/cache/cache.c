@@ -15,12 +15,13 @@
 
 #include "base/base.h"
 
-#define SHARDS      16 /* power of two */
-#define DEAD        0x80000000u
-#define SLOTS_MIN   256
-#define ROOM_HEADER 64
-#define PAD_BYTES   16
-#define TABLES_MAX  32
+#define SHARDS        16 /* power of two */
+#define DEAD          0x80000000u
+#define SLOTS_MIN     256
+#define ROOM_HEADER   64
+#define PAD_BYTES     16
+#define TABLES_MAX    32
+#define RECLAIM_BYTES ((size_t)1 << 20) /* given back at least, when memory is short */
 
 struct block {
     struct lk_cache_block pub; /* first: what callers hold */
@@ -81,6 +82,8 @@ shard_of(struct lk_cache *cache, uint64_t hash)
 
 /* --- life --- */
 
+static void reclaim(void *arg, size_t bytes);
+
 static bool
 shard_init(struct shard *shard)
 {
@@ -110,6 +113,7 @@ lk_cache_create(struct luma_budget *budget, size_t limit_bytes, struct lk_cache 
         }
     }
     *out_cache = cache;
+    lk_budget_set_reclaim(reclaim, cache);
     return LUMA_OK;
 }
 
@@ -127,6 +131,7 @@ lk_cache_destroy(struct lk_cache *cache)
 {
     if (cache == NULL)
         return;
+    lk_budget_set_reclaim(NULL, cache);
     for (uint32_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
         for (uint32_t b = 0; b < shard->blocks_count; b++) {
@@ -272,12 +277,11 @@ evict(struct lk_cache *cache, struct shard *shard, struct block *block)
     return true;
 }
 
-/* One shard's hand goes round at most twice. True: something went. */
+/* One shard's hand goes round at most twice, its lock held. True: something went. */
 static bool
-shard_evict(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
+shard_sweep(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
 {
     bool any = false;
-    lk_mutex_lock(&shard->lock);
     for (uint32_t steps = shard->blocks_count * 2;
          steps > 0 && atomic_load_explicit(&cache->used_bytes, memory_order_relaxed) > target_bytes;
          steps--) {
@@ -294,6 +298,14 @@ shard_evict(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
         if ((steps & 15) == 0 && any)
             break; /* share the loss among the shards */
     }
+    return any;
+}
+
+static bool
+shard_evict(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
+{
+    lk_mutex_lock(&shard->lock);
+    bool any = shard_sweep(cache, shard, target_bytes);
     lk_mutex_unlock(&shard->lock);
     return any;
 }
@@ -307,6 +319,25 @@ make_room(struct lk_cache *cache, size_t target_bytes)
            atomic_load_explicit(&cache->used_bytes, memory_order_relaxed) > target_bytes) {
         uint32_t i = atomic_fetch_add_explicit(&cache->evict_next, 1, memory_order_relaxed);
         idle = shard_evict(cache, &cache->shards[i & (SHARDS - 1)], target_bytes) ? 0 : idle + 1;
+    }
+}
+
+/* The whole server is short of memory: blocks go, unless somebody is at work in their shard. */
+static void
+reclaim(void *arg, size_t bytes)
+{
+    struct lk_cache *cache = arg;
+    size_t used = atomic_load_explicit(&cache->used_bytes, memory_order_relaxed);
+    size_t goal = LK_MAX(bytes, RECLAIM_BYTES), target = used > goal ? used - goal : 0;
+    for (uint32_t n = 0; n < SHARDS * 8; n++) {
+        uint32_t i = atomic_fetch_add_explicit(&cache->evict_next, 1, memory_order_relaxed);
+        struct shard *shard = &cache->shards[i & (SHARDS - 1)];
+        if (atomic_load_explicit(&cache->used_bytes, memory_order_relaxed) <= target)
+            break;
+        if (!lk_mutex_try(&shard->lock))
+            continue;
+        (void)shard_sweep(cache, shard, target);
+        lk_mutex_untry(&shard->lock);
     }
 }
 

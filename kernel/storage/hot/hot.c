@@ -200,6 +200,37 @@ lk_hot_add(struct lk_hot *hot, struct lk_version *version, const struct lk_slots
     return LUMA_OK;
 }
 
+bool
+lk_hot_forget(struct lk_hot *hot, struct lk_version *version)
+{
+    uint64_t hash = row_hash(version->rowid);
+    struct lk_hot_shard *shard = shard_of(hot, hash);
+    bool found = false;
+    lk_mutex_lock(&shard->lock);
+    if (shard->buckets != NULL) {
+        struct lk_version **row = row_link(shard, hash, version->rowid), **link = row;
+        while (*link != NULL && *link != version)
+            link = &(*link)->older;
+        found = *link == version;
+        if (found && link == row) { /* the newest one: the next takes its place in the bucket */
+            struct lk_version *older = version->older;
+            *row = older != NULL ? older : version->next;
+            if (older != NULL)
+                older->next = version->next;
+            else
+                shard->rows--;
+        } else if (found) {
+            *link = version->older;
+        }
+    }
+    lk_mutex_unlock(&shard->lock);
+    if (found) {
+        atomic_fetch_sub_explicit(&hot->versions, 1, memory_order_relaxed);
+        lk_hot_version_free(hot, version);
+    }
+    return found;
+}
+
 static bool
 version_skipped(const struct lk_version *v, uint64_t gen)
 {

@@ -70,6 +70,10 @@ LUMA_NODISCARD luma_rc lk_hot_add(struct lk_hot *hot, struct lk_version *version
 /* Gives back a version that was not added. */
 void lk_hot_version_free(struct lk_hot *hot, struct lk_version *version);
 
+/* Takes a version out of the table and frees it; false: it is not in this table. Only who made it
+ * can see it: it has not been committed. */
+bool lk_hot_forget(struct lk_hot *hot, struct lk_version *version);
+
 /* The version of the row that the snapshot sees, for readers of a view of generation gen. The
  * pointer stays valid as long as the snapshot is registered and the table is held. */
 struct lk_version *lk_hot_find(struct lk_hot *hot, int64_t rowid, struct lk_snapshot *snap,

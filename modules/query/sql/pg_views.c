@@ -206,7 +206,7 @@ lock_mode(const struct luma_lock_info *lock)
 static void
 lock_row(struct sql_rows *rows, const struct luma_lock_info *lock)
 {
-    static const char *const kinds[] = {"relation", "tuple", "object"};
+    static const char *const kinds[] = {"relation", "tuple", "object", "transactionid"};
     int64_t row_id = lock->kind == LUMA_LOCKED_ROW ? lock->row_id : 0;
     sql_rows_add(rows,
                  "toonnno"

@@ -34,6 +34,7 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_SYNC_BELIEVED] = "failed sync believed",
     [LK_MUTANT_LATE_END_LOST] = "late delete lost",
     [LK_MUTANT_UNDO_HALF] = "half an undo",
+    [LK_MUTANT_CLAIMS_LOST] = "rows ended by a large transaction lost",
     [LK_MUTANT_BUILD_MISSED] = "rows loaded during an index build missed",
     [LK_MUTANT_BUILD_LATE] = "rows inserted during an index build missed",
     [LK_MUTANT_MERGE_STALE] = "delete map of a merge forgotten",

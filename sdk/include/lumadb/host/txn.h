@@ -29,7 +29,8 @@ struct luma_txn_opts {
 enum luma_locked {
     LUMA_LOCKED_COLLECTION = 0, /* id is the collection's */
     LUMA_LOCKED_ROW = 1,        /* id is the collection's, row_id the row's */
-    LUMA_LOCKED_KEY = 2         /* id is a unique index's */
+    LUMA_LOCKED_KEY = 2,        /* id is a unique index's */
+    LUMA_LOCKED_TXN = 3         /* a transaction that changed many rows; id is 0 */
 };
 
 /* A lock that somebody holds or waits for. */
