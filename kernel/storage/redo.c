@@ -263,7 +263,8 @@ lk_redo_put(struct luma_ctx *ctx, struct lk_coll *coll, uint64_t commit, int64_t
     if (rc == LUMA_OK) {
         memcpy(v->tuple, tuple.data, tuple.bytes);
         atomic_init(&v->begin, commit);
-        rc = lk_hot_add(hot, v, &coll->store->slots, &(struct lk_dead){.before = commit});
+        rc = fresh ? lk_hot_add_new(hot, v)
+                   : lk_hot_add(hot, v, &coll->store->slots, &(struct lk_dead){.before = commit});
         if (rc != LUMA_OK) {
             lk_hot_version_free(hot, v);
             rc = LUMA_FAIL(ctx, rc, "recovery: out of memory");

@@ -167,6 +167,36 @@ row_prune(struct lk_hot *hot, struct lk_version *newest, const struct lk_dead *d
     }
 }
 
+/* One bucket a row at the most. The shard is locked; false: out of memory. */
+static bool
+shard_room(struct lk_hot_shard *shard)
+{
+    if (shard->buckets != NULL && shard->rows < (uint32_t)1 << shard->buckets_log2)
+        return true;
+    return shard_grow(shard) || shard->buckets != NULL;
+}
+
+luma_rc
+lk_hot_add_new(struct lk_hot *hot, struct lk_version *version)
+{
+    uint64_t hash = row_hash(version->rowid);
+    struct lk_hot_shard *shard = shard_of(hot, hash);
+    lk_mutex_lock(&shard->lock);
+    bool room = shard_room(shard);
+    if (room) {
+        struct lk_version **link = bucket_of(shard, hash);
+        shard->rows++;
+        version->older = NULL;
+        version->next = *link;
+        *link = version;
+    }
+    lk_mutex_unlock(&shard->lock);
+    if (!room)
+        return LUMA_E_NOMEM;
+    atomic_fetch_add_explicit(&hot->versions, 1, memory_order_relaxed);
+    return LUMA_OK;
+}
+
 luma_rc
 lk_hot_add(struct lk_hot *hot, struct lk_version *version, const struct lk_slots *slots,
            const struct lk_dead *dead)
@@ -176,11 +206,9 @@ lk_hot_add(struct lk_hot *hot, struct lk_version *version, const struct lk_slots
     struct lk_hot_shard *shard = shard_of(hot, hash);
 
     lk_mutex_lock(&shard->lock);
-    if (shard->buckets == NULL || shard->rows >= (uint32_t)1 << shard->buckets_log2) {
-        if (!shard_grow(shard) && shard->buckets == NULL) {
-            lk_mutex_unlock(&shard->lock);
-            return LUMA_E_NOMEM;
-        }
+    if (!shard_room(shard)) {
+        lk_mutex_unlock(&shard->lock);
+        return LUMA_E_NOMEM;
     }
     struct lk_version **link = row_link(shard, hash, version->rowid);
     struct lk_version *old = *link;

@@ -63,6 +63,8 @@ void lk_hot_unref(struct lk_hot *hot); /* NULL is fine */
 
 /* A version of its own, not yet in the table: the caller fills tuple. NULL: over budget. */
 struct lk_version *lk_hot_version(struct lk_hot *hot, int64_t rowid, uint32_t tuple_bytes);
+/* Puts in the first version of a row that the table has none of: nothing is looked for. */
+LUMA_NODISCARD luma_rc lk_hot_add_new(struct lk_hot *hot, struct lk_version *version);
 /* Puts it at the head of its row's chain. Versions behind it that are dead, and
  * that no flush is writing, go. */
 LUMA_NODISCARD luma_rc lk_hot_add(struct lk_hot *hot, struct lk_version *version,
