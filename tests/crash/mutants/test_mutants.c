@@ -16,7 +16,8 @@
 #include "../sessions.h"
 #include "storage/mutant.h"
 
-#define SEEDS_MAX 2000
+#define SEEDS_MAX  2000
+#define PATIENCE_S 30
 
 enum lk_mutant lk_mutant_now;
 
@@ -86,6 +87,7 @@ one_seed(enum lk_mutant mutant, uint64_t seed, char *out, size_t room)
     pid_t child = fork();
     if (child == 0) {
         close(STDERR_FILENO);
+        alarm(PATIENCE_S); /* or keep it from ending */
         lk_mutant_now = mutant;
         const char *broken = of_histories(mutant) ? sessions_run(seed) : crash_run(seed, false);
         if (broken != NULL && write(ends[1], broken, strlen(broken)) < 0)
