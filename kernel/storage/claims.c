@@ -113,14 +113,16 @@ lk_seg_claims_restamp(struct lk_seg *seg, uint64_t from, uint64_t to)
     lk_mutex_unlock(&seg->lock);
 }
 
-bool
-lk_seg_claimed_weakly(struct lk_seg *seg, uint32_t row)
+enum lk_claimed
+lk_seg_claimed(struct lk_seg *seg, uint32_t row)
 {
     lk_mutex_lock(&seg->lock);
     const struct lk_claim *claim = lk_claim_of(seg, row);
-    bool weak = claim != NULL && claim->weak;
+    enum lk_claimed claimed = claim == NULL ? LK_CLAIMED_NOT
+                              : claim->weak ? LK_CLAIMED_WEAKLY
+                                            : LK_CLAIMED;
     lk_mutex_unlock(&seg->lock);
-    return weak;
+    return claimed;
 }
 
 luma_rc

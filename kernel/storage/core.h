@@ -157,8 +157,9 @@ LUMA_NODISCARD luma_rc lk_seg_claim(struct lk_seg *seg, uint64_t stamp, uint32_t
 void lk_seg_unclaim(struct lk_seg *seg, uint64_t stamp, const roaring_bitmap_t *rows);
 /* All claims with stamp `from` become final. */
 void lk_seg_claims_restamp(struct lk_seg *seg, uint64_t from, uint64_t to);
-/* Is the row's end in a claim that changed no key? */
-bool lk_seg_claimed_weakly(struct lk_seg *seg, uint32_t row);
+/* Is the row's end in a claim? Weakly: in one that changed no key. */
+enum lk_claimed { LK_CLAIMED_NOT, LK_CLAIMED_WEAKLY, LK_CLAIMED };
+enum lk_claimed lk_seg_claimed(struct lk_seg *seg, uint32_t row);
 /* Used by seg.c, the segment's lock held. */
 struct lk_claim *lk_claim_of(const struct lk_seg *seg, uint32_t row);
 /* Young entries with this stamp go. */
@@ -307,17 +308,18 @@ LUMA_NODISCARD luma_rc lk_row_find(struct luma_ctx *ctx, struct lk_view *view, i
 /*
  * The version that is current for a writer with stamp `own`: begun by a commit or by itself, and
  * not ended by either. *out_other: the stamp of a transaction in progress that has ended it (0:
- * none).
+ * none). keep: who holds no lock of the row gets a copy of a hot version there; NULL: the
+ * version itself, which nobody else can end or take back.
  */
 LUMA_NODISCARD luma_rc lk_row_current(struct luma_ctx *ctx, struct lk_view *view,
                                       const struct lk_slots *slots, int64_t rowid, uint64_t own,
-                                      struct lk_place *out_place, bool *out_found,
-                                      uint64_t *out_other);
+                                      struct lk_bytes *keep, struct lk_place *out_place,
+                                      bool *out_found, uint64_t *out_other);
 /* A version of the row that another transaction in progress has begun; *out_other: its stamp. */
 LUMA_NODISCARD luma_rc lk_row_pending(struct luma_ctx *ctx, struct lk_view *view,
                                       const struct lk_slots *slots, int64_t rowid, uint64_t own,
-                                      struct lk_place *out_place, bool *out_found,
-                                      uint64_t *out_other);
+                                      struct lk_bytes *keep, struct lk_place *out_place,
+                                      bool *out_found, uint64_t *out_other);
 /* One column of a version. Bytes borrow the tuple (held with the view) or lie in arena. */
 LUMA_NODISCARD luma_rc lk_place_value(struct luma_ctx *ctx, const struct lk_view *view,
                                       const struct lk_place *place, uint32_t col_id,

@@ -202,7 +202,8 @@ row_end(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view, uint64
     struct lk_place place;
     bool found = false;
     uint64_t other = 0;
-    luma_rc rc = lk_row_current(ctx, view, &coll->store->slots, rowid, 0, &place, &found, &other);
+    luma_rc rc =
+        lk_row_current(ctx, view, &coll->store->slots, rowid, 0, NULL, &place, &found, &other);
     if (rc == LUMA_E_CORRUPT) {
         /* It lay in a segment that cannot be read: there is nothing that could be ended. */
         lk_log_error("storage", "row %lld of collection %llu: %s", (long long)rowid,
@@ -315,8 +316,8 @@ ending_row(struct ending *e, int64_t rowid)
     bool found = false;
     uint64_t other = 0;
     struct luma_ctx *ctx = e->a->ctx;
-    luma_rc rc =
-        lk_row_current(ctx, e->view, &e->coll->store->slots, rowid, 0, &place, &found, &other);
+    luma_rc rc = lk_row_current(ctx, e->view, &e->coll->store->slots, rowid, 0, NULL, &place,
+                                &found, &other);
     if (rc == LUMA_E_CORRUPT)
         return row_end(ctx, e->coll, e->view, e->a->commit, rowid); /* says so */
     LUMA_TRY(rc);

@@ -77,10 +77,33 @@ lk_row_find(struct luma_ctx *ctx, struct lk_view *view, int64_t rowid, struct lk
     return LUMA_OK;
 }
 
+/* Others may prune a version, or take it back, as soon as its shard is unlocked: who holds no lock
+ * of the row looks at a copy. */
+static struct lk_version *
+version_keep(struct lk_version *v, struct lk_bytes *keep)
+{
+    if (keep == NULL)
+        return v;
+    lk_bytes_reset(keep);
+    struct lk_version *copy = (void *)lk_bytes_extend(keep, lk_version_bytes(v->tuple_bytes));
+    if (copy == NULL)
+        return NULL;
+    memset(copy, 0, sizeof(*copy));
+    atomic_init(&copy->begin, atomic_load_explicit(&v->begin, memory_order_relaxed));
+    atomic_init(&copy->end, atomic_load_explicit(&v->end, memory_order_relaxed));
+    copy->begin_command = v->begin_command;
+    copy->rowid = v->rowid;
+    copy->tuple_bytes = v->tuple_bytes;
+    memcpy(copy->tuple, v->tuple, v->tuple_bytes);
+    return copy;
+}
+
 struct current {
     const struct lk_slots *slots;
+    struct lk_bytes *keep;
     uint64_t own, other, begin;
     struct lk_version *version;
+    bool found;
 };
 
 /* Is a version with these (resolved) stamps the current one? */
@@ -102,7 +125,8 @@ current_version(void *arg, struct lk_version *v)
     struct current *c = arg;
     if (!is_current(c, lk_stamp_resolve(c->slots, &v->begin), lk_stamp_resolve(c->slots, &v->end)))
         return true;
-    c->version = v;
+    c->version = version_keep(v, c->keep);
+    c->found = true;
     return false;
 }
 
@@ -135,15 +159,17 @@ current_in_seg(struct luma_ctx *ctx, struct current *c, struct lk_seg *seg, int6
 
 luma_rc
 lk_row_current(struct luma_ctx *ctx, struct lk_view *view, const struct lk_slots *slots,
-               int64_t rowid, uint64_t own, struct lk_place *out_place, bool *out_found,
-               uint64_t *out_other)
+               int64_t rowid, uint64_t own, struct lk_bytes *keep, struct lk_place *out_place,
+               bool *out_found, uint64_t *out_other)
 {
-    struct current c = {.slots = slots, .own = own};
+    struct current c = {.slots = slots, .own = own, .keep = keep};
     *out_found = true;
     *out_other = 0;
     for (uint32_t i = 0; i < view->hots_count; i++) {
         lk_hot_row(view->hots[i], rowid, view->gen, current_version, &c);
-        if (c.version != NULL) {
+        if (c.found && c.version == NULL)
+            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "row: out of memory");
+        if (c.found) {
             *out_place = (struct lk_place){.hot = view->hots[i], .version = c.version};
             out_place->begin = c.begin;
             *out_other = c.other;
@@ -167,8 +193,10 @@ lk_row_current(struct luma_ctx *ctx, struct lk_view *view, const struct lk_slots
 
 struct pending {
     const struct lk_slots *slots;
+    struct lk_bytes *keep;
     uint64_t own, other;
     struct lk_version *version;
+    bool found;
 };
 
 static bool
@@ -179,21 +207,24 @@ pending_version(void *arg, struct lk_version *v)
     if (!(begin & LK_STAMP_TXN) || begin == p->own ||
         lk_stamp_resolve(p->slots, &v->end) != LK_STAMP_NONE)
         return true;
-    p->version = v;
+    p->version = version_keep(v, p->keep);
+    p->found = true;
     p->other = begin;
     return false;
 }
 
 luma_rc
 lk_row_pending(struct luma_ctx *ctx, struct lk_view *view, const struct lk_slots *slots,
-               int64_t rowid, uint64_t own, struct lk_place *out_place, bool *out_found,
-               uint64_t *out_other)
+               int64_t rowid, uint64_t own, struct lk_bytes *keep, struct lk_place *out_place,
+               bool *out_found, uint64_t *out_other)
 {
-    struct pending p = {.slots = slots, .own = own};
+    struct pending p = {.slots = slots, .own = own, .keep = keep};
     *out_found = true;
     for (uint32_t i = 0; i < view->hots_count; i++) {
         lk_hot_row(view->hots[i], rowid, view->gen, pending_version, &p);
-        if (p.version != NULL) {
+        if (p.found && p.version == NULL)
+            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "row: out of memory");
+        if (p.found) {
             *out_place = (struct lk_place){.hot = view->hots[i], .version = p.version};
             *out_other = p.other;
             return LUMA_OK;

@@ -32,6 +32,7 @@ struct build {
     struct luma_coll h; /* sees the newest view */
     struct luma_arena *arena;
     struct lk_bytes key;      /* of the row being judged */
+    struct lk_bytes version;  /* the same row, as nobody else can change it */
     struct lk_bytes suspects; /* keys to be judged again: sized slices */
     uint32_t suspects_count;
     bool locked;
@@ -222,7 +223,7 @@ row_judge(struct build *b, struct luma_slice key, int64_t rowid, enum verdict *o
     struct lk_place place;
     bool found = false, null = false;
     uint64_t other = 0;
-    LUMA_TRY(lki_row_current(b->ctx, b->txn, &b->h, rowid, &place, &found, &other));
+    LUMA_TRY(lki_row_current(b->ctx, b->txn, &b->h, rowid, &b->version, &place, &found, &other));
     const struct lk_view *view = b->h.view;
     b->arena->reset(b->arena);
     lk_bytes_reset(&b->key);
@@ -426,6 +427,7 @@ lki_build_online(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *col
     lk_def_ref(def);
     b.h.def = def;
     lk_bytes_init(&b.key, NULL);
+    lk_bytes_init(&b.version, NULL);
     lk_bytes_init(&b.suspects, NULL);
     b.arena = lk_arena_create(txn->store->budget, 0);
     luma_rc rc = b.arena == NULL ? no_memory(ctx) : building_join(&b);
@@ -434,6 +436,7 @@ lki_build_online(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *col
         building_leave(&b);
     }
     lk_bytes_fini(&b.key);
+    lk_bytes_fini(&b.version);
     lk_bytes_fini(&b.suspects);
     lk_arena_destroy(b.arena);
     lki_coll_fini(&b.h);

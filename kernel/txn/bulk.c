@@ -262,7 +262,7 @@ dup_one(struct luma_ctx *ctx, struct luma_bulk *bulk, struct lk_cidx *cidx, stru
     struct lk_place place;
     bool found = false, null = false;
     uint64_t other = 0;
-    LUMA_TRY(lki_row_current(ctx, bulk->txn, bulk->h, rowid, &place, &found, &other));
+    LUMA_TRY(lki_row_current(ctx, bulk->txn, bulk->h, rowid, NULL, &place, &found, &other));
     if (!found)
         return LUMA_OK;
     struct lk_bytes have;

@@ -9,14 +9,15 @@
 
 luma_rc
 lki_row_current(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64_t rowid,
-                struct lk_place *out_place, bool *out_found, uint64_t *out_other)
+                struct lk_bytes *keep, struct lk_place *out_place, bool *out_found,
+                uint64_t *out_other)
 {
     struct lk_view *view = lki_coll_view(h);
     if (view == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu was dropped",
                          (unsigned long long)h->coll->id);
-    return lk_row_current(ctx, view, &txn->store->slots, rowid, txn->stamp, out_place, out_found,
-                          out_other);
+    return lk_row_current(ctx, view, &txn->store->slots, rowid, txn->stamp, keep, out_place,
+                          out_found, out_other);
 }
 
 /* --- locks --- */
@@ -37,10 +38,10 @@ row_judge(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int64
     bool found = false;
     uint64_t other = 0;
     bool snapshot = txn->isolation != LUMA_READ_COMMITTED;
-    LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
+    LUMA_TRY(lki_row_current(ctx, txn, h, rowid, NULL, &place, &found, &other));
     if (LUMA_UNLIKELY(found && other != 0)) { /* claimed by a large transaction */
         LUMA_TRY(lki_row_lock(ctx, txn, h, rowid, mode, wait));
-        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
+        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, NULL, &place, &found, &other));
     }
     if (!found) {
         lk_txn_saw(txn, atomic_load(&txn->store->slots.visible));
@@ -121,7 +122,7 @@ lki_row_end(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int
     for (;;) {
         struct lk_place place;
         uint64_t other = 0;
-        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, out_found, &other));
+        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, NULL, &place, out_found, &other));
         if (!*out_found)
             return LUMA_OK;
         if (other != 0)
@@ -182,7 +183,7 @@ changed_already(struct update *u, int64_t rowid, bool *out_yes)
     struct lk_place place;
     bool found = false;
     uint64_t other = 0;
-    LUMA_TRY(lki_row_current(u->ctx, u->txn, u->h, rowid, &place, &found, &other));
+    LUMA_TRY(lki_row_current(u->ctx, u->txn, u->h, rowid, NULL, &place, &found, &other));
     *out_yes = !found || lki_place_is_of_command(u->txn, &place);
     return LUMA_OK;
 }

@@ -78,9 +78,9 @@ lki_place_is_of_command(const struct luma_txn *txn, const struct lk_place *place
         place->hot != NULL ? place->version->begin_command : place->seg->begin_command;
     return place->begin == txn->stamp && command == txn->snap.command;
 }
-/* The current version for this transaction. */
+/* The current version for this transaction; keep: as in lk_row_current. */
 LUMA_NODISCARD luma_rc lki_row_current(struct luma_ctx *ctx, struct luma_txn *txn,
-                                       struct luma_coll *h, int64_t rowid,
+                                       struct luma_coll *h, int64_t rowid, struct lk_bytes *keep,
                                        struct lk_place *out_place, bool *out_found,
                                        uint64_t *out_other);
 

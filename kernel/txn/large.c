@@ -496,11 +496,14 @@ lki_row_lock(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, in
         struct lk_place place;
         bool found = false;
         uint64_t other = 0;
-        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
+        LUMA_TRY(lki_row_current(ctx, txn, h, rowid, NULL, &place, &found, &other));
         if (LUMA_LIKELY(!found || other == 0))
             return LUMA_OK;
-        if (mode == LUMA_LOCK_KEY_SHARE && place.seg != NULL &&
-            lk_seg_claimed_weakly(place.seg, place.row))
+        /* Whoever ends a row outside a claim has its lock, in a mode that goes with ours. */
+        enum lk_claimed claimed =
+            place.hot != NULL ? LK_CLAIMED_NOT : lk_seg_claimed(place.seg, place.row);
+        if (claimed == LK_CLAIMED_NOT ||
+            (claimed == LK_CLAIMED_WEAKLY && mode == LUMA_LOCK_KEY_SHARE))
             return LUMA_OK;
         LUMA_TRY(ended_check(ctx, txn, other, waited_for));
         LUMA_TRY(lki_large_wait(ctx, txn, other, wait));

@@ -138,7 +138,7 @@ lki_fetch(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, const
         bool found = false;
         uint64_t other = 0;
         if (newest)
-            LUMA_TRY(lk_row_current(ctx, view, &txn->store->slots, rowids[i], txn->stamp,
+            LUMA_TRY(lk_row_current(ctx, view, &txn->store->slots, rowids[i], txn->stamp, NULL,
                                     &places[n], &found, &other));
         else
             LUMA_TRY(lk_row_find(ctx, view, rowids[i], &txn->snap, &places[n], &found));

@@ -94,18 +94,18 @@ place_has_key(struct luma_ctx *ctx, struct luma_coll *h, struct lk_cidx *cidx,
 static luma_rc
 row_verdict(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, struct lk_cidx *cidx,
             struct luma_slice key, int64_t rowid, struct lk_bytes *scratch,
-            struct lki_conflict *out, enum verdict *out_verdict)
+            struct lk_bytes *version, struct lki_conflict *out, enum verdict *out_verdict)
 {
     struct lk_place place;
     bool found = false, has = false;
     uint64_t other = 0;
     *out_verdict = FREE;
-    LUMA_TRY(lki_row_current(ctx, txn, h, rowid, &place, &found, &other));
+    LUMA_TRY(lki_row_current(ctx, txn, h, rowid, version, &place, &found, &other));
     if (found)
         LUMA_TRY(place_has_key(ctx, h, cidx, key, &place, scratch, &has));
     if (!has) {
-        LUMA_TRY(lk_row_pending(ctx, h->view, &txn->store->slots, rowid, txn->stamp, &place, &found,
-                                &other));
+        LUMA_TRY(lk_row_pending(ctx, h->view, &txn->store->slots, rowid, txn->stamp, version,
+                                &place, &found, &other));
         if (found)
             LUMA_TRY(place_has_key(ctx, h, cidx, key, &place, scratch, &has));
     }
@@ -130,12 +130,13 @@ lki_unique_check(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h
 {
     uint64_t hash = lk_hash_bytes(key.data, key.bytes);
     struct lki_rowids rows;
-    struct lk_bytes scratch;
+    struct lk_bytes scratch, version;
     out->rowid = -1;
     LUMA_TRY(lk_lock_take(ctx, txn, lk_lock_index_key(cidx->index_def->id, hash), LUMA_LOCK_UPDATE,
                           LUMA_LOCK_WAIT));
     lki_rowids_init(&rows);
     lk_bytes_init(&scratch, NULL);
+    lk_bytes_init(&version, NULL);
     enum verdict verdict = FREE;
     luma_rc rc;
     do {
@@ -144,7 +145,8 @@ lki_unique_check(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h
         for (uint32_t i = 0; rc == LUMA_OK && verdict == FREE && i < rows.count; i++) {
             if (rows.items[i] == self)
                 continue;
-            rc = row_verdict(ctx, txn, h, cidx, key, rows.items[i], &scratch, out, &verdict);
+            rc = row_verdict(ctx, txn, h, cidx, key, rows.items[i], &scratch, &version, out,
+                             &verdict);
             if (rc == LUMA_OK && verdict == WAIT)
                 rc = lk_lock_take(ctx, txn, lk_lock_row(h->coll->id, rows.items[i]),
                                   LUMA_LOCK_SHARE, LUMA_LOCK_WAIT);
@@ -153,6 +155,7 @@ lki_unique_check(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h
         }
     } while (rc == LUMA_OK && verdict == WAIT);
     lk_bytes_fini(&scratch);
+    lk_bytes_fini(&version);
     lki_rowids_fini(&rows);
     return rc;
 }
