@@ -367,7 +367,7 @@ lki_serial_read(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
     uint64_t coll_id = h->coll->id;
     if (coll_id < LK_STORE_SYSTEM_END || (spec != NULL && spec->sample))
         return LUMA_OK;
-    if (cidx == NULL ? LK_MUTANT(SCAN_FORGOTTEN) : LK_MUTANT(RANGE_FORGOTTEN))
+    if ((cidx == NULL && LK_MUTANT(SCAN_FORGOTTEN)) || (cidx != NULL && LK_MUTANT(RANGE_FORGOTTEN)))
         return LUMA_OK;
     struct lk_txns *txns = txns_of(txn);
     struct lki_serial *s = txn->serial;
