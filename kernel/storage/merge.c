@@ -17,7 +17,9 @@
 struct judge {
     struct luma_ctx *ctx;
     struct lk_store *store;
+    struct lk_coll *coll;
     struct lk_view *view;
+    struct lk_view *looked; /* the view being looked at: that one, or the newest */
     struct lk_cidx *cidx;
     struct luma_arena *arena;
     struct lk_bytes key;
@@ -35,7 +37,7 @@ key_is(struct judge *j, const struct lk_place *place)
     bool null = false;
     lk_bytes_reset(&j->key);
     /* What cannot be read is kept. */
-    if (lk_key_place(j->ctx, &j->key, j->view, j->cidx, place, j->arena, &null) != LUMA_OK)
+    if (lk_key_place(j->ctx, &j->key, j->looked, j->cidx, place, j->arena, &null) != LUMA_OK)
         return true;
     return luma_slice_equal(lk_bytes_view(&j->key), j->entry->key);
 }
@@ -48,32 +50,28 @@ judge_version(void *arg, struct lk_version *v)
     uint64_t end = lk_stamp_resolve(slots, &v->end);
     bool gone = lk_stamp_resolve(slots, &v->begin) == LK_STAMP_ABORTED ||
                 (end != LK_STAMP_NONE && end <= j->horizon);
-    struct lk_place place = {.hot = j->view->hots[0], .version = v};
+    struct lk_place place = {.hot = j->looked->hots[0], .version = v};
     j->alive = !gone && key_is(j, &place);
     return !j->alive;
 }
 
-/* May the entry go: has no version of the row that somebody may see this key? */
+/* Has no version of the row that somebody may see this key, by what a view knows? */
 static bool
-entry_is_dead(void *arg, const struct luma_index_entry *entry)
+is_dead_in(struct judge *j, struct lk_view *view)
 {
-    struct judge *j = arg;
-    struct lk_view *view = j->view;
-    if (LK_MUTANT(RUN_MERGE_LIVE) && entry->rowid % 7 == 0)
-        return true;
-    j->entry = entry;
+    j->looked = view;
     j->alive = false;
     j->arena->reset(j->arena);
     for (uint32_t i = 0; i < view->hots_count && !j->alive; i++)
-        lk_hot_row(view->hots[i], entry->rowid, 0, judge_version, j);
+        lk_hot_row(view->hots[i], j->entry->rowid, 0, judge_version, j);
     for (uint32_t i = 0; i < view->segs_count && !j->alive; i++) {
         struct lk_seg *seg = view->segs[i];
         int64_t row = -1;
         uint32_t command = 0;
-        if (entry->rowid < seg->info.rowid_min || entry->rowid > seg->info.rowid_max)
+        if (j->entry->rowid < seg->info.rowid_min || j->entry->rowid > seg->info.rowid_max)
             continue;
         if (seg->segment == NULL ||
-            lk_segment_find(j->ctx, seg->segment, entry->rowid, &row) != LUMA_OK)
+            lk_segment_find(j->ctx, seg->segment, j->entry->rowid, &row) != LUMA_OK)
             return false;
         if (row < 0)
             continue;
@@ -83,6 +81,28 @@ entry_is_dead(void *arg, const struct luma_index_entry *entry)
             j->alive = key_is(j, &place);
     }
     return !j->alive;
+}
+
+/*
+ * May the entry go? What the merge began with says no for most. Where it says yes, a checkpoint
+ * since then may have folded the end of a row that goes on in a hot table which that view does not
+ * have: no checkpoint runs while the newest view decides.
+ */
+static bool
+entry_is_dead(void *arg, const struct luma_index_entry *entry)
+{
+    struct judge *j = arg;
+    if (LK_MUTANT(RUN_MERGE_LIVE) && entry->rowid % 7 == 0)
+        return true;
+    j->entry = entry;
+    if (!is_dead_in(j, j->view))
+        return false;
+    lk_wait_lock(j->store->conf.sched, &j->store->work_lock);
+    struct lk_view *newest = lk_coll_view(j->coll, NULL);
+    bool dead = newest == NULL || is_dead_in(j, newest);
+    lk_view_unref(newest);
+    lk_wait_unlock(j->store->conf.sched, &j->store->work_lock);
+    return dead;
 }
 
 static bool
@@ -224,7 +244,7 @@ index_merge(struct pass *pass, struct lk_coll *coll, struct lk_cidx *cidx)
 {
     struct lk_ctx quiet; /* what cannot be judged is kept, and is no error of the merge */
     lk_ctx_init(&quiet, NULL);
-    struct judge j = {.ctx = &quiet.ctx, .store = pass->store, .cidx = cidx};
+    struct judge j = {.ctx = &quiet.ctx, .store = pass->store, .coll = coll, .cidx = cidx};
     if (atomic_load(&cidx->damaged))
         return LUMA_OK;
     luma_rc rc = LUMA_OK;
