@@ -90,7 +90,7 @@ find_members(struct lki_batch *b, const char *record, size_t bytes)
     size_t at = 0;
     int rc;
     for (size_t i = 0; i < b->order_count; i++)
-        b->members[i].kind = JSON_BAD;
+        b->members[i] = (struct lki_member){.kind = JSON_BAD}; /* not in the record */
     while ((rc = lki_json_member(record, bytes, &at, &member)) == 1) {
         if (!lki_json_unescape(record + member.name_at, member.name_bytes, &b->scratch))
             return "the name of a field cannot be that of a column";

@@ -56,7 +56,8 @@ eng_scan_top_judge(struct part *p, const struct op_scan *op, struct luma_batch *
     struct luma_value bound;
     if (!eng_sort_bound(p, top->sort, top->out, &bound))
         return LUMA_OK;
-    LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
+    /* Conditions that are judged later empty the other one. */
+    LUMA_TRY(eng_step_arena(p, &op->op, &arena));
     uint16_t *sel = luma_arena_alloc(arena, sizeof(*sel) * (batch->rows + 8));
     ENG_NEED(p->ctx, sel, "a scan");
     const struct luma_vec *vec = &batch->cols[top->col];
