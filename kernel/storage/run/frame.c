@@ -4,11 +4,25 @@
  */
 #include "storage/run/run_priv.h"
 
+/* Of the bytes at a place of an object: a sound block that a disk wrote to another place, or into
+ * another run, does not pass there. Version 1 had the bytes alone. */
+static uint32_t
+place_crc(uint32_t version, uint64_t object_id, uint64_t offset, const void *data, size_t bytes)
+{
+    uint8_t place[16];
+    if (version < 2)
+        return lk_crc32c(0, data, bytes);
+    lk_store_u64(place, object_id);
+    lk_store_u64(place + 8, offset);
+    return lk_crc32c(lk_crc32c(0, place, sizeof(place)), data, bytes);
+}
+
 static luma_rc
 frame_append(struct luma_ctx *ctx, struct luma_object_writer *base, const void *data, size_t bytes)
 {
-    struct luma_object_writer *object = &((struct lki_frame_writer *)base)->object->base;
-    uint32_t crc = lk_crc32c(0, data, bytes);
+    struct lk_object_writer *writer = ((struct lki_frame_writer *)base)->object;
+    struct luma_object_writer *object = &writer->base;
+    uint32_t crc = place_crc(LKI_RUN_VERSION, writer->id, object->offset(object), data, bytes);
     LUMA_TRY(object->append(ctx, object, data, bytes));
     return object->append(ctx, object, &crc, sizeof(crc));
 }
@@ -45,7 +59,8 @@ lki_frame_end(struct luma_ctx *ctx, struct lki_frame_writer *writer, uint64_t en
     struct lki_run_tail tail = {
         .entries = entries, .level = level, .version = LKI_RUN_VERSION, .magic = LKI_RUN_MAGIC_END};
     struct lk_object_writer *object = LUMA_TAKE(writer->object);
-    tail.crc = lk_crc32c(0, &tail, offsetof(struct lki_run_tail, crc));
+    tail.crc = place_crc(LKI_RUN_VERSION, object->id, object->base.offset(&object->base), &tail,
+                         offsetof(struct lki_run_tail, crc));
     luma_rc rc = object->base.append(ctx, &object->base, &tail, sizeof(tail));
     if (rc != LUMA_OK) {
         lk_object_abort(object);
@@ -58,6 +73,7 @@ lki_frame_end(struct luma_ctx *ctx, struct lki_frame_writer *writer, uint64_t en
 
 struct load_call {
     struct luma_object_reader *object;
+    uint32_t version;
     size_t bytes;
 };
 
@@ -69,7 +85,6 @@ load_frame(struct luma_ctx *ctx, void *arg, uint64_t object_id, uint64_t offset,
     struct lk_cache *cache = lk_object_cache(call->object);
     size_t framed = call->bytes + LKI_RUN_CRC_BYTES;
 
-    (void)object_id;
     if (offset > call->object->bytes || framed > call->object->bytes - offset)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "index run %s: a block lies beyond its end",
                          lk_object_name(call->object));
@@ -78,7 +93,8 @@ load_frame(struct luma_ctx *ctx, void *arg, uint64_t object_id, uint64_t offset,
         return LUMA_FAIL(ctx, rc, "no memory to read %s", lk_object_name(call->object));
     uint8_t *data = (uint8_t *)(uintptr_t)out_block->bytes.data;
     rc = lk_object_read(ctx, call->object, data, framed, offset);
-    if (rc == LUMA_OK && lk_crc32c(0, data, call->bytes) != lk_load_u32(data + call->bytes))
+    if (rc == LUMA_OK && place_crc(call->version, object_id, offset, data, call->bytes) !=
+                             lk_load_u32(data + call->bytes))
         rc = LUMA_FAIL(ctx, LUMA_E_CORRUPT,
                        "index run %s: the checksum of the block at %llu is "
                        "wrong",
@@ -96,8 +112,9 @@ static luma_rc
 frame_pin(struct luma_ctx *ctx, struct luma_object_reader *base, uint64_t offset, size_t bytes,
           struct luma_pin *out_pin)
 {
-    struct luma_object_reader *object = ((struct lki_frame_reader *)base)->object;
-    struct load_call call = {object, bytes};
+    const struct lki_frame_reader *reader = (const struct lki_frame_reader *)base;
+    struct luma_object_reader *object = reader->object;
+    struct load_call call = {object, reader->version, bytes};
     struct lk_cache_block *block;
 
     LUMA_TRY(lk_cache_pin(ctx, lk_object_cache(object), object->object_id, offset, load_frame,
@@ -120,9 +137,17 @@ frame_unpin(struct luma_pin *pin)
     memset(pin, 0, sizeof(*pin));
 }
 
+static bool
+tail_sound(const struct luma_object_reader *object, const struct lki_run_tail *tail)
+{
+    return tail->magic == LKI_RUN_MAGIC_END &&
+           tail->crc == place_crc(tail->version, object->object_id, object->bytes - sizeof(*tail),
+                                  tail, offsetof(struct lki_run_tail, crc));
+}
+
 static luma_rc
 check_ends(struct luma_ctx *ctx, struct luma_object_reader *object, uint32_t kind,
-           uint64_t index_id, uint64_t *out_entries)
+           uint64_t index_id, uint32_t *out_version, uint64_t *out_entries)
 {
     struct lki_run_header header;
     struct lki_run_tail tail;
@@ -131,18 +156,26 @@ check_ends(struct luma_ctx *ctx, struct luma_object_reader *object, uint32_t kin
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "index run %s is too short", lk_object_name(object));
     LUMA_TRY(lk_object_read(ctx, object, &header, sizeof(header), 0));
     LUMA_TRY(lk_object_read(ctx, object, &tail, sizeof(tail), object->bytes - sizeof(tail)));
-    if (header.magic != LKI_RUN_MAGIC || tail.magic != LKI_RUN_MAGIC_END ||
-        header.crc != lk_crc32c(0, &header, offsetof(struct lki_run_header, crc)) ||
-        tail.crc != lk_crc32c(0, &tail, offsetof(struct lki_run_tail, crc)))
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "index run %s does not begin and end as a run does",
+    if (header.magic != LKI_RUN_MAGIC ||
+        header.crc != lk_crc32c(0, &header, offsetof(struct lki_run_header, crc)))
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "index run %s does not begin as a run does",
                          lk_object_name(object));
-    if (header.version != LKI_RUN_VERSION || header.kind != kind || header.index_id != index_id)
+    if (header.version < LKI_RUN_VERSION_MIN || header.version > LKI_RUN_VERSION)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT,
-                         "index run %s has version %u, kind %08x, index %llu; wanted %u, %08x, "
-                         "%llu",
-                         lk_object_name(object), header.version, header.kind,
-                         (unsigned long long)header.index_id, LKI_RUN_VERSION, kind,
-                         (unsigned long long)index_id);
+                         "index run %s has format version %u, this program reads up to %u",
+                         lk_object_name(object), header.version, LKI_RUN_VERSION);
+    if (tail.version != header.version || !tail_sound(object, &tail))
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "index run %s does not end as a run does",
+                         lk_object_name(object));
+    if (header.kind != kind || header.index_id != index_id || header.object_id != object->object_id)
+        return LUMA_FAIL(
+            ctx, LUMA_E_CORRUPT,
+            "index run %s is of kind %08x, index %llu, object %llu; wanted %08x, %llu, "
+            "%llu",
+            lk_object_name(object), header.kind, (unsigned long long)header.index_id,
+            (unsigned long long)header.object_id, kind, (unsigned long long)index_id,
+            (unsigned long long)object->object_id);
+    *out_version = header.version;
     *out_entries = tail.entries;
     return LUMA_OK;
 }
@@ -152,7 +185,7 @@ lki_frame_open(struct luma_ctx *ctx, struct lk_objects *objects, uint64_t object
                uint64_t index_id, struct lki_frame_reader *out, uint64_t *out_entries)
 {
     LUMA_TRY(lk_object_open(ctx, objects, LK_OBJECT_RUN, object_id, &out->object));
-    luma_rc rc = check_ends(ctx, out->object, kind, index_id, out_entries);
+    luma_rc rc = check_ends(ctx, out->object, kind, index_id, &out->version, out_entries);
     if (rc != LUMA_OK) {
         lk_object_close(LUMA_TAKE(out->object));
         return rc;

@@ -10,11 +10,12 @@
 #include "storage/cache/cache.h"
 #include "storage/run/run.h"
 
-#define LKI_RUN_MAGIC     0x314e5552414d554cULL /* "LUMARUN1" */
-#define LKI_RUN_MAGIC_END 0x454e5552414d554cULL /* "LUMARUNE" */
-#define LKI_RUN_VERSION   1
-#define LKI_RUN_CRC_BYTES 4
-#define LKI_FROZEN_MAX    8
+#define LKI_RUN_MAGIC       0x314e5552414d554cULL /* "LUMARUN1" */
+#define LKI_RUN_MAGIC_END   0x454e5552414d554cULL /* "LUMARUNE" */
+#define LKI_RUN_VERSION     2
+#define LKI_RUN_VERSION_MIN 1 /* checksums without the place */
+#define LKI_RUN_CRC_BYTES   4
+#define LKI_FROZEN_MAX      8
 
 struct lki_run_header {
     uint64_t magic;
@@ -32,7 +33,7 @@ struct lki_run_tail {
     uint32_t level;
     uint32_t zero;
     uint32_t version;
-    uint32_t crc; /* of the 20 bytes before it */
+    uint32_t crc; /* of the 20 bytes before it, as that of a block */
     uint64_t magic;
 };
 LUMA_STATIC_ASSERT(sizeof(struct lki_run_tail) == 32, "as on disk");
@@ -52,6 +53,7 @@ luma_rc lki_frame_end(struct luma_ctx *ctx, struct lki_frame_writer *writer, uin
 struct lki_frame_reader {
     struct luma_object_reader base; /* first; its bytes end where the module's last append does */
     struct luma_object_reader *object;
+    uint32_t version;
 };
 
 luma_rc lki_frame_open(struct luma_ctx *ctx, struct lk_objects *objects, uint64_t object_id,

@@ -202,6 +202,8 @@ read_footer(struct luma_ctx *ctx, struct lk_segment *segment)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT,
                          "segment %s has format version %u, this program reads up to %u",
                          lk_object_name(reader), header.version, LKI_SEGMENT_VERSION);
+    if (header.object_id != reader->object_id)
+        return corrupt(ctx, segment, "it is another segment's file");
     if (tail.footer_bytes > FOOTER_BYTES_MAX || tail.footer_offset < sizeof(header) ||
         tail.footer_offset != reader->bytes - sizeof(tail) - tail.footer_bytes)
         return corrupt(ctx, segment, "the footer lies outside the file");

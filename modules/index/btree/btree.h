@@ -9,6 +9,8 @@
 
 #include <lumadb/kind/index.h>
 
+#include "bloom.h"
+
 /* Set by init; NULL where no host is (a check of the module alone): plain malloc then. */
 extern const struct luma_host_mem *btree_mem;
 
@@ -140,12 +142,11 @@ void btree_block_fini(struct btree_block_writer *writer);
 
 /* --- build.c, run.c --- */
 
-#define BTREE_BLOCK_BYTES  8192
-#define BTREE_INDEX_BYTES  32768
-#define BTREE_LEVELS_MAX   8
-#define BTREE_BLOOM_BITS   10 /* a key */
-#define BTREE_BLOOM_PROBES 6
-#define BTREE_RUN_MAGIC    0x31455254424d554cULL /* "LUMBTRE1" */
+#define BTREE_BLOCK_BYTES 8192
+#define BTREE_INDEX_BYTES 32768
+#define BTREE_LEVELS_MAX  8
+#define BTREE_BLOOM_BITS  10                    /* a key */
+#define BTREE_RUN_MAGIC   0x31455254424d554cULL /* "LUMBTRE1" */
 
 /* Last append of a run. */
 struct btree_trailer {
@@ -170,18 +171,6 @@ btree_place(uint64_t offset, size_t bytes)
 #define BTREE_PLACE_BYTES_MAX (((size_t)1 << 24) - 1)
 
 uint64_t btree_key_hash(struct luma_slice key);
-
-/* The filter's words are 64-byte lines: one line a key. */
-static inline bool
-btree_bloom_has(const uint64_t *words, size_t lines, uint64_t hash)
-{
-    const uint64_t *line = words + (size_t)(((unsigned __int128)hash * lines) >> 64) * 8;
-    uint64_t h = hash * 0x9e3779b97f4a7c15ULL;
-    for (int i = 0; i < BTREE_BLOOM_PROBES; i++, h >>= 9)
-        if ((line[h >> 6 & 7] >> (h & 63) & 1) == 0)
-            return false;
-    return true;
-}
 
 luma_rc btree_run_build(struct luma_ctx *ctx, struct luma_index_source *source,
                         struct luma_object_writer *writer);

@@ -121,22 +121,18 @@ static luma_rc
 write_bloom(struct luma_ctx *ctx, struct build *build)
 {
     size_t keys = build->hashes.used_bytes / sizeof(uint64_t);
-    size_t lines = (keys * BTREE_BLOOM_BITS + 511) / 512;
+    size_t lines = (keys * BTREE_BLOOM_BITS + BLOOM_LINE_BITS - 1) / BLOOM_LINE_BITS;
     const uint64_t *hashes = (const uint64_t *)(const void *)build->hashes.data;
-    if (keys == 0 || lines * 64 > UINT32_MAX / 2)
+    if (keys == 0 || lines * BLOOM_LINE_BYTES > UINT32_MAX / 2)
         return LUMA_OK;
-    uint64_t *words = calloc(lines, 64);
+    uint64_t *words = calloc(lines, BLOOM_LINE_BYTES);
     if (words == NULL)
         return no_memory(ctx);
-    for (size_t k = 0; k < keys; k++) {
-        uint64_t *line = words + (size_t)(((unsigned __int128)hashes[k] * lines) >> 64) * 8;
-        uint64_t h = hashes[k] * 0x9e3779b97f4a7c15ULL;
-        for (int i = 0; i < BTREE_BLOOM_PROBES; i++, h >>= 9)
-            line[h >> 6 & 7] |= (uint64_t)1 << (h & 63);
-    }
+    for (size_t k = 0; k < keys; k++)
+        bloom_add(words, lines, hashes[k]);
     build->trailer.bloom_offset = build->writer->offset(build->writer);
-    build->trailer.bloom_bytes = (uint32_t)(lines * 64);
-    luma_rc rc = build->writer->append(ctx, build->writer, words, lines * 64);
+    build->trailer.bloom_bytes = (uint32_t)(lines * BLOOM_LINE_BYTES);
+    luma_rc rc = build->writer->append(ctx, build->writer, words, lines * BLOOM_LINE_BYTES);
     free(words);
     return rc;
 }

@@ -58,7 +58,7 @@ read_trailer(struct luma_ctx *ctx, struct run *run)
     reader->unpin(&pin);
     const struct btree_trailer *t = &run->trailer;
     if (t->magic != BTREE_RUN_MAGIC || t->levels > BTREE_LEVELS_MAX ||
-        (t->levels == 0) != (t->count == 0) || (t->bloom_bytes & 63) != 0)
+        (t->levels == 0) != (t->count == 0) || t->bloom_bytes % BLOOM_LINE_BYTES != 0)
         return corrupt(ctx, run, "it does not end as a run does");
     return LUMA_OK;
 }
@@ -229,7 +229,7 @@ btree_run_find(struct luma_ctx *ctx, void *arg_run, const struct luma_slice *key
 {
     struct run *run = arg_run;
     const uint64_t *bloom = (const uint64_t *)(const void *)run->bloom.bytes.data;
-    size_t lines = run->trailer.bloom_bytes / 64;
+    size_t lines = run->trailer.bloom_bytes / BLOOM_LINE_BYTES;
     struct walk walk;
     luma_rc rc = LUMA_OK;
 
@@ -237,7 +237,7 @@ btree_run_find(struct luma_ctx *ctx, void *arg_run, const struct luma_slice *key
         return LUMA_OK;
     walk_init(&walk, run);
     for (size_t i = 0; i < count && rc == LUMA_OK; i++)
-        if (lines == 0 || btree_bloom_has(bloom, lines, btree_key_hash(keys[i])))
+        if (lines == 0 || bloom_has(bloom, lines, btree_key_hash(keys[i])))
             rc = find_one(ctx, &walk, keys[i], i, emit, arg);
     walk_fini(&walk);
     return rc;
@@ -393,7 +393,7 @@ verify_entries(struct luma_ctx *ctx, struct run *run, struct luma_index_cursor *
                struct luma_arena *arena)
 {
     const uint64_t *bloom = (const uint64_t *)(const void *)run->bloom.bytes.data;
-    size_t lines = run->trailer.bloom_bytes / 64, last_room = 0;
+    size_t lines = run->trailer.bloom_bytes / BLOOM_LINE_BYTES, last_room = 0;
     struct luma_index_entry entry, last = {{NULL, 0}, 0};
     uint8_t *copy = NULL;
     uint64_t count = 0;
@@ -406,7 +406,7 @@ verify_entries(struct luma_ctx *ctx, struct run *run, struct luma_index_cursor *
         int c = count == 0 ? 1 : luma_slice_compare(entry.key, last.key);
         if (c < 0 || (c == 0 && entry.rowid <= last.rowid))
             return corrupt(ctx, run, "entries are out of order");
-        if (lines > 0 && !btree_bloom_has(bloom, lines, btree_key_hash(entry.key)))
+        if (lines > 0 && !bloom_has(bloom, lines, btree_key_hash(entry.key)))
             return corrupt(ctx, run, "the filter does not know a key");
         if (entry.key.bytes > last_room || copy == NULL) {
             last_room = entry.key.bytes * 2 + 64;

@@ -9,6 +9,8 @@
 
 #include <lumadb/kind/index.h>
 
+#include "bloom.h"
+
 /* Set by init; NULL where no host is (a check of the module alone): plain malloc then. */
 extern const struct luma_host_mem *hash_mem;
 
@@ -56,7 +58,7 @@ struct hash_trailer {
     uint64_t blocks;
     uint64_t places_offset; /* pages of HASH_PAGE_SLOTS places of blocks */
     uint64_t page_step;     /* from one page to the next */
-    uint64_t zero;
+    uint64_t bloom_offset;  /* a filter of `slots` bytes; 0: none, as older runs have it */
 };
 LUMA_STATIC_ASSERT(sizeof(struct hash_trailer) == 64, "as on disk");
 

@@ -16,6 +16,8 @@
 #define ENTRIES_MAX 60000
 #define PAGE_BYTES  (HASH_PAGE_SLOTS * sizeof(uint64_t))
 
+#define HASH_BLOOM_BYTES_MAX ((size_t)1 << 30)
+
 uint64_t
 hash_key(struct luma_slice key)
 {
@@ -161,6 +163,24 @@ write_pages(struct luma_ctx *ctx, struct build *build, const uint64_t *words, si
     return LUMA_OK;
 }
 
+/* A byte a slot: between 11 and 23 bits a key. */
+static luma_rc
+write_bloom(struct luma_ctx *ctx, struct build *build)
+{
+    size_t bytes = build->trailer.slots, lines = bytes / BLOOM_LINE_BYTES;
+    if (bytes > HASH_BLOOM_BYTES_MAX)
+        return LUMA_OK;
+    uint64_t *words = calloc(lines, BLOOM_LINE_BYTES);
+    if (words == NULL)
+        return no_memory(ctx);
+    for (size_t k = 0; k < build->hashes.count; k++)
+        bloom_add(words, lines, build->hashes.items[k]);
+    build->trailer.bloom_offset = build->writer->offset(build->writer);
+    luma_rc rc = build->writer->append(ctx, build->writer, words, bytes);
+    free(words);
+    return rc;
+}
+
 static luma_rc
 write_table(struct luma_ctx *ctx, struct build *build)
 {
@@ -186,7 +206,7 @@ write_table(struct luma_ctx *ctx, struct build *build)
     if (rc == LUMA_OK)
         rc = write_pages(ctx, build, build->places.items, build->places.count,
                          &build->trailer.places_offset);
-    return rc;
+    return rc == LUMA_OK ? write_bloom(ctx, build) : rc;
 }
 
 static luma_rc
@@ -226,6 +246,7 @@ hash_run_build(struct luma_ctx *ctx, struct luma_index_source *source,
 struct run {
     struct luma_object_reader *reader;
     struct hash_trailer trailer;
+    struct luma_pin bloom;
 };
 
 static luma_rc
@@ -235,27 +256,36 @@ corrupt(struct luma_ctx *ctx, const struct run *run, const char *what)
                      (unsigned long long)run->reader->object_id, what);
 }
 
+static luma_rc
+read_trailer(struct luma_ctx *ctx, struct run *run)
+{
+    struct luma_object_reader *reader = run->reader;
+    struct luma_pin pin;
+    if (reader->bytes < sizeof(run->trailer))
+        return corrupt(ctx, run, "it is too short");
+    LUMA_TRY(
+        reader->pin(ctx, reader, reader->bytes - sizeof(run->trailer), sizeof(run->trailer), &pin));
+    memcpy(&run->trailer, pin.bytes.data, sizeof(run->trailer));
+    reader->unpin(&pin);
+    const struct hash_trailer *t = &run->trailer;
+    if (t->magic != HASH_RUN_MAGIC || (t->slots & (t->slots - 1)) != 0 ||
+        (t->slots == 0) != (t->count == 0) || (t->slots > 0 && t->slots < HASH_PAGE_SLOTS) ||
+        t->blocks > BLOCKS_MAX || (t->count > 0 && t->blocks == 0) ||
+        (t->bloom_offset != 0 && (t->slots == 0 || t->slots > HASH_BLOOM_BYTES_MAX)))
+        return corrupt(ctx, run, "it does not end as a run does");
+    return LUMA_OK;
+}
+
 luma_rc
 hash_run_open(struct luma_ctx *ctx, struct luma_object_reader *reader, void **out_run)
 {
     struct run *run = calloc(1, sizeof(*run));
-    struct luma_pin pin;
     if (run == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open an index run");
     run->reader = reader;
-    luma_rc rc = reader->bytes < sizeof(run->trailer)
-                     ? corrupt(ctx, run, "it is too short")
-                     : reader->pin(ctx, reader, reader->bytes - sizeof(run->trailer),
-                                   sizeof(run->trailer), &pin);
-    if (rc == LUMA_OK) {
-        memcpy(&run->trailer, pin.bytes.data, sizeof(run->trailer));
-        reader->unpin(&pin);
-        const struct hash_trailer *t = &run->trailer;
-        if (t->magic != HASH_RUN_MAGIC || (t->slots & (t->slots - 1)) != 0 ||
-            (t->slots == 0) != (t->count == 0) || (t->slots > 0 && t->slots < HASH_PAGE_SLOTS) ||
-            t->blocks > BLOCKS_MAX || (t->count > 0 && t->blocks == 0))
-            rc = corrupt(ctx, run, "it does not end as a run does");
-    }
+    luma_rc rc = read_trailer(ctx, run);
+    if (rc == LUMA_OK && run->trailer.bloom_offset != 0)
+        rc = reader->pin(ctx, reader, run->trailer.bloom_offset, run->trailer.slots, &run->bloom);
     if (rc != LUMA_OK) {
         free(run);
         return rc;
@@ -265,8 +295,11 @@ hash_run_open(struct luma_ctx *ctx, struct luma_object_reader *reader, void **ou
 }
 
 void
-hash_run_close(void *run)
+hash_run_close(void *arg)
 {
+    struct run *run = arg;
+    if (run != NULL && run->bloom.opaque != NULL)
+        run->reader->unpin(&run->bloom);
     free(run);
 }
 
@@ -358,6 +391,13 @@ emit_from(struct luma_ctx *ctx, struct run *run, uint64_t number, uint32_t at,
     return LUMA_OK;
 }
 
+static inline bool
+may_have(const struct run *run, uint64_t hash)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)run->bloom.bytes.data;
+    return words == NULL || bloom_has(words, run->trailer.slots / BLOOM_LINE_BYTES, hash);
+}
+
 luma_rc
 hash_run_find(struct luma_ctx *ctx, void *arg_run, const struct luma_slice *keys, size_t count,
               void (*emit)(void *arg, size_t key_index, int64_t rowid), void *arg)
@@ -367,6 +407,8 @@ hash_run_find(struct luma_ctx *ctx, void *arg_run, const struct luma_slice *keys
     for (size_t k = 0; k < count && slots > 0; k++) {
         uint64_t hash = hash_key(keys[k]);
         bool matched = false;
+        if (!may_have(run, hash))
+            continue;
         for (uint64_t steps = 0; steps < slots && !matched; steps++) {
             LUMA_TRY(page_word(ctx, run, run->trailer.slots_offset, (hash + steps) & (slots - 1),
                                &slot));
