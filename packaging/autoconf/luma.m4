@@ -76,6 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) { (void) data; (vo
 ]])], [], [AC_MSG_ERROR([--enable-fuzzing wants CC=clang with libFuzzer (Debian: clang libclang-rt-14-dev, Fedora: clang compiler-rt)])])
      CFLAGS=$luma_saved_CFLAGS])
 AC_SUBST([FUZZ_LDFLAGS])
+# A shared library refers to nothing that is not there, but for a sanitizer's functions: clang has them in programs only.
+DEFS_LDFLAGS=-Wl,-z,defs
+AS_IF([test "x$SANITIZERS" != xno], [DEFS_LDFLAGS=])
+AC_SUBST([DEFS_LDFLAGS])
 AM_CONDITIONAL([FUZZING], [test "x$enable_fuzzing" = xyes])
 ])
 
