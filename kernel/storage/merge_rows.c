@@ -438,14 +438,6 @@ by_rows(const void *a, const void *b)
     return (ra > rb) - (ra < rb);
 }
 
-/* What reading a segment holds in memory, about: the chunks of a row group, expanded. */
-static uint64_t
-reading_bytes(const struct lk_seg *seg)
-{
-    uint64_t rows = LK_MAX(seg->info.rows, 1u);
-    return seg->info.bytes * LK_MIN(rows, (uint64_t)LK_GROUP_ROWS) / rows * 2;
-}
-
 /* Segments of like size, the smallest first; or one that is mostly dead. No more at once than the
  * cache may hold beside what statements read. */
 static void
@@ -473,7 +465,7 @@ inputs_choose(struct rows_merge *m)
         uint64_t more = all[m->count].seg->info.rows;
         if (rows + more > LK_SEGMENT_ROWS_MAX || (m->count > 0 && more > rows * 2 + 4096))
             break;
-        bytes += reading_bytes(all[m->count].seg);
+        bytes += lk_segment_group_bytes(all[m->count].seg->segment);
         if (bytes > bytes_max) {
             few = 2;
             break;

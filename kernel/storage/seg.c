@@ -256,6 +256,28 @@ live_entry(struct lk_young_entry *e, struct lk_snapshot *snap, uint32_t at, uint
         luma_bit_clear(bits, at);
 }
 
+/* Rows first + at and n - 1 more, which one young group has. */
+static void
+live_young(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32_t at, uint32_t n,
+           uint64_t *bits)
+{
+    const struct lk_young_group *group = &seg->young[(first + at) / LK_GROUP_ROWS];
+    if (group->count != 0 && group->room <= n) {
+        for (uint32_t i = 0; i < group->room; i++) {
+            uint32_t row = group->entries[i].row_plus1 - 1;
+            if (group->entries[i].row_plus1 != YOUNG_USED && row >= first + at &&
+                row - first - at < n)
+                live_entry(&group->entries[i], snap, row - first, bits);
+        }
+    } else if (group->count != 0) {
+        for (uint32_t i = at; i < at + n; i++) {
+            struct lk_young_entry *e = young_slot(group, first + i);
+            if (e->row_plus1 != 0)
+                live_entry(e, snap, i, bits);
+        }
+    }
+}
+
 luma_rc
 lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32_t n,
             uint64_t *bits)
@@ -268,19 +290,10 @@ lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32
     for (struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
         if (lk_stamp_seen(snap, lk_stamp_resolve(snap->slots, &claim->stamp), claim->command))
             live_dead(claim->rows, first, n, bits);
-    const struct lk_young_group *group = &seg->young[first / LK_GROUP_ROWS];
-    if (group->count != 0 && group->room <= n) {
-        for (uint32_t i = 0; i < group->room; i++) {
-            uint32_t row = group->entries[i].row_plus1 - 1;
-            if (group->entries[i].row_plus1 != YOUNG_USED && row >= first && row - first < n)
-                live_entry(&group->entries[i], snap, row - first, bits);
-        }
-    } else if (group->count != 0) {
-        for (uint32_t i = 0; i < n; i++) {
-            struct lk_young_entry *e = young_slot(group, first + i);
-            if (e->row_plus1 != 0)
-                live_entry(e, snap, i, bits);
-        }
+    /* Young groups count rows, those of the segment may end early: a window may touch two. */
+    for (uint32_t at = 0, some; at < n; at += some) {
+        some = LK_MIN(n - at, LK_GROUP_ROWS - (first + at) % LK_GROUP_ROWS);
+        live_young(seg, snap, first, at, some, bits);
     }
     lk_mutex_unlock(&seg->lock);
     return LUMA_OK;

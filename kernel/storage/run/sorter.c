@@ -8,7 +8,10 @@
 #include "storage/run/run_priv.h"
 
 #define PART_BYTES_MAX   ((size_t)128 << 20) /* of a part in memory, before it spills */
+#define PART_BYTES_MIN   ((size_t)256 << 10)
+#define BUDGET_SHARE     32 /* of the memory budget, for the parts of one sort */
 #define SPILL_READ_BYTES ((size_t)256 << 10)
+#define SPILL_READ_MIN   ((size_t)4 << 10)
 #define SPILLS_MAX       1024
 #define SORT_STRETCH     4096
 
@@ -32,6 +35,8 @@ struct part {
 
 struct lk_run_sorter {
     struct lk_index *index;
+    size_t share; /* of memory, for all parts or for all that the merge reads */
+    size_t part_bytes_max;
     uint32_t parts_count;
     struct part parts[];
 };
@@ -40,6 +45,14 @@ static luma_rc
 no_memory(struct luma_ctx *ctx)
 {
     return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to sort index entries");
+}
+
+/* Of one in `count`, between two bounds. */
+static size_t
+share_of(const struct lk_run_sorter *sorter, uint32_t count, size_t min, size_t max)
+{
+    size_t bytes = count == 0 ? sorter->share : sorter->share / count;
+    return bytes < min ? min : LK_MIN(bytes, max);
 }
 
 luma_rc
@@ -52,6 +65,8 @@ lk_run_sorter_create(struct luma_ctx *ctx, struct lk_index *index, uint32_t part
         return no_memory(ctx);
     sorter->index = index;
     sorter->parts_count = parts;
+    sorter->share = lk_budget_limit(NULL) / BUDGET_SHARE;
+    sorter->part_bytes_max = share_of(sorter, parts, PART_BYTES_MIN, PART_BYTES_MAX);
     *out_sorter = sorter;
     return LUMA_OK;
 }
@@ -130,13 +145,18 @@ stretches_merge(struct luma_ctx *ctx, const struct item *from, struct item *to, 
 }
 
 /* Stretches that fit the cache, then merges of them: others get the thread in between, which the
- * library's sort of some million entries keeps for a second. */
+ * library's sort of some million entries keeps for a second. It does it where memory is short, and
+ * parts are small. */
 static luma_rc
 items_sort(struct luma_ctx *ctx, struct part *part)
 {
     size_t bytes = part->count * sizeof(*part->items);
     struct item *other = lk_alloc(NULL, bytes), *from = part->items, *to = other;
-    luma_rc rc = other == NULL ? no_memory(ctx) : LUMA_OK;
+    luma_rc rc = LUMA_OK;
+    if (other == NULL) {
+        qsort(from, part->count, sizeof(*from), item_order);
+        return LUMA_OK;
+    }
     for (size_t at = 0; rc == LUMA_OK && at < part->count; at += SORT_STRETCH) {
         qsort(part->items + at, LK_MIN(part->count - at, (size_t)SORT_STRETCH),
               sizeof(*part->items), item_order);
@@ -261,7 +281,7 @@ lk_run_sorter_add(struct luma_ctx *ctx, struct lk_run_sorter *sorter, uint32_t p
         if (!part_put(part, &entries[i]))
             return no_memory(ctx);
     }
-    if (part_bytes(part) > PART_BYTES_MAX)
+    if (part_bytes(part) > sorter->part_bytes_max)
         return part_spill(ctx, sorter, part);
     return LUMA_OK;
 }
@@ -373,7 +393,7 @@ open_memory(struct luma_ctx *ctx, const struct part *part, struct luma_arena *ar
 }
 
 static luma_rc
-open_spill(struct luma_ctx *ctx, struct lk_run_sorter *sorter, uint64_t id,
+open_spill(struct luma_ctx *ctx, struct lk_run_sorter *sorter, uint64_t id, size_t room,
            struct luma_arena *arena, struct lki_merge *merge)
 {
     struct spill_source *source = LUMA_NEW(arena, struct spill_source);
@@ -381,7 +401,7 @@ open_spill(struct luma_ctx *ctx, struct lk_run_sorter *sorter, uint64_t id,
         return no_memory(ctx);
     source->base.next = spill_next;
     source->base.close = spill_close;
-    source->room = SPILL_READ_BYTES;
+    source->room = room;
     source->buffer = lk_alloc(NULL, source->room);
     if (source->buffer == NULL)
         return no_memory(ctx);
@@ -404,12 +424,13 @@ open_all(struct luma_ctx *ctx, struct lk_run_sorter *sorter, struct luma_arena *
     merge->sources = LUMA_NEW_ARRAY(arena, struct lki_source *, all);
     if (merge->sources == NULL)
         return no_memory(ctx);
+    size_t room = share_of(sorter, all, SPILL_READ_MIN, SPILL_READ_BYTES);
     for (uint32_t i = 0; i < sorter->parts_count; i++) {
         const struct part *part = &sorter->parts[i];
         if (part->count > 0)
             LUMA_TRY(open_memory(ctx, part, arena, merge));
         for (uint32_t k = 0; k < part->spills_count; k++)
-            LUMA_TRY(open_spill(ctx, sorter, part->spills[k], arena, merge));
+            LUMA_TRY(open_spill(ctx, sorter, part->spills[k], room, arena, merge));
     }
     return LUMA_OK;
 }

@@ -287,6 +287,22 @@ lk_segment_group_first(const struct lk_segment *segment, uint32_t group)
     return segment->group_first[group];
 }
 
+uint64_t
+lk_segment_group_bytes(const struct lk_segment *segment)
+{
+    uint64_t most = 0;
+    for (uint32_t g = 0; g < segment->groups; g++) {
+        uint64_t bytes = 0;
+        for (uint32_t i = 0; i < segment->cols_all; i++) {
+            const struct lki_chunk *chunk = lki_segment_chunk(segment, g, i);
+            if (lki_chunk_has_bytes(chunk))
+                bytes += chunk->raw_bytes + chunk->room_bytes;
+        }
+        most = LK_MAX(most, bytes);
+    }
+    return most;
+}
+
 uint32_t
 lki_segment_group_of(const struct lk_segment *segment, uint32_t row)
 {

@@ -79,6 +79,8 @@ uint32_t lk_segment_groups(const struct lk_segment *segment);
 uint32_t lk_segment_group_rows(const struct lk_segment *segment, uint32_t group);
 /* Segment row number of a group's first row. */
 uint32_t lk_segment_group_first(const struct lk_segment *segment, uint32_t group);
+/* What a cursor over all columns pins of the largest group, expanded. */
+uint64_t lk_segment_group_bytes(const struct lk_segment *segment);
 /* Row number of a row id, or -1. O(1) when contiguous, else O(log n) (may pin the rowid chunk). */
 LUMA_NODISCARD luma_rc lk_segment_find(struct luma_ctx *ctx, struct lk_segment *segment,
                                        int64_t rowid, int64_t *out_row);

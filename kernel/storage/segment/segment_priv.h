@@ -24,7 +24,7 @@
 #define LKI_TAIL_BYTES        32
 #define LKI_ZONE_TEXT_BYTES   32  /* longer strings are cut in zone maps */
 #define LKI_CONST_TEXT_BYTES  256 /* longer strings are never constants of the footer */
-#define LKI_GROUP_TEXT_BYTES  ((size_t)128 << 20) /* a group ends early above that */
+#define LKI_GROUP_BYTES       ((size_t)128 << 20) /* a group ends early above that */
 #define LKI_COLS_MAX          4096
 
 /* Columns every segment has behind its own: ids no table can use. */

@@ -8,6 +8,8 @@
 #include "storage/segment/segment_priv.h"
 
 #define WRITER_ROOM_MIN 1024 /* rows */
+#define GROUP_SHARE     64   /* of the memory budget */
+#define GROUP_BYTES_MIN (512u << 10)
 
 struct lk_segment_writer {
     struct lk_object_writer *object;
@@ -20,6 +22,8 @@ struct lk_segment_writer {
     uint32_t leaves;                /* of all of them */
     uint32_t rows;                  /* in the group that fills */
     uint32_t room;                  /* of the columns: small segments take little memory */
+    uint32_t row_bytes;             /* of a row in the columns */
+    size_t group_bytes_max;         /* a group of rows and texts of so many ends early */
     struct lk_segment_info info;
     struct lk_bytes group_rows; /* uint32_t each */
     struct lk_bytes chunks;     /* struct lki_chunk each */
@@ -48,6 +52,7 @@ column_init(struct luma_ctx *ctx, struct lk_segment_writer *writer, struct lki_w
         return no_memory(ctx);
     memset(column->valid, 0xff, LK_GROUP_ROWS / 8);
     writer->held_bytes += (size_t)writer->room * column->size + LK_GROUP_ROWS / 8;
+    writer->row_bytes += column->size;
     return LUMA_OK;
 }
 
@@ -73,11 +78,22 @@ grow_columns(struct luma_ctx *ctx, struct lk_segment_writer *writer)
     return LUMA_OK;
 }
 
+/* A writer holds its group up to three times, as values, encoded and packed, and several write at
+ * once; who reads the group later holds it, too. */
+static size_t
+group_bytes_max(void)
+{
+    size_t share = lk_budget_limit(NULL) / GROUP_SHARE;
+    share = LK_MAX(share, (size_t)GROUP_BYTES_MIN);
+    return LK_MIN(share, LKI_GROUP_BYTES);
+}
+
 static luma_rc
 writer_init(struct luma_ctx *ctx, struct lk_segment_writer *writer,
             const struct luma_store_coll *def)
 {
     writer->room = WRITER_ROOM_MIN;
+    writer->group_bytes_max = group_bytes_max();
     writer->cols = def->cols_count;
     writer->cols_all = def->cols_count + LKI_SPECIALS;
     lk_bytes_init(&writer->group_rows, writer->budget);
@@ -460,10 +476,10 @@ group_is_full(const struct lk_segment_writer *writer)
 {
     if (writer->rows == LK_GROUP_ROWS)
         return true;
+    size_t bytes = (size_t)writer->rows * writer->row_bytes;
     for (uint32_t i = 0; i < writer->cols; i++)
-        if (writer->columns[i].text_bytes >= LKI_GROUP_TEXT_BYTES)
-            return true;
-    return false;
+        bytes += writer->columns[i].text_bytes;
+    return bytes >= writer->group_bytes_max;
 }
 
 luma_rc

@@ -1,0 +1,149 @@
+"""memory.py - tables of wide rows, larger than the memory budget: every row is changed, deleted and copied, in
+transactions that commit and roll back. TAP."""
+import os
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from lumaserver import FULL, Server, cannot_serve, run_tap, sanitized  # noqa: E402
+
+BUDGET = 64 << 20
+SERVER = Server(["--set", "storage.memory_budget=64MB"])
+TABLES = {"medium": 200, "wide": 2000}  # bytes a row
+ROWS = {"medium": 2000000 if FULL else 40000 if sanitized() else 140000,
+        "wide": 300000 if FULL else 12000 if sanitized() else 60000}
+PEAK = {}
+
+
+def session():
+    connection = SERVER.connect()
+    connection.autocommit = True
+    return connection.cursor()
+
+
+def one(cursor, text):
+    cursor.execute(text)
+    return cursor.fetchone()
+
+
+def rss():
+    with open(f"/proc/{SERVER.pid()}/status", encoding="ascii") as f:
+        kib = [line for line in f if line.startswith("VmRSS")][0].split()[1]
+    return int(kib) << 10
+
+
+def run(cursor, text):
+    """A statement, with an eye on memory while it runs."""
+    done = threading.Event()
+
+    def look():
+        while not done.wait(0.02):
+            PEAK[text] = max(PEAK.get(text, 0), rss())
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        cursor.execute(text)
+    finally:
+        done.set()
+        watch.join()
+    return cursor.rowcount
+
+
+def sums(cursor, table):
+    return one(cursor, f"SELECT count(*), sum(id), sum(a), sum(length(pad)), sum(length(more)), "
+                       f"count(distinct left(pad, 5)) FROM {table}")
+
+
+def fill():
+    cursor = session()
+    for table, width in TABLES.items():
+        rows = ROWS[table]
+        cursor.execute(f"CREATE TABLE {table} (id int8 PRIMARY KEY, a int, pad text, more text)")
+        run(cursor, f"""INSERT INTO {table} SELECT i, i % 1000,
+            md5(i::text) || repeat(md5((i + 1)::text), {width // 64 - 1}), repeat('x' || i, {width // 14})
+            FROM generate_series(1, {rows}) i""")
+        assert sums(cursor, table)[:2] == (rows, rows * (rows + 1) // 2)
+
+
+def update_rolls_back_and_commits():
+    cursor, other = session(), session()
+    for table, rows in ROWS.items():
+        before = sums(cursor, table)
+        cursor.execute("BEGIN")
+        assert run(cursor, f"UPDATE {table} SET a = a + 1, pad = pad || 'y'") == rows
+        after = (*before[:2], before[2] + rows, before[3] + rows, *before[4:])
+        assert sums(cursor, table) == after
+        assert sums(other, table) == before
+        cursor.execute("ROLLBACK")
+        assert sums(cursor, table) == before
+        assert run(cursor, f"UPDATE {table} SET a = a + 1, pad = pad || 'y'") == rows
+        assert sums(other, table) == after
+
+
+def copy_of_all_rows():
+    """INSERT .. SELECT as columns and, with ON CONFLICT, row by row."""
+    cursor = session()
+    for table, rows in ROWS.items():
+        before = sums(cursor, table)
+        cursor.execute(f"CREATE TABLE copy_{table} (id int8 PRIMARY KEY, a int, pad text, more text)")
+        assert run(cursor, f"INSERT INTO copy_{table} SELECT * FROM {table}") == rows
+        assert sums(cursor, f"copy_{table}") == before
+        cursor.execute("BEGIN")
+        assert run(cursor, f"INSERT INTO copy_{table} SELECT id + {rows * 2}, a, pad, more FROM {table} "
+                           "ON CONFLICT DO NOTHING") == rows
+        assert one(cursor, f"SELECT count(*) FROM copy_{table}") == (rows * 2,)
+        cursor.execute("ROLLBACK")
+        assert sums(cursor, f"copy_{table}") == before
+
+
+def few_rows_deleted():
+    """Rows that are gone stay so, wherever row groups end."""
+    cursor = session()
+    for table, rows in ROWS.items():
+        cursor.execute(f"DELETE FROM copy_{table} WHERE id % 97 = 0")
+        left = rows - rows // 97
+        assert one(cursor, f"SELECT count(*) FROM copy_{table}") == (left,)
+        assert one(cursor, f"SELECT count(*) FROM copy_{table} WHERE id % 97 = 0") == (0,)
+
+
+def deletes_roll_back_and_commit():
+    cursor = session()
+    for table in ROWS:
+        before = sums(cursor, f"copy_{table}")
+        cursor.execute("BEGIN")
+        assert run(cursor, f"DELETE FROM copy_{table}") == before[0]
+        assert one(cursor, f"SELECT count(*) FROM copy_{table}") == (0,)
+        cursor.execute("ROLLBACK")
+        assert sums(cursor, f"copy_{table}") == before
+        run(cursor, f"DELETE FROM copy_{table}")
+        assert one(cursor, f"SELECT count(*) FROM copy_{table}") == (0,)
+
+
+def crash():
+    cursor = session()
+    before = {table: sums(cursor, table) for table in TABLES}
+    cursor.execute("BEGIN")
+    run(cursor, "UPDATE wide SET a = 0")
+    SERVER.kill()
+    result = SERVER.check()
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+    SERVER.start()
+    cursor = session()
+    for table in TABLES:
+        assert sums(cursor, table) == before[table]
+
+
+TESTS = [fill, update_rolls_back_and_commits, copy_of_all_rows, few_rows_deleted,
+         deletes_roll_back_and_commit, crash]
+
+if __name__ == "__main__":
+    WHY = cannot_serve()
+    if WHY:
+        print(f"1..0 # SKIP {WHY}")
+        sys.exit(0)
+    SERVER.start()
+    try:
+        STATUS = run_tap([t for t in TESTS if not sys.argv[1:] or t.__name__ in sys.argv[1:]])
+    finally:
+        SERVER.close()
+    sys.exit(STATUS)
