@@ -270,25 +270,6 @@ contains(struct lki_formula *f, struct luma_slice have, struct luma_slice wanted
 
 /* --- comparisons --- */
 
-static bool
-holds(enum luma_pred_op op, int c)
-{
-    switch (op) {
-    case LUMA_PRED_EQ:
-        return c == 0;
-    case LUMA_PRED_NE:
-        return c != 0;
-    case LUMA_PRED_LT:
-        return c < 0;
-    case LUMA_PRED_LE:
-        return c <= 0;
-    case LUMA_PRED_GT:
-        return c > 0;
-    default:
-        return c >= 0;
-    }
-}
-
 /* A value that is in the form itself: only texts are compared. */
 static int
 compare_literal(struct lki_formula *f, struct luma_slice part, enum luma_pred_op op,
@@ -300,7 +281,7 @@ compare_literal(struct lki_formula *f, struct luma_slice part, enum luma_pred_op
     if (f->field->as.id != LUMA_TYPE_TEXT || lk_data_doc_kind(part) != 's' ||
         !lk_data_doc_scalar(part, NULL, &v) || v.type.id != LUMA_TYPE_TEXT)
         return FAILED;
-    return holds(op, luma_str_compare(&v.str, &value->str)) ? ALWAYS : NEVER;
+    return lki_pred_holds(op, luma_str_compare(&v.str, &value->str)) ? ALWAYS : NEVER;
 }
 
 static int

@@ -64,8 +64,8 @@ lki_value_compare(const struct luma_value *a, const struct luma_value *b)
     return lk_data_value_compare(a, b);
 }
 
-static bool
-holds(enum luma_pred_op op, int c)
+bool
+lki_pred_holds(enum luma_pred_op op, int c)
 {
     switch (op) {
     case LUMA_PRED_EQ:
@@ -112,7 +112,8 @@ lki_pred_test(const struct luma_pred *pred, const struct luma_value *value)
     case LUMA_PRED_BLOOM:
         return !value->is_null && bloom_test(pred, value);
     default:
-        return !value->is_null && holds(pred->op, lki_value_compare(value, &pred->values[0]));
+        return !value->is_null &&
+               lki_pred_holds(pred->op, lki_value_compare(value, &pred->values[0]));
     }
 }
 
@@ -381,7 +382,7 @@ test_floats(enum luma_pred_op op, const struct luma_vec *vec, double c, uint32_t
     for (uint32_t i = 0; i < n; i++) {
         double v = vec->phys == LUMA_PHYS_F32 ? (double)((const float *)vec->data)[i]
                                               : ((const double *)vec->data)[i];
-        if (holds(op, compare_f64(v, c)))
+        if (lki_pred_holds(op, compare_f64(v, c)))
             luma_bit_set(out, i);
     }
 }
@@ -396,7 +397,7 @@ test_strings(enum luma_pred_op op, const struct luma_vec *vec, const struct luma
         if (!luma_bit_get(wanted, i) || !luma_bit_get(vec->valid, i))
             continue;
         bool ok = equality ? luma_str_equal(&x[i], c) == (op == LUMA_PRED_EQ)
-                           : holds(op, luma_str_compare(&x[i], c));
+                           : lki_pred_holds(op, luma_str_compare(&x[i], c));
         if (ok)
             luma_bit_set(out, i);
     }

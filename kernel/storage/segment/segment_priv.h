@@ -328,6 +328,8 @@ enum lki_verdict lki_pred_judge(const struct lk_segment *segment, const struct l
                                 struct luma_type type, const struct luma_pred *pred);
 /* Order of two values that are not null, of one column. */
 int lki_value_compare(const struct luma_value *a, const struct luma_value *b);
+/* Does a comparison that came out as c (as strcmp) satisfy op? */
+bool lki_pred_holds(enum luma_pred_op op, int c);
 /* Does one value satisfy it? */
 bool lki_pred_test(const struct luma_pred *pred, const struct luma_value *value);
 

@@ -223,20 +223,6 @@ scatter_int(const struct luma_vec *arg, uint8_t *const *groups, uint32_t off, co
     return true;
 }
 
-static int64_t
-int_at(const struct luma_vec *arg, uint32_t row)
-{
-    const void *v = luma_vec_at(arg, row);
-    switch (arg->phys) {
-    case LUMA_PHYS_I16:
-        return *(const int16_t *)v;
-    case LUMA_PHYS_I32:
-        return *(const int32_t *)v;
-    default:
-        return *(const int64_t *)v;
-    }
-}
-
 static void
 extreme_add(const struct agg *agg, struct agg_extreme *s, int64_t v)
 {
@@ -297,7 +283,7 @@ update_row(struct xenv *e, const struct agg *agg, void *state, const struct luma
     case AGG_SUM_INT:
     case AGG_AVG_INT: {
         struct agg_sum_int *s = state;
-        s->sum += int_at(arg, row);
+        s->sum += eng_vec_int(arg, row);
         s->n++;
         return LUMA_OK;
     }
@@ -309,7 +295,7 @@ update_row(struct xenv *e, const struct agg *agg, void *state, const struct luma
         return LUMA_OK;
     }
     default:
-        extreme_add(agg, state, int_at(arg, row));
+        extreme_add(agg, state, eng_vec_int(arg, row));
         return LUMA_OK;
     }
 }
@@ -325,14 +311,14 @@ const_rows(const struct agg *agg, void *state, const struct luma_vec *arg, uint3
     case AGG_SUM_INT:
     case AGG_AVG_INT: {
         struct agg_sum_int *s = state;
-        s->sum += int_at(arg, 0) * (int64_t)n;
+        s->sum += eng_vec_int(arg, 0) * (int64_t)n;
         s->n += n;
         return true;
     }
     case AGG_MIN:
     case AGG_MAX: {
         struct agg_extreme *s = state;
-        extreme_add(agg, s, int_at(arg, 0));
+        extreme_add(agg, s, eng_vec_int(arg, 0));
         s->n += n - 1;
         return true;
     }

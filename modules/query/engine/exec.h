@@ -49,6 +49,21 @@ uint32_t eng_parts_for(struct exec *x, const struct op *child);
 /* --- rows.c: rows at rest, row by row --- */
 enum row_cmp { ROW_CMP_RAW, ROW_CMP_F32, ROW_CMP_F64, ROW_CMP_STR, ROW_CMP_GENERIC };
 
+/* A value of an integer, date or time column, in whatever width it lies. */
+static inline int64_t
+eng_vec_int(const struct luma_vec *vec, uint32_t row)
+{
+    const void *at = luma_vec_at(vec, row);
+    switch (vec->phys) {
+    case LUMA_PHYS_I16:
+        return *(const int16_t *)at;
+    case LUMA_PHYS_I32:
+        return *(const int32_t *)at;
+    default:
+        return *(const int64_t *)at;
+    }
+}
+
 /*   uint8_t *next    chain of a hash table
  *   uint64_t hash
  *   values, each aligned to its size (16 at most)

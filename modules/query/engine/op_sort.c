@@ -88,9 +88,7 @@ eng_sort_bound(struct part *p, const struct op *sort, uint32_t col, struct luma_
     eng_row_vec(&op->lay, row, col, &vec);
     memset(out, 0, sizeof(*out));
     out->is_null = ROW_NULL(&op->lay, row, col);
-    out->i64 = vec.phys == LUMA_PHYS_I16   ? *(const int16_t *)vec.data
-               : vec.phys == LUMA_PHYS_I32 ? *(const int32_t *)vec.data
-                                           : *(const int64_t *)vec.data;
+    out->i64 = eng_vec_int(&vec, 0);
     return true;
 }
 

@@ -39,15 +39,6 @@ eng_scan_take_top(struct prep *pp, struct op *child, const struct op *sort,
         scan->lazy[i] = i != scan->top.col;
 }
 
-static int64_t
-int_at(const struct luma_vec *vec, uint32_t row)
-{
-    const void *at = luma_vec_at(vec, row);
-    return vec->phys == LUMA_PHYS_I16   ? *(const int16_t *)at
-           : vec->phys == LUMA_PHYS_I32 ? *(const int32_t *)at
-                                        : *(const int64_t *)at;
-}
-
 luma_rc
 eng_scan_top_judge(struct part *p, const struct op_scan *op, struct luma_batch *batch)
 {
@@ -68,7 +59,7 @@ eng_scan_top_judge(struct part *p, const struct op_scan *op, struct luma_batch *
         if (null || bound.is_null) {
             keep = null == bound.is_null || null == top->nulls_first;
         } else {
-            int64_t v = int_at(vec, row);
+            int64_t v = eng_vec_int(vec, row);
             keep = top->desc ? v >= bound.i64 : v <= bound.i64;
         }
         sel[n] = (uint16_t)row;
