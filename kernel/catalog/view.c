@@ -131,9 +131,14 @@ lki_catalog_view_copy(const struct luma_cat_view *view)
     struct luma_cat_view *copy = calloc(1, sizeof(*copy));
     if (copy == NULL)
         return NULL;
-    *copy = *view;
+    /* Field by field: others count references to the shared one meanwhile. */
     copy->refs = 1;
+    copy->private = view->private;
+    copy->undo_count = view->undo_count;
+    copy->version = view->version;
+    copy->entries_count = view->entries_count;
     copy->entries_room = view->entries_count + 16;
+    copy->names_room = view->names_room;
     copy->entries = malloc(copy->entries_room * sizeof(copy->entries[0]));
     copy->names = malloc(copy->names_room * sizeof(copy->names[0]));
     if (copy->entries == NULL || copy->names == NULL) {

@@ -763,13 +763,14 @@ checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store, const struct lk_
     lk_pack_abort(&cp.pack);
     works_free(&cp);
     atomic_store(&store->slots.slots[0].snapshot, 0);
-    store->checkpoint_at_ns = lk_io_now_ns(store->conf.io);
+    uint64_t end_ns = lk_io_now_ns(store->conf.io);
+    atomic_store(&store->checkpoint_at_ns, end_ns);
     atomic_fetch_add(&store->checkpoints, 1);
     lk_manifest_edit_fini(&cp.edit);
     lk_bytes_fini(&cp.value);
     free(cp.gone);
     lk_stat_add(store->stats.checkpoints, 1);
-    lk_stat_observe_ns(store->stats.checkpoint_ns, store->checkpoint_at_ns - start_ns);
+    lk_stat_observe_ns(store->stats.checkpoint_ns, end_ns - start_ns);
     return rc;
 }
 

@@ -282,7 +282,7 @@ lk_core_open(struct luma_ctx *ctx, const struct lk_store_conf *conf, bool read_o
         LK_IO_PHASE("recovery");
         rc = wal_open(ctx, store, &end);
     }
-    store->checkpoint_at_ns = lk_io_now_ns(conf->io);
+    atomic_store(&store->checkpoint_at_ns, lk_io_now_ns(conf->io));
     if (rc != LUMA_OK) {
         lk_core_close(store);
         return rc;

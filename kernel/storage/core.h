@@ -443,7 +443,7 @@ struct lk_store {
     struct luma_event merge_lock;  /* merges, from choosing to publication; before work_lock */
     uint64_t checkpoint_commit;    /* what the manifest describes */
     lk_lsn checkpoint_lsn;
-    uint64_t checkpoint_at_ns;
+    _Atomic uint64_t checkpoint_at_ns;
     _Atomic bool checkpoint_wanted;
     _Atomic uint64_t checkpoints; /* done */
     _Atomic uint32_t loads;       /* bulk loads since the last one */

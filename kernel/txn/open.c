@@ -37,7 +37,7 @@ checkpoint_is_due(struct lk_store *store)
     if (store->conf.checkpoint_ns == 0)
         return false;
     uint64_t now_ns = lk_io_now_ns(store->conf.io);
-    return now_ns - store->checkpoint_at_ns >= store->conf.checkpoint_ns;
+    return now_ns - atomic_load(&store->checkpoint_at_ns) >= store->conf.checkpoint_ns;
 }
 
 static void
