@@ -51,6 +51,7 @@ publish(struct luma_cat_view *view)
     catalog.current = view;
     __atomic_store_n(&catalog.version, view->version, __ATOMIC_RELEASE);
     lk_mutex_unlock(&catalog.mutex);
+    lki_catalog_tiers_follow(old, view);
     lki_catalog_view_unref(old);
 }
 

@@ -65,6 +65,14 @@ LUMA_NODISCARD luma_rc lki_catalog_make_verifier(struct luma_ctx *ctx, const cha
                                                  struct luma_arena *arena,
                                                  const char **out_verifier);
 
+/* --- tiers.c --- */
+struct lk_tier_policy;
+/* Of a table's options. LUMA_E_INVALID (22023) names what is wrong. */
+LUMA_NODISCARD luma_rc lki_catalog_tier_read(struct luma_ctx *ctx, const char *options,
+                                             struct lk_tier_policy *out);
+/* Tells the storage the tiers of tables that differ from those of `old` (NULL: none). */
+void lki_catalog_tiers_follow(const struct luma_cat_view *old, const struct luma_cat_view *view);
+
 /* --- rights.c --- */
 bool lki_catalog_may(const struct luma_cat_view *view, uint64_t role_id,
                      const struct luma_cat_object *object, uint32_t col_id, uint32_t rights);

@@ -118,6 +118,9 @@ put_entry(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_cat_view *view
     const struct luma_cat_object *object = &entry->object;
     const struct lki_catalog_entry *old = lki_catalog_view_find(view, object->id);
 
+    struct lk_tier_policy tier;
+    if (object->kind == LUMA_CAT_TABLE)
+        LUMA_TRY(lki_catalog_tier_read(ctx, object->options, &tier));
     if (object->kind == LUMA_CAT_TABLE &&
         (old == NULL || !same_columns(&old->object, object) || !same_indexes(&old->object, object)))
         LUMA_TRY(define_storage(ctx, txn, object, entry->arena));

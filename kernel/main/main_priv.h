@@ -60,6 +60,9 @@ struct lki_storage {
     const char *codec;
     int64_t temp_limit;
     const char *wal_archive;
+    const char *tier;
+    int64_t tier_age;
+    int64_t tier_bytes;
 };
 
 /* The structs in force; replaced by a reload, never changed. */

@@ -34,6 +34,15 @@ memory_budget(const struct lki_storage *storage)
     return (uint64_t)pages * (uint64_t)page_bytes / 10 * 6;
 }
 
+static enum lk_tier
+tier_of(const char *name)
+{
+    enum lk_tier tier = LK_TIER_RAM;
+    while (tier < LK_TIER_HYBRID && strcmp(lk_tier_name(tier), name) != 0)
+        tier++;
+    return tier;
+}
+
 void
 lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *dir,
                struct lk_store_conf *out_conf)
@@ -47,6 +56,9 @@ lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *
     out_conf->wal_archive = storage->wal_archive;
     out_conf->async = strcmp(storage->durability, "async") == 0;
     out_conf->async_flush_ns = (uint64_t)storage->async_flush;
+    out_conf->tier.tier = tier_of(storage->tier);
+    out_conf->tier.age_us = storage->tier_age / 1000;
+    out_conf->tier.bytes = storage->tier_bytes;
     out_conf->history_ns = (uint64_t)storage->history;
     out_conf->hot_bytes =
         storage->hot_tier_size > 0 ? (uint64_t)storage->hot_tier_size : budget / 4;

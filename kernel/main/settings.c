@@ -71,6 +71,17 @@ static const struct luma_conf_item storage_items[] = {
     LUMA_CONF_TEXT(struct lki_storage, codec, .sdef = NULL,
                    .help = "byte codec of new segments, such as zstd or lz4; not set: lz4, and "
                            "zstd where it packs much tighter"),
+    LUMA_CONF_ENUM(struct lki_storage, tier, .sdef = "hybrid", .values = "ram|ssd|hybrid",
+                   .help = "where tables lie that have no storage_tier: ram: in memory, as far as "
+                           "half the cache goes; ssd: on disk, and reading them once takes no "
+                           "memory from others; hybrid: young segments as the cache has room for "
+                           "them, old ones as ssd"),
+    LUMA_CONF_DURATION(struct lki_storage, tier_age, .def = 0, .min = 0,
+                       .max = 3650 * 86400 * (int64_t)SECOND,
+                       .help = "hybrid: segments are old after this time; 0: age does not matter"),
+    LUMA_CONF_BYTES(struct lki_storage, tier_bytes, .def = 0, .min = 0, .max = 1024 * TB,
+                    .help = "hybrid: segments are old beyond so many bytes of younger ones of "
+                            "their table; 0: size does not matter"),
     LUMA_CONF_BYTES(struct lki_storage, temp_limit, .def = 0, .min = 0, .max = 1024 * TB,
                     .help = "temporary files of all statements together, which hold what "
                             "statement_memory does not grant; 0: what the disk has"),

@@ -111,6 +111,10 @@ struct lk_seg {
     struct lk_young_group *young; /* per group */
     uint64_t young_count;
     struct lk_claim *claims;
+    _Atomic int64_t born_us;     /* when its youngest rows came into a segment, since 1970 */
+    struct lk_segment_kept kept; /* stays in memory; the background work's */
+    _Atomic size_t kept_bytes;   /* of it */
+    bool keep_failed;            /* it could not be read: the background work tries no more */
     /* A merge took the rows over: where the young deletes that it carried have gone. */
     struct lk_seg *moved_to;
     int64_t *moved_rows; /* new row of each old one, -1: dropped; NULL: not moved */
@@ -247,8 +251,12 @@ struct lk_coll {
     uint64_t published_gen;        /* newest one that is in a view; under the latch */
     uint64_t rows_pack;            /* object that holds its few rows; 0: none. Checkpoint's. */
     uint64_t covered;              /* commit its objects describe. Checkpoint's. */
-    uint64_t merge_after; /* no segments are merged before the horizon is there. Merges'. */
-    char *rows_broken;    /* its few rows in a pack cannot be read, for this reason */
+    uint64_t merge_after;       /* no segments are merged before the horizon is there. Merges'. */
+    struct lk_tier_policy tier; /* what the catalogue says; under view_lock, with its name */
+    char tier_name[64];
+    bool tiered;       /* its segments may have other places than the default. Tiers' */
+    bool tier_short;   /* it was said that they do not all fit into memory. Tiers' */
+    char *rows_broken; /* its few rows in a pack cannot be read, for this reason */
 };
 
 /* NULL: there is none. Collections live as long as the store. */
@@ -289,6 +297,9 @@ LUMA_NODISCARD luma_rc lk_coll_add_segs(struct luma_ctx *ctx, struct lk_coll *co
                                         struct lk_seg *const *segs, uint32_t count);
 LUMA_NODISCARD luma_rc lk_colls_each(struct lk_store *store,
                                      luma_rc (*fn)(void *arg, struct lk_coll *coll), void *arg);
+
+/* The policy in force, defaults filled in: age_us and bytes 0: no limit. */
+void lk_coll_tier(struct lk_coll *coll, struct lk_tier_policy *out);
 
 /* --- rows in a view --- */
 

@@ -23,6 +23,7 @@ lk_seg_create(struct luma_ctx *ctx, struct lk_store *store, uint64_t object_id,
     atomic_init(&seg->refs, 1);
     lk_mutex_init(&seg->lock, LK_LOCK_SEG_YOUNG);
     seg->objects = store->objects;
+    atomic_init(&seg->born_us, lk_io_wall_us(store->conf.io));
     luma_rc rc = lk_segment_open(ctx, store->objects, store->formats, object_id, &seg->segment);
     if (rc == LUMA_E_CORRUPT) { /* the disk may have misread it */
         luma_error_reset(ctx->error);
@@ -86,8 +87,10 @@ lk_seg_unref(struct lk_seg *seg)
         return;
     if (atomic_load(&seg->remove))
         lk_object_remove(seg->objects, LK_OBJECT_SEGMENT, seg->info.object_id);
-    if (seg->segment != NULL)
+    if (seg->segment != NULL) {
+        lk_segment_let_go(seg->segment, &seg->kept);
         lk_segment_unref(seg->segment);
+    }
     if (seg->young != NULL)
         for (uint32_t i = 0; i < seg->groups_count; i++)
             free(seg->young[i].entries);

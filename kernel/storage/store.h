@@ -23,6 +23,20 @@ struct luma_host_services;
 #define LK_STORE_SYSTEM_END 1000
 #define LK_STORE_RESTORING  "restoring" /* a file that is there while a folder is restored */
 
+/*
+ * Where the segments of a collection lie. RAM: all in memory, as far as half the cache goes. SSD:
+ * on disk; what is read once takes no memory from others. HYBRID: as RAM would have no room for:
+ * the cache has what is used, except that segments older than `age_us`, or beyond the newest
+ * `bytes` of the collection, are as SSD.
+ */
+enum lk_tier { LK_TIER_DEFAULT = 0, LK_TIER_RAM = 1, LK_TIER_SSD = 2, LK_TIER_HYBRID = 3 };
+#define LK_TIER_NO_LIMIT (-1)
+struct lk_tier_policy {
+    enum lk_tier tier;
+    int64_t age_us, bytes; /* 0: as configured; LK_TIER_NO_LIMIT */
+};
+const char *lk_tier_name(enum lk_tier tier);
+
 struct lk_store_conf {
     struct lk_io *io;
     const char *dir;                           /* made when it is not there */
@@ -50,7 +64,8 @@ struct lk_store_conf {
     void *build_pause_arg;
     void (*merge_pause)(void *arg); /* and of a merge, before it is published */
     void *merge_pause_arg;
-    bool wal_inline; /* committers write the log themselves: no thread is started */
+    struct lk_tier_policy tier; /* of collections that say nothing else */
+    bool wal_inline;            /* committers write the log themselves: no thread is started */
 };
 
 /* Defaults of everything but io and dir. */
@@ -79,6 +94,13 @@ LUMA_NODISCARD luma_rc lk_store_flush(struct luma_ctx *ctx, struct lk_store *sto
                                       uint64_t coll_id);
 /* Merges segments and runs that are due; *out_work false: nothing was. */
 LUMA_NODISCARD luma_rc lk_store_merge(struct luma_ctx *ctx, struct lk_store *store, bool *out_work);
+
+/* The policy of a collection, with what messages call it; background work follows. Not stored: the
+ * catalogue says it again after each start. */
+void lk_store_set_tier(struct lk_store *store, uint64_t coll_id,
+                       const struct lk_tier_policy *policy, const char *name);
+/* One pass over all collections: what their policies ask, done. */
+LUMA_NODISCARD luma_rc lk_store_tiers(struct luma_ctx *ctx, struct lk_store *store);
 
 /* True when the folder held no store before lk_store_open. */
 bool lk_store_is_new(const struct lk_store *store);

@@ -148,4 +148,8 @@ LUMA_NODISCARD luma_rc lki_pending_set(struct luma_ctx *ctx, struct luma_txn *tx
 uint32_t lki_preds_apply(const struct luma_scan_spec *spec, const struct luma_batch *batch,
                          uint16_t *sel);
 
+/* --- parts.c --- */
+luma_rc lki_store_parts(struct luma_ctx *ctx,
+                        bool (*fn)(void *arg, const struct luma_store_part *part), void *arg);
+
 #endif

@@ -167,81 +167,6 @@ store_reindex(struct luma_ctx *ctx, uint64_t coll_id, uint64_t index_id)
     return rc;
 }
 
-struct parts {
-    bool (*fn)(void *arg, const struct luma_store_part *part);
-    void *arg;
-    bool go_on;
-};
-
-static void
-part_tell(struct parts *p, const struct luma_store_part *part)
-{
-    p->go_on = p->go_on && p->fn(p->arg, part);
-}
-
-static void
-index_parts(struct parts *p, uint64_t coll_id, struct lk_cidx *cidx)
-{
-    struct luma_store_part part = {.coll_id = coll_id, .index_id = cidx->index_def->id};
-    part.kind = "index hot";
-    part.rows = lk_index_hot_count(cidx->index);
-    part.bytes = lk_index_hot_bytes(cidx->index);
-    part_tell(p, &part);
-    part.kind = "index run";
-    for (uint32_t i = 0; p->go_on; i++) {
-        lk_mutex_lock(&cidx->runs_lock);
-        bool more = i < cidx->runs_count;
-        struct lk_run_info info = more ? cidx->runs[i].info : (struct lk_run_info){0};
-        lk_mutex_unlock(&cidx->runs_lock);
-        if (!more)
-            break;
-        part.object_id = info.object_id;
-        part.rows = info.entries;
-        part.bytes = info.bytes;
-        part.level = info.level;
-        part.damage = atomic_load(&cidx->damaged) ? "the index waits to be rebuilt" : NULL;
-        part_tell(p, &part);
-    }
-}
-
-static luma_rc
-coll_parts(void *arg, struct lk_coll *coll)
-{
-    struct parts *p = arg;
-    struct lk_view *view = lk_coll_view(coll, NULL);
-    for (uint32_t i = 0; view != NULL && i < view->hots_count; i++) {
-        struct luma_store_part part = {.coll_id = coll->id, .kind = "hot"};
-        part.rows = atomic_load(&view->hots[i]->versions);
-        part.bytes = atomic_load(&view->hots[i]->bytes);
-        part.damage = coll->rows_broken;
-        part_tell(p, &part);
-    }
-    for (uint32_t i = 0; view != NULL && i < view->segs_count; i++) {
-        struct lk_seg *seg = view->segs[i];
-        struct luma_store_part part = {.coll_id = coll->id, .kind = "segment"};
-        part.object_id = seg->info.object_id;
-        part.rows = seg->info.rows;
-        part.deleted = lk_seg_deleted(seg);
-        part.bytes = seg->info.bytes;
-        part.level = seg->info.level;
-        part.damage = seg->broken;
-        part_tell(p, &part);
-    }
-    for (uint32_t i = 0; view != NULL && i < view->idx_count; i++)
-        index_parts(p, coll->id, view->idx[i]);
-    lk_view_unref(view);
-    return LUMA_OK;
-}
-
-static luma_rc
-store_parts(struct luma_ctx *ctx, bool (*fn)(void *arg, const struct luma_store_part *part),
-            void *arg)
-{
-    struct parts p = {fn, arg, true};
-    struct lk_store *store = lk_store_current();
-    return store == NULL ? no_store(ctx) : lk_colls_each(store, coll_parts, &p);
-}
-
 const struct luma_host_store lk_store_host = {
     .head = {sizeof(struct luma_host_store), 1, 0},
     .open = coll_open,
@@ -276,6 +201,6 @@ const struct luma_host_store lk_store_host = {
     .checkpoint = store_checkpoint,
     .flush = store_flush,
     .reindex = store_reindex,
-    .parts = store_parts,
+    .parts = lki_store_parts,
     .cursor_fields = lki_cursor_fields,
 };

@@ -66,6 +66,9 @@ work_once(struct lk_store *store)
             break;
         }
     }
+    lk_ctx_init(&c, NULL);
+    if (!atomic_load(&store->stopping) && lk_store_tiers(&c.ctx, store) != LUMA_OK)
+        lk_log_warn("storage", "segments are not where their tier wants them: %s", c.error.message);
 }
 
 static void

@@ -22,12 +22,14 @@
 #define PAD_BYTES     16
 #define TABLES_MAX    32
 #define RECLAIM_BYTES ((size_t)1 << 20) /* given back at least, when memory is short */
+#define TRIAL_PART    8                 /* of the cache, for blocks that were used once */
 
 struct block {
     struct lk_cache_block pub; /* first: what callers hold */
     _Atomic uint64_t object_id, offset;
     _Atomic uint32_t pins;
     _Atomic uint32_t referenced; /* since the hand of the clock passed */
+    bool trial;                  /* has to show that it is used again; under the shard's lock */
     struct block *free_next;
 };
 
@@ -56,7 +58,7 @@ struct shard {
 struct lk_cache {
     struct luma_budget *budget;
     size_t limit_bytes;
-    _Atomic size_t used_bytes;
+    _Atomic size_t used_bytes, trial_bytes, kept_bytes;
     _Atomic uint32_t evict_next; /* shard */
     struct shard shards[SHARDS];
 };
@@ -117,11 +119,18 @@ lk_cache_create(struct luma_budget *budget, size_t limit_bytes, struct lk_cache 
     return LUMA_OK;
 }
 
-static void
-room_release(struct lk_cache *cache, struct lk_cache_block *pub)
+static struct room
+room_of(const struct lk_cache_block *pub)
 {
     struct room room;
     memcpy(&room, pub->bytes.data - ROOM_HEADER, sizeof(room));
+    return room;
+}
+
+static void
+room_release(struct lk_cache *cache, struct lk_cache_block *pub)
+{
+    struct room room = room_of(pub);
     atomic_fetch_sub_explicit(&cache->used_bytes, room.alloc_bytes, memory_order_relaxed);
     lk_free(cache->budget, room.alloc, room.alloc_bytes);
 }
@@ -260,6 +269,17 @@ table_grow(struct shard *shard, struct table *old)
 
 /* --- eviction --- */
 
+/* With the lock held: it is on trial no more. */
+static void
+trial_end(struct lk_cache *cache, struct block *block)
+{
+    if (!block->trial)
+        return;
+    block->trial = false;
+    atomic_fetch_sub_explicit(&cache->trial_bytes, room_of(&block->pub).alloc_bytes,
+                              memory_order_relaxed);
+}
+
 /* With the lock held. False: pinned. */
 static bool
 evict(struct lk_cache *cache, struct shard *shard, struct block *block)
@@ -270,6 +290,7 @@ evict(struct lk_cache *cache, struct shard *shard, struct block *block)
                                                  memory_order_acquire, memory_order_relaxed))
         return false;
     table_remove(atomic_load_explicit(&shard->table, memory_order_relaxed), block);
+    trial_end(cache, block);
     room_release(cache, &block->pub);
     block->free_next = shard->free;
     shard->free = block;
@@ -277,9 +298,10 @@ evict(struct lk_cache *cache, struct shard *shard, struct block *block)
     return true;
 }
 
-/* One shard's hand goes round at most twice, its lock held. True: something went. */
+/* One shard's hand goes round at most twice, its lock held, and takes blocks (only those on trial).
+ * True: something went. */
 static bool
-shard_sweep(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
+shard_sweep(struct lk_cache *cache, struct shard *shard, size_t target_bytes, bool trial)
 {
     bool any = false;
     for (uint32_t steps = shard->blocks_count * 2;
@@ -289,8 +311,12 @@ shard_sweep(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
         shard->hand = (shard->hand + 1) % shard->blocks_count;
         if (atomic_load_explicit(&block->pins, memory_order_relaxed) != 0)
             continue;
-        if (atomic_exchange_explicit(&block->referenced, 0, memory_order_relaxed) != 0)
+        if (trial && !block->trial)
             continue;
+        if (atomic_exchange_explicit(&block->referenced, 0, memory_order_relaxed) != 0) {
+            trial_end(cache, block);
+            continue;
+        }
         if (evict(cache, shard, block)) {
             any = true;
             atomic_fetch_add_explicit(&shard->evicted, 1, memory_order_relaxed);
@@ -302,23 +328,38 @@ shard_sweep(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
 }
 
 static bool
-shard_evict(struct lk_cache *cache, struct shard *shard, size_t target_bytes)
+shard_evict(struct lk_cache *cache, struct shard *shard, size_t target_bytes, bool trial)
 {
     lk_mutex_lock(&shard->lock);
-    bool any = shard_sweep(cache, shard, target_bytes);
+    bool any = shard_sweep(cache, shard, target_bytes, trial);
     lk_mutex_unlock(&shard->lock);
     return any;
 }
 
-/* Makes the cache's bytes fit; what is pinned may keep it above. */
+static bool
+trial_is_over(struct lk_cache *cache)
+{
+    return atomic_load_explicit(&cache->trial_bytes, memory_order_relaxed) >
+           cache->limit_bytes / TRIAL_PART;
+}
+
+/* Makes the cache's bytes fit; what is pinned may keep it above. Blocks on trial go first when they
+ * have more than their part: a scan of what is read once takes nothing from others. */
 static void
 make_room(struct lk_cache *cache, size_t target_bytes)
 {
+    bool trial = true;
     uint32_t idle = 0;
     while (idle < SHARDS &&
            atomic_load_explicit(&cache->used_bytes, memory_order_relaxed) > target_bytes) {
         uint32_t i = atomic_fetch_add_explicit(&cache->evict_next, 1, memory_order_relaxed);
-        idle = shard_evict(cache, &cache->shards[i & (SHARDS - 1)], target_bytes) ? 0 : idle + 1;
+        struct shard *shard = &cache->shards[i & (SHARDS - 1)];
+        trial = trial && trial_is_over(cache);
+        idle = shard_evict(cache, shard, target_bytes, trial) ? 0 : idle + 1;
+        if (idle == SHARDS && trial) {
+            trial = false;
+            idle = 0;
+        }
     }
 }
 
@@ -336,7 +377,7 @@ reclaim(void *arg, size_t bytes)
             break;
         if (!lk_mutex_try(&shard->lock))
             continue;
-        (void)shard_sweep(cache, shard, target);
+        (void)shard_sweep(cache, shard, target, false);
         lk_mutex_untry(&shard->lock);
     }
 }
@@ -348,7 +389,7 @@ lk_cache_room(struct lk_cache *cache, size_t bytes, size_t parsed_bytes,
               struct lk_cache_block *out_block)
 {
     size_t body = lk_align_up(bytes + PAD_BYTES, 64);
-    size_t all = ROOM_HEADER + 64 + body + lk_align_up(parsed_bytes, 64);
+    size_t all = lk_cache_room_bytes(bytes, parsed_bytes);
     size_t before = atomic_fetch_add_explicit(&cache->used_bytes, all, memory_order_relaxed);
 
     if (before + all > cache->limit_bytes)
@@ -412,7 +453,7 @@ block_new(struct shard *shard)
  * theirs is given. */
 static struct block *
 publish(struct lk_cache *cache, struct shard *shard, uint64_t hash, uint64_t object_id,
-        uint64_t offset, struct lk_cache_block *loaded)
+        uint64_t offset, bool trial, struct lk_cache_block *loaded)
 {
     lk_mutex_lock(&shard->lock);
     struct block *block = probe(shard, hash, object_id, offset);
@@ -426,7 +467,11 @@ publish(struct lk_cache *cache, struct shard *shard, uint64_t hash, uint64_t obj
         block->pub = *loaded;
         atomic_store_explicit(&block->object_id, object_id, memory_order_relaxed);
         atomic_store_explicit(&block->offset, offset, memory_order_relaxed);
-        atomic_store_explicit(&block->referenced, 1, memory_order_relaxed);
+        atomic_store_explicit(&block->referenced, !trial, memory_order_relaxed);
+        block->trial = trial;
+        if (trial)
+            atomic_fetch_add_explicit(&cache->trial_bytes, room_of(loaded).alloc_bytes,
+                                      memory_order_relaxed);
         /* Pairs with the addition in try_pin. */
         atomic_fetch_sub_explicit(&block->pins, DEAD - 1, memory_order_release);
         table_put(atomic_load_explicit(&shard->table, memory_order_relaxed), block);
@@ -437,8 +482,8 @@ publish(struct lk_cache *cache, struct shard *shard, uint64_t hash, uint64_t obj
 }
 
 luma_rc
-lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id, uint64_t offset,
-             lk_cache_load_fn load, void *arg, struct lk_cache_block **out_block)
+lk_cache_pin_as(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id, uint64_t offset,
+                bool trial, lk_cache_load_fn load, void *arg, struct lk_cache_block **out_block)
 {
     uint64_t hash = key_hash(object_id, offset);
     struct shard *shard = shard_of(cache, hash);
@@ -451,13 +496,57 @@ lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id, u
     atomic_fetch_add_explicit(&shard->misses, 1, memory_order_relaxed);
     struct lk_cache_block loaded;
     LUMA_TRY(load(ctx, arg, object_id, offset, &loaded));
-    block = publish(cache, shard, hash, object_id, offset, &loaded);
+    block = publish(cache, shard, hash, object_id, offset, trial, &loaded);
     if (block == NULL) {
         lk_cache_room_free(cache, &loaded);
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for the block cache");
     }
     *out_block = &block->pub;
     return LUMA_OK;
+}
+
+luma_rc
+lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id, uint64_t offset,
+             lk_cache_load_fn load, void *arg, struct lk_cache_block **out_block)
+{
+    return lk_cache_pin_as(ctx, cache, object_id, offset, false, load, arg, out_block);
+}
+
+bool
+lk_cache_each(struct lk_cache *cache, bool (*fn)(void *arg, uint64_t object_id, size_t bytes),
+              void *arg)
+{
+    bool more = true;
+    for (uint32_t i = 0; i < SHARDS && more; i++) {
+        struct shard *shard = &cache->shards[i];
+        lk_mutex_lock(&shard->lock);
+        for (uint32_t b = 0; b < shard->blocks_count && more; b++) {
+            struct block *block = shard->blocks[b];
+            if ((atomic_load_explicit(&block->pins, memory_order_relaxed) & DEAD) == 0)
+                more = fn(arg, atomic_load_explicit(&block->object_id, memory_order_relaxed),
+                          room_of(&block->pub).alloc_bytes);
+        }
+        lk_mutex_unlock(&shard->lock);
+    }
+    return more;
+}
+
+void
+lk_cache_kept_add(struct lk_cache *cache, size_t bytes)
+{
+    atomic_fetch_add_explicit(&cache->kept_bytes, bytes, memory_order_relaxed);
+}
+
+void
+lk_cache_kept_sub(struct lk_cache *cache, size_t bytes)
+{
+    atomic_fetch_sub_explicit(&cache->kept_bytes, bytes, memory_order_relaxed);
+}
+
+size_t
+lk_cache_room_bytes(size_t bytes, size_t parsed_bytes)
+{
+    return ROOM_HEADER + 64 + lk_align_up(bytes + PAD_BYTES, 64) + lk_align_up(parsed_bytes, 64);
 }
 
 void
@@ -483,6 +572,8 @@ lk_cache_stats(struct lk_cache *cache, struct lk_cache_stats *out)
     memset(out, 0, sizeof(*out));
     out->limit_bytes = cache->limit_bytes;
     out->used_bytes = atomic_load_explicit(&cache->used_bytes, memory_order_relaxed);
+    out->kept_bytes = atomic_load_explicit(&cache->kept_bytes, memory_order_relaxed);
+    out->trial_bytes = atomic_load_explicit(&cache->trial_bytes, memory_order_relaxed);
     for (uint32_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &cache->shards[i];
         out->misses += atomic_load_explicit(&shard->misses, memory_order_relaxed);

@@ -102,7 +102,7 @@ load(struct luma_ctx *ctx, void *arg, uint64_t object_id, uint64_t offset,
 {
     const struct load_call *call = arg;
     struct lk_cache *cache = lk_object_cache(call->segment->reader);
-    size_t parsed = lk_align_up(sizeof(struct lki_loaded), LKI_ALIGN) + call->chunk->room_bytes;
+    size_t parsed = lki_chunk_parsed_bytes(call->chunk);
 
     (void)object_id;
     (void)offset;
@@ -122,6 +122,7 @@ lki_segment_load(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t grou
                  struct lk_cache_block **out_block)
 {
     struct load_call call = {segment, lki_segment_chunk(segment, group, col), group, col};
-    return lk_cache_pin(ctx, lk_object_cache(segment->reader), segment->info.object_id,
-                        call.chunk->offset, load, &call, out_block);
+    bool trial = atomic_load_explicit(&segment->trial, memory_order_relaxed);
+    return lk_cache_pin_as(ctx, lk_object_cache(segment->reader), segment->info.object_id,
+                           call.chunk->offset, trial, load, &call, out_block);
 }

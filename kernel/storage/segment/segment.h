@@ -149,6 +149,24 @@ LUMA_NODISCARD luma_rc lk_segment_cursor_commits(struct luma_ctx *ctx,
                                                  const uint64_t **out_begins,
                                                  const uint64_t **out_ends);
 
+/* --- in memory (keep.c) --- */
+
+/* Chunks that are read come into the cache as if they were used once: lk_cache_pin_as. */
+void lk_segment_set_trial(struct lk_segment *segment, bool trial);
+/* What all its chunks take in the cache. */
+size_t lk_segment_memory(const struct lk_segment *segment);
+/* Chunks that stay in the cache. Zero-initialized: none. */
+struct lk_cache_block;
+struct lk_segment_kept {
+    struct lk_cache_block **blocks;
+    uint32_t count;
+    size_t bytes;
+};
+/* Reads every chunk and pins it; all or nothing. Parks, and yields between chunks. */
+LUMA_NODISCARD luma_rc lk_segment_keep(struct luma_ctx *ctx, struct lk_segment *segment,
+                                       struct lk_segment_kept *kept);
+void lk_segment_let_go(struct lk_segment *segment, struct lk_segment_kept *kept);
+
 /* Everything: magic, footer, every chunk's CRC, decodability, order of row ids, zone maps. */
 LUMA_NODISCARD luma_rc lk_segment_verify(struct luma_ctx *ctx, struct lk_segment *segment,
                                          void (*progress)(void *arg, uint64_t done, uint64_t all),

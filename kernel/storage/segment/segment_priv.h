@@ -257,6 +257,7 @@ void lki_shredder_fini(struct luma_budget *budget, struct lki_shredder *shredder
 
 struct lk_segment {
     _Atomic uint32_t refs;
+    _Atomic bool trial; /* its chunks come into the cache as used once */
     struct lk_segment_info info;
     struct luma_object_reader *reader;
     const struct lk_formats *formats;
@@ -303,6 +304,11 @@ int32_t lki_segment_col(const struct lk_segment *segment, uint32_t col_id);
 /* Pins a chunk that has bytes, opened for reading. */
 luma_rc lki_segment_load(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group,
                          uint32_t col, struct lk_cache_block **out_block);
+static inline size_t
+lki_chunk_parsed_bytes(const struct lki_chunk *chunk)
+{
+    return lk_align_up(sizeof(struct lki_loaded), LKI_ALIGN) + chunk->room_bytes;
+}
 static inline const struct lki_loaded *
 lki_loaded(const struct lk_cache_block *block)
 {

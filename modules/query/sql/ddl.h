@@ -38,7 +38,11 @@ void sql_sequence_options(struct sql_bind *b, PgQuery__Node *const *options, siz
                           struct luma_cat_object *seq, bool is_new, const char **out_owned_by,
                           const char **out_owned_col, int64_t *out_restart, bool *out_has_restart);
 void sql_sequence_defaults(struct luma_cat_object *seq, struct luma_type type);
-const char *sql_storage_options(struct sql_bind *b, PgQuery__Node *const *options, size_t count);
+/* `old` (NULL: none) with the options of WITH or SET; without those that RESET names. */
+const char *sql_storage_options(struct sql_bind *b, const char *old, PgQuery__Node *const *options,
+                                size_t count);
+const char *sql_storage_options_reset(struct sql_bind *b, const char *old,
+                                      PgQuery__Node *const *options, size_t count);
 int32_t sql_draft_find(const struct sql_draft *draft, const char *name);
 
 /* "base_label", shortened and numbered until no relation of the schema has it. */

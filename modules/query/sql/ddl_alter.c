@@ -336,8 +336,11 @@ static void
 set_options(struct sql_bind *b, struct alter *a)
 {
     const PgQuery__Node *def = a->cmd->def;
+    struct luma_cat_object *o = &a->draft->object;
+    bool reset = a->cmd->subtype == PG_AT(ResetRelOptions);
     if (def != NULL && def->node_case == PGN(LIST))
-        a->draft->object.options = sql_storage_options(b, def->list->items, def->list->n_items);
+        o->options = (reset ? sql_storage_options_reset : sql_storage_options)(
+            b, o->options, def->list->items, def->list->n_items);
     a->changed = true;
 }
 
@@ -392,11 +395,8 @@ apply_command(struct sql_bind *b, void *arg)
         drop_constraint(b, a);
         return;
     case PG_AT(SetRelOptions):
-        set_options(b, a);
-        return;
     case PG_AT(ResetRelOptions):
-        a->draft->object.options = NULL;
-        a->changed = true;
+        set_options(b, a);
         return;
     case PG_AT(ChangeOwner):
         change_owner(b, a);

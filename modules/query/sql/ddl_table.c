@@ -646,45 +646,6 @@ like_clause(struct sql_bind *b, struct sql_draft *draft, const PgQuery__TableLik
     }
 }
 
-/* ---- WITH (fillfactor = ...) ---- */
-
-static const char *
-option_value(struct sql_bind *b, const PgQuery__Node *arg)
-{
-    if (arg == NULL)
-        return "true";
-    switch (arg->node_case) {
-    case PGN(INTEGER):
-        return sql_format(b, "%d", arg->integer->ival);
-    case PGN(FLOAT):
-        return arg->float_->fval;
-    case PGN(BOOLEAN):
-        return arg->boolean->boolval ? "true" : "false";
-    case PGN(TYPE_NAME):
-        return sql_name_parts(arg->type_name->names, arg->type_name->n_names, NULL);
-    default:
-        return sql_string(arg);
-    }
-}
-
-const char *
-sql_storage_options(struct sql_bind *b, PgQuery__Node *const *options, size_t count)
-{
-    const char *text = NULL;
-    for (size_t i = 0; i < count; i++) {
-        const PgQuery__DefElem *def = options[i]->def_elem;
-        if (strcmp(def->defname, "oids") == 0) {
-            if (strcmp(option_value(b, def->arg), "false") != 0)
-                SQL_THROW(b, def->location, LUMA_E_UNSUPPORTED, "0A000",
-                          "tables declared WITH OIDS are not supported");
-            continue;
-        }
-        text = sql_format(b, "%s%s%s=%s", text != NULL ? text : "", text != NULL ? "," : "",
-                          def->defname, option_value(b, def->arg));
-    }
-    return text;
-}
-
 /* ---- CREATE TABLE ---- */
 
 struct create_call {
@@ -747,7 +708,7 @@ build_table(struct sql_bind *b, void *arg)
     o->owner_id = sql_host->session->user_id(b->session);
     o->temporary = stmt->relation->relpersistence[0] == 't';
     o->unlogged = stmt->relation->relpersistence[0] == 'u';
-    o->options = sql_storage_options(b, stmt->options, stmt->n_options);
+    o->options = sql_storage_options(b, NULL, stmt->options, stmt->n_options);
     call->exists = table_exists(b, o->schema_id, o->name, stmt->if_not_exists);
     if (call->exists)
         return;
@@ -808,7 +769,7 @@ build_table_as(struct sql_bind *b, void *arg)
     o->schema_id = sql_new_schema(b, call->into->rel);
     o->owner_id = sql_host->session->user_id(b->session);
     o->temporary = call->into->rel->relpersistence[0] == 't';
-    o->options = sql_storage_options(b, call->into->options, call->into->n_options);
+    o->options = sql_storage_options(b, NULL, call->into->options, call->into->n_options);
     o->col_id_next = 1;
     call->exists = table_exists(b, o->schema_id, o->name, call->if_not_exists);
     if (call->exists)

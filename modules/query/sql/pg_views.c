@@ -287,37 +287,6 @@ fill_modules(struct sql_rows *rows)
 
 #define PG "pg_catalog"
 
-static bool
-segments_part(void *arg, const struct luma_store_part *part)
-{
-    struct sql_rows *rows = arg;
-    const struct luma_cat_object *table = sql_rows_object(rows, part->coll_id);
-    const char *index = NULL;
-    for (uint32_t i = 0; table != NULL && i < table->indexes_count; i++)
-        if (table->indexes[i].id == part->index_id)
-            index = table->indexes[i].name;
-    if (table != NULL)
-        sql_rows_add(rows,
-                     "otttt"
-                     "lllit",
-                     (uint32_t)part->coll_id, table->name, index, part->kind,
-                     part->object_id == 0
-                         ? NULL
-                         : sql_rows_format(rows, "%016llx", (unsigned long long)part->object_id),
-                     (int64_t)part->rows, (int64_t)part->deleted, (int64_t)part->bytes,
-                     (int)part->level, part->damage);
-    return rows->rc == LUMA_OK;
-}
-
-/* What tables and indexes consist of: hot parts in memory, segments and index runs. */
-static void
-fill_segments(struct sql_rows *rows)
-{
-    luma_rc rc = sql_host->store->parts(rows->ctx, segments_part, rows);
-    if (rows->rc == LUMA_OK)
-        rows->rc = rc;
-}
-
 static struct sql_virtual tables[] = {
     {PG,
      "pg_tables",
@@ -383,15 +352,6 @@ static struct sql_virtual tables[] = {
      "transactionid xid, classid oid, objid oid, objsubid int2, virtualtransaction text, "
      "pid int4, mode text, granted bool, fastpath bool, waitstart timestamptz, row_id int8",
      fill_locks,
-     0,
-     NULL,
-     {0}},
-    {"lumadb",
-     "segments",
-     0,
-     "table_id oid, table_name name, index_name name, kind text, object text, rows int8, "
-     "deleted int8, bytes int8, level int4, damage text",
-     fill_segments,
      0,
      NULL,
      {0}},

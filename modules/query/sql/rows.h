@@ -53,7 +53,7 @@ struct sql_virtual_list {
     size_t count;
 };
 extern struct sql_virtual_list sql_pg_relations, sql_pg_types, sql_pg_functions, sql_pg_views,
-    sql_pg_empty, sql_information_schema;
+    sql_pg_empty, sql_information_schema, sql_lumadb_store;
 
 /* lumadb_statements: statistics.c. */
 void sql_fill_statements(struct sql_rows *rows);

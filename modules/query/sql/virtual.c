@@ -405,6 +405,8 @@ add_list(struct sql_virtual_list *list)
             virt->oid = (list == &sql_information_schema ? 13100u : 12000u) + (uint32_t)i;
         if (list == &sql_pg_empty && virt->oid >= 12000u && virt->oid < 12100u)
             virt->oid += 300u; /* views and empty tables are numbered apart */
+        if (list == &sql_lumadb_store)
+            virt->oid += 600u;
         if (list == &sql_pg_types && virt->oid >= 12000u && virt->oid < 12100u)
             virt->oid += 100u;
         parse_columns(virt);
@@ -425,6 +427,7 @@ sql_virtuals_load(void)
     add_list(&sql_pg_types);
     add_list(&sql_pg_functions);
     add_list(&sql_pg_views);
+    add_list(&sql_lumadb_store);
     add_list(&sql_pg_empty);
     add_list(&sql_information_schema);
 }

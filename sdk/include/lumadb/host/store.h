@@ -208,6 +208,12 @@ struct luma_store_part {
     uint64_t bytes;
     uint32_t level;     /* how often merged */
     const char *damage; /* why it cannot be read; NULL: sound as far as is known */
+    /* Since: 0.1 */
+    const char *tier;      /* of the collection: "ram", "ssd", "hybrid" */
+    const char *place;     /* "memory", "data" (the data folder), "cold" */
+    uint64_t memory_bytes; /* in memory now: all of a hot part; cached blocks of an object */
+    uint64_t kept_bytes;   /* of them, what stays there */
+    int64_t born_us;       /* segments: when their youngest rows came, since 1970 */
 };
 
 struct luma_host_store {

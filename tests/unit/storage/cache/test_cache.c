@@ -72,6 +72,58 @@ teardown(void)
     lk_budget_destroy(budget);
 }
 
+static void
+touch(uint64_t object_id, uint64_t offset, bool trial)
+{
+    struct lk_cache_block *block;
+    ck_assert_int_eq(
+        lk_cache_pin_as(&c.ctx, loader.cache, object_id, offset, trial, load, &loader, &block),
+        LUMA_OK);
+    lk_cache_unpin(loader.cache, block);
+}
+
+static uint32_t
+present(uint64_t object_id, uint32_t count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct lk_cache_block *block = lk_cache_peek(loader.cache, object_id, i * 64);
+        n += block != NULL;
+        if (block != NULL)
+            lk_cache_unpin(loader.cache, block);
+    }
+    return n;
+}
+
+/* What is read once goes for its like; what is used again stays, and is on trial no more. */
+START_TEST(blocks_on_trial_take_nothing_from_others)
+{
+    struct lk_cache_stats stats;
+    setup(1 << 20, 4000);
+    for (uint32_t i = 0; i < 150; i++)
+        touch(1, i * 64, false);
+    for (uint32_t i = 0; i < 2000; i++)
+        touch(2, i * 64, true);
+    ck_assert_uint_eq(present(1, 150), 150);
+    lk_cache_stats(loader.cache, &stats);
+    ck_assert_uint_le(stats.used_bytes, 1 << 20);
+    ck_assert_uint_gt(stats.trial_bytes, 0);
+    for (uint32_t i = 0; i < 20; i++) { /* used again, while others pass by */
+        touch(3, i * 64, true);
+        touch(3, i * 64, true);
+    }
+    for (uint32_t i = 0; i < 2000; i++)
+        touch(4, i * 64, true);
+    ck_assert_uint_ge(present(3, 20), 18);
+    for (uint32_t i = 0; i < 2000; i++) /* others need the room */
+        touch(5, i * 64, false);
+    lk_cache_stats(loader.cache, &stats);
+    ck_assert_uint_le(stats.used_bytes, 1 << 20);
+    ck_assert_uint_le(present(4, 2000), 60);
+    teardown();
+}
+END_TEST
+
 START_TEST(a_block_is_loaded_once)
 {
     struct lk_cache_block *a, *b;
@@ -216,6 +268,7 @@ main(void)
     Suite *suite = suite_create("cache");
     TCase *tc = tcase_create("cache");
     tcase_add_test(tc, a_block_is_loaded_once);
+    tcase_add_test(tc, blocks_on_trial_take_nothing_from_others);
     tcase_add_test(tc, a_failed_load_leaves_nothing);
     tcase_add_test(tc, the_limit_holds_and_pinned_blocks_stay);
     tcase_add_test(tc, what_is_used_survives_a_scan);

@@ -1,0 +1,140 @@
+"""tiers.py - storage_tier of tables: set, changed online, seen, and what it does to memory. TAP."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
+
+import psycopg2  # noqa: E402
+
+ROWS = 200_000
+SERVER = Server(options=["--set", "storage.cache_size=24MB", "--set", "storage.checkpoint_interval=1h"])
+
+
+def session():
+    connection = SERVER.connect()
+    connection.autocommit = True
+    return connection.cursor()
+
+
+def one(text):
+    cursor = session()
+    cursor.execute(text)
+    return cursor.fetchone()
+
+
+def tier_of(table):
+    return dict(zip(("tier", "segments", "cold", "rows", "memory", "kept", "data"), one(
+        "SELECT storage_tier, segments, cold_segments, rows, memory_bytes, kept_bytes, data_bytes "
+        f"FROM lumadb.tiers WHERE table_name = '{table}'")))
+
+
+def wait_for(table, wanted, seconds=20):
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = tier_of(table)
+        if wanted(seen) or time.monotonic() > deadline:
+            assert wanted(seen), (seen, SERVER.tail())
+            return seen
+        time.sleep(0.1)
+
+
+def fill(table, rows=ROWS, options=""):
+    cursor = session()
+    cursor.execute(f"CREATE TABLE {table} (k int8, h text) {options}")
+    cursor.execute(f"INSERT INTO {table} SELECT g, md5(g::text) FROM generate_series(1, {rows}) g")
+    cursor.execute("CHECKPOINT")
+
+
+def refused(statement, state):
+    try:
+        session().execute(statement)
+    except psycopg2.Error as error:
+        assert error.pgcode == state, (statement, error.pgcode, error)
+        return
+    raise AssertionError(f"{statement} went through")
+
+
+def options():
+    """The options of a table are set, merged, reset, shown, and wrong ones refused."""
+    fill("opts", 10, "WITH (fillfactor = 90, storage_tier = ram)")
+    def seen():
+        return one("SELECT reloptions FROM pg_class WHERE relname = 'opts'")[0]
+    assert seen() == ["fillfactor=90", "storage_tier=ram"], seen()
+    session().execute("ALTER TABLE opts SET (storage_tier = 'hybrid', tier_age = '7d', tier_bytes = '10GB')")
+    assert seen() == ["fillfactor=90", "storage_tier=hybrid", "tier_age=7d", "tier_bytes=10GB"], seen()
+    session().execute("ALTER TABLE opts RESET (tier_age, fillfactor)")
+    assert seen() == ["storage_tier=hybrid", "tier_bytes=10GB"], seen()
+    refused("ALTER TABLE opts SET (storage_tier = 'tape')", "22023")
+    refused("ALTER TABLE opts SET (tier_age = 'soon')", "22023")
+    refused("ALTER TABLE opts SET (tier_bytes = '-1')", "22023")
+    refused("CREATE TABLE bad (k int) WITH (storage_tier = disk)", "22023")
+    assert seen() == ["storage_tier=hybrid", "tier_bytes=10GB"], seen()
+    session().execute("ALTER TABLE opts RESET (storage_tier, tier_bytes)")
+    assert seen() is None, seen()
+    assert tier_of("opts")["tier"] == "hybrid"
+
+
+def ram():
+    """A table with tier ram is in memory, after a start as well, until it is changed."""
+    fill("kept", options="WITH (storage_tier = 'ram')")
+    full = wait_for("kept", lambda t: t["kept"] > 0)
+    assert full["tier"] == "ram" and full["memory"] >= full["kept"] > full["data"] // 2, full
+    assert SERVER.stop() == 0, SERVER.tail()
+    SERVER.start()
+    again = wait_for("kept", lambda t: t["kept"] > 0)
+    assert again["kept"] == full["kept"], (full, again)
+    session().execute("ALTER TABLE kept SET (storage_tier = 'ssd')")
+    wait_for("kept", lambda t: t["kept"] == 0)
+    assert tier_of("kept")["tier"] == "ssd"
+    cursor = session()
+    cursor.execute("BEGIN; ALTER TABLE kept SET (storage_tier = 'ram'); ROLLBACK")
+    time.sleep(1.5)
+    assert tier_of("kept")["kept"] == 0
+    assert one("SELECT count(*), count(DISTINCT h) FROM kept") == (ROWS, ROWS)
+    return f"{full['data'] >> 10} KiB on disk, {full['kept'] >> 10} KiB kept"
+
+
+def too_much():
+    """What does not fit into half the cache is read on use, and a message says so."""
+    fill("large", 800_000, "WITH (storage_tier = 'ram')")
+    deadline = time.monotonic() + 20
+    while '"large" has storage_tier ram and does not fit' not in SERVER.tail():
+        assert time.monotonic() < deadline, SERVER.tail()
+        time.sleep(0.1)
+    seen = tier_of("large")
+    assert seen["kept"] <= 12 << 20, seen
+    assert one("SELECT count(*), max(k) FROM large") == (800_000, 800_000)
+    session().execute("DROP TABLE large; CHECKPOINT")
+
+
+def scans():
+    """Reading a table of tier ssd once leaves what others use in memory."""
+    cursor = session()
+    cursor.execute("ALTER TABLE kept SET (storage_tier = 'hybrid')")
+    for _ in range(3):
+        one("SELECT sum(length(h)), sum(k) FROM kept")
+    before = tier_of("kept")["memory"]
+    fill("stream", 1_000_000, "WITH (storage_tier = 'ssd')")
+    time.sleep(1.5)
+    one("SELECT sum(length(h)), sum(k) FROM kept")
+    one("SELECT sum(length(h)), sum(k) FROM stream")
+    after, streamed = tier_of("kept")["memory"], tier_of("stream")["memory"]
+    assert after >= before * 0.9, (before, after)
+    return f"{before >> 10} KiB before, {after >> 10} KiB after; of the scan {streamed >> 10} KiB"
+
+
+def main():
+    if cannot_serve():
+        print(cannot_serve())
+        return 77
+    try:
+        SERVER.start()
+        return run_tap([options, ram, too_much, scans])
+    finally:
+        SERVER.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
