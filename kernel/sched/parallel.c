@@ -112,11 +112,13 @@ lki_parallel(struct luma_ctx *ctx, uint32_t parts,
         job.cancel.up = ctx->cancel; /* while the caller is busy with a part of its own */
     }
     uint32_t helpers = 0;
-    if (lki_current() != NULL && parts > 1) {
+    if (parts > 1 && lk_sched_running()) { /* a plain thread may have helpers, too */
         lk_sched_to_worker();
         uint32_t wanted = LK_MIN(parts, lki_sched.workers_count) - 1;
-        enum luma_task_prio prio =
-            lki_current()->prio == LUMA_PRIO_BACKGROUND ? LUMA_PRIO_BACKGROUND : LUMA_PRIO_NORMAL;
+        const struct luma_task *task = lki_current();
+        enum luma_task_prio prio = task != NULL && task->prio == LUMA_PRIO_BACKGROUND
+                                       ? LUMA_PRIO_BACKGROUND
+                                       : LUMA_PRIO_NORMAL;
         while (helpers < wanted &&
                lk_sched_host.spawn("part", prio, LUMA_STACK_NORMAL, job_helper, &job) == LUMA_OK)
             helpers++; /* with fewer it only takes longer */

@@ -375,6 +375,9 @@ LUMA_NODISCARD luma_rc lk_entries_of_seg(struct luma_ctx *ctx, const struct lk_e
                                          struct lk_seg *seg);
 LUMA_NODISCARD luma_rc lk_entries_of_hot(struct luma_ctx *ctx, const struct lk_entries *spec,
                                          struct lk_hot *hot);
+/* Of some shards, given all at once. */
+LUMA_NODISCARD luma_rc lk_entries_of_shards(struct luma_ctx *ctx, const struct lk_entries *spec,
+                                            struct lk_hot *hot, uint32_t first, uint32_t count);
 LUMA_NODISCARD luma_rc lk_entries_of_view(struct luma_ctx *ctx, const struct lk_entries *spec,
                                           const struct lk_view *view);
 

@@ -180,17 +180,24 @@ version_entry(void *arg, struct lk_version *v)
 }
 
 luma_rc
-lk_entries_of_hot(struct luma_ctx *ctx, const struct lk_entries *spec, struct lk_hot *hot)
+lk_entries_of_shards(struct luma_ctx *ctx, const struct lk_entries *spec, struct lk_hot *hot,
+                     uint32_t first, uint32_t count)
 {
     struct sink s = {.ctx = ctx, .spec = spec};
-    luma_rc rc = LUMA_OK;
     lk_bytes_init(&s.keys, NULL);
-    for (uint32_t shard = 0; rc == LUMA_OK && shard < LK_HOT_SHARDS; shard++) {
+    for (uint32_t shard = first; shard < first + count; shard++)
         lk_hot_each(hot, shard, version_entry, &s);
-        rc = sink_give(&s);
-    }
+    luma_rc rc = sink_give(&s);
     sink_fini(&s);
     return rc;
+}
+
+luma_rc
+lk_entries_of_hot(struct luma_ctx *ctx, const struct lk_entries *spec, struct lk_hot *hot)
+{
+    for (uint32_t shard = 0; shard < LK_HOT_SHARDS; shard++)
+        LUMA_TRY(lk_entries_of_shards(ctx, spec, hot, shard, 1));
+    return LUMA_OK;
 }
 
 luma_rc

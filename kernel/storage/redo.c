@@ -173,6 +173,7 @@ lk_redo_time(struct luma_slice payload)
 struct apply {
     struct luma_ctx *ctx;
     struct lk_store *store;
+    struct lk_redo_rows *rows;
     uint64_t commit;
     const char *where;
     struct lk_reader r;
@@ -188,95 +189,11 @@ apply_damaged(const struct apply *a, const char *what)
 static luma_rc
 coll_of(const struct apply *a, uint64_t coll_id, struct lk_coll **out_coll)
 {
-    *out_coll = lk_coll_find(a->store, coll_id);
+    *out_coll = lk_redo_rows_coll(a->rows, coll_id);
     if (*out_coll == NULL)
         return apply_damaged(a, "names a collection that was never defined");
     atomic_store(&(*out_coll)->touched, a->commit);
     return LUMA_OK;
-}
-
-static luma_rc
-row_end(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view, uint64_t commit,
-        int64_t rowid)
-{
-    struct lk_place place;
-    bool found = false;
-    uint64_t other = 0;
-    luma_rc rc =
-        lk_row_current(ctx, view, &coll->store->slots, rowid, 0, NULL, &place, &found, &other);
-    if (rc == LUMA_E_CORRUPT) {
-        /* It lay in a segment that cannot be read: there is nothing that could be ended. */
-        lk_log_error("storage", "row %lld of collection %llu: %s", (long long)rowid,
-                     (unsigned long long)coll->id, ctx->error->message);
-        luma_error_reset(ctx->error);
-        return LUMA_OK;
-    }
-    LUMA_TRY(rc);
-    if (!found)
-        return LUMA_OK; /* a merge may have dropped it after it was deleted */
-    rc = place.hot != NULL ? lk_hot_end(place.hot, place.version, commit, 0)
-                           : lk_seg_end(place.seg, place.row, commit, 0);
-    return rc == LUMA_OK ? rc : LUMA_FAIL(ctx, rc, "recovery: out of memory");
-}
-
-static luma_rc
-row_index(struct luma_ctx *ctx, const struct lk_view *view, int64_t rowid, const uint8_t *tuple)
-{
-    struct lk_bytes key;
-    lk_bytes_init(&key, NULL);
-    luma_rc rc = LUMA_OK;
-    for (uint32_t i = 0; rc == LUMA_OK && i < view->idx_count; i++) {
-        bool null = false;
-        lk_bytes_reset(&key);
-        rc = lk_key_tuple(&key, view->def, view->idx[i], tuple, &null);
-        if (rc != LUMA_OK) {
-            rc = LUMA_FAIL(ctx, rc, "recovery: a key could not be made");
-        } else {
-            struct luma_index_entry entry = {lk_bytes_view(&key), rowid};
-            rc = lk_index_insert(ctx, view->idx[i]->index, &entry, 1);
-        }
-    }
-    lk_bytes_fini(&key);
-    return rc;
-}
-
-luma_rc
-lk_redo_put(struct luma_ctx *ctx, struct lk_coll *coll, uint64_t commit, int64_t rowid,
-            struct luma_slice tuple, bool fresh)
-{
-    struct lk_view *view = lk_coll_view(coll, NULL);
-    if (view == NULL)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "recovery: a row of dropped collection %llu",
-                         (unsigned long long)coll->id);
-    luma_rc rc = lk_tuple_check(tuple, view->def->tuple_cols, view->def->coll.cols_count);
-    if (rc != LUMA_OK)
-        rc = LUMA_FAIL(ctx, rc, "recovery: row %lld of collection %llu is damaged",
-                       (long long)rowid, (unsigned long long)coll->id);
-    if (rc == LUMA_OK && !fresh)
-        rc = row_end(ctx, coll, view, commit, rowid);
-    struct lk_hot *hot = view->hots[0];
-    struct lk_version *v = NULL;
-    if (rc == LUMA_OK) {
-        v = lk_hot_version(hot, rowid, (uint32_t)tuple.bytes);
-        if (v == NULL)
-            rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "recovery: out of memory");
-    }
-    if (rc == LUMA_OK) {
-        memcpy(v->tuple, tuple.data, tuple.bytes);
-        atomic_init(&v->begin, commit);
-        rc = fresh ? lk_hot_add_new(hot, v)
-                   : lk_hot_add(hot, v, &coll->store->slots, &(struct lk_dead){.before = commit});
-        if (rc != LUMA_OK) {
-            lk_hot_version_free(hot, v);
-            rc = LUMA_FAIL(ctx, rc, "recovery: out of memory");
-        }
-    }
-    if (rc == LUMA_OK)
-        rc = row_index(ctx, view, rowid, v->tuple);
-    if (rowid >= atomic_load(&coll->next_rowid))
-        atomic_store(&coll->next_rowid, rowid + 1);
-    lk_view_unref(view);
-    return rc;
 }
 
 static luma_rc
@@ -291,14 +208,7 @@ apply_row(struct apply *a, uint8_t op)
         return apply_damaged(a, "cannot be read");
     struct lk_coll *coll = NULL;
     LUMA_TRY(coll_of(a, coll_id, &coll));
-    if (op != LK_REDO_DELETE)
-        return lk_redo_put(a->ctx, coll, a->commit, rowid, tuple, op == LK_REDO_INSERT);
-    struct lk_view *view = lk_coll_view(coll, NULL);
-    if (view == NULL)
-        return apply_damaged(a, "deletes a row of a dropped collection");
-    luma_rc rc = row_end(a->ctx, coll, view, a->commit, rowid);
-    lk_view_unref(view);
-    return rc;
+    return lk_redo_rows_add(a->ctx, a->rows, coll, a->commit, (enum lk_redo_op)op, rowid, tuple);
 }
 
 /* The rows of a bitmap that lie in one segment, gathered while ids ascend. */
@@ -319,7 +229,7 @@ ending_row(struct ending *e, int64_t rowid)
     luma_rc rc = lk_row_current(ctx, e->view, &e->coll->store->slots, rowid, 0, NULL, &place,
                                 &found, &other);
     if (rc == LUMA_E_CORRUPT)
-        return row_end(ctx, e->coll, e->view, e->a->commit, rowid); /* says so */
+        return lk_redo_row_end(ctx, e->coll, e->view, e->a->commit, rowid); /* says so */
     LUMA_TRY(rc);
     if (!found)
         return LUMA_OK;
@@ -553,11 +463,33 @@ apply_sequence(struct apply *a)
     return LUMA_OK;
 }
 
-luma_rc
-lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
-              struct luma_slice payload, const char *where)
+/* What is not about one row: rows that were gathered before come first. */
+static luma_rc
+apply_other(struct apply *a, uint8_t op)
 {
-    struct apply a = {ctx, store, commit, where, lk_reader(payload)};
+    LUMA_TRY(lk_redo_rows_settle(a->ctx, a->rows));
+    switch (op) {
+    case LK_REDO_DELETES:
+        return apply_deletes(a);
+    case LK_REDO_DEFINE:
+        return apply_define(a);
+    case LK_REDO_DROP:
+    case LK_REDO_TRUNCATE:
+        return apply_empty(a, op == LK_REDO_DROP);
+    case LK_REDO_SEGMENT:
+        return apply_segment(a);
+    case LK_REDO_RUN:
+        return apply_run(a);
+    default:
+        return apply_damaged(a, "has an operation this program does not know");
+    }
+}
+
+luma_rc
+lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, struct lk_redo_rows *rows,
+              uint64_t commit, struct luma_slice payload, const char *where)
+{
+    struct apply a = {ctx, store, rows, commit, where, lk_reader(payload)};
     while (lk_reader_left(&a.r) > 0) {
         uint8_t op = lk_reader_u8(&a.r);
         switch (op) {
@@ -568,22 +500,6 @@ lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
             if (LK_MUTANT(REDO_HALF))
                 return LUMA_OK;
             break;
-        case LK_REDO_DELETES:
-            LUMA_TRY(apply_deletes(&a));
-            break;
-        case LK_REDO_DEFINE:
-            LUMA_TRY(apply_define(&a));
-            break;
-        case LK_REDO_DROP:
-        case LK_REDO_TRUNCATE:
-            LUMA_TRY(apply_empty(&a, op == LK_REDO_DROP));
-            break;
-        case LK_REDO_SEGMENT:
-            LUMA_TRY(apply_segment(&a));
-            break;
-        case LK_REDO_RUN:
-            LUMA_TRY(apply_run(&a));
-            break;
         case LK_REDO_SEQUENCE:
             LUMA_TRY(apply_sequence(&a));
             break;
@@ -591,7 +507,7 @@ lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
             (void)lk_reader_u64(&a.r);
             break;
         default:
-            return apply_damaged(&a, "has an operation this program does not know");
+            LUMA_TRY(apply_other(&a, op));
         }
     }
     return LUMA_OK;

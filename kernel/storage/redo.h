@@ -40,8 +40,11 @@ void lk_segment_info_read(struct lk_reader *r, struct lk_segment_info *out);
 bool lk_run_info_write(struct lk_bytes *out, const struct lk_run_info *info);
 void lk_run_info_read(struct lk_reader *r, struct lk_run_info *out);
 
-/* Applies one record to the store in memory; reports LUMA_E_CORRUPT with `where`. */
-LUMA_NODISCARD luma_rc lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store, uint64_t commit,
+struct lk_redo_rows;
+/* Applies one record to the store in memory, its rows when `rows` is settled; reports
+ * LUMA_E_CORRUPT with `where`. */
+LUMA_NODISCARD luma_rc lk_redo_apply(struct luma_ctx *ctx, struct lk_store *store,
+                                     struct lk_redo_rows *rows, uint64_t commit,
                                      struct luma_slice payload, const char *where);
 /* One operation of a record, without applying it; false: the end, or r->failed. */
 struct lk_redo_seen {
@@ -67,8 +70,23 @@ LUMA_NODISCARD luma_rc lk_redo_segment_broken(struct luma_ctx *ctx, struct lk_st
 /* A run of recovery: one that cannot be read leaves its index to be rebuilt. */
 LUMA_NODISCARD luma_rc lk_redo_attach(struct luma_ctx *ctx, struct lk_coll *coll,
                                       struct lk_cidx *cidx, const struct lk_run_info *info);
-/* Puts a committed row in hot tables and indexes; `fresh`: no older version exists. */
-LUMA_NODISCARD luma_rc lk_redo_put(struct luma_ctx *ctx, struct lk_coll *coll, uint64_t commit,
-                                   int64_t rowid, struct luma_slice tuple, bool fresh);
+
+/* --- redo_rows.c: rows of the log, gathered and then applied by many threads --- */
+LUMA_NODISCARD luma_rc lk_redo_rows_create(struct luma_ctx *ctx, struct lk_store *store,
+                                           struct lk_redo_rows **out_rows);
+void lk_redo_rows_destroy(struct lk_redo_rows *rows); /* NULL is fine */
+/* As lk_coll_find, sooner for a collection that had a row lately. */
+struct lk_coll *lk_redo_rows_coll(struct lk_redo_rows *rows, uint64_t coll_id);
+/* op is INSERT (the row has no older version), UPDATE or DELETE. The tuple is copied. */
+LUMA_NODISCARD luma_rc lk_redo_rows_add(struct luma_ctx *ctx, struct lk_redo_rows *rows,
+                                        struct lk_coll *coll, uint64_t commit, enum lk_redo_op op,
+                                        int64_t rowid, struct luma_slice tuple);
+/* Applies what was gathered. */
+LUMA_NODISCARD luma_rc lk_redo_rows_settle(struct luma_ctx *ctx, struct lk_redo_rows *rows);
+/* Gives all hot rows their index entries: once, when everything has been applied. */
+LUMA_NODISCARD luma_rc lk_redo_rows_index(struct luma_ctx *ctx, struct lk_store *store);
+/* Ends a row wherever its current version lies. */
+LUMA_NODISCARD luma_rc lk_redo_row_end(struct luma_ctx *ctx, struct lk_coll *coll,
+                                       struct lk_view *view, uint64_t commit, int64_t rowid);
 
 #endif

@@ -171,10 +171,21 @@ turns_mutex_unlock(struct luma_event *mutex)
     mutex->opaque[1] = 0;
 }
 
+/* Recovery is no part of the play: one after the other. */
+static luma_rc
+turns_parallel(struct luma_ctx *ctx, uint32_t parts,
+               luma_rc (*fn)(void *arg, uint32_t part, struct luma_ctx *ctx), void *arg)
+{
+    for (uint32_t i = 0; i < parts; i++)
+        LUMA_TRY(fn(arg, i, ctx));
+    return LUMA_OK;
+}
+
 const struct luma_host_sched turns_sched = {
     .head = {sizeof(struct luma_host_sched), 1, 0},
     .wait = turns_wait,
     .signal = turns_signal,
+    .parallel = turns_parallel,
     .mutex_lock = turns_mutex_lock,
     .mutex_unlock = turns_mutex_unlock,
 };

@@ -1,14 +1,13 @@
 /*
  * hot/hot.c - the table of row versions.
  */
-#include "storage/hot/hot.h"
-
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
+#include "storage/hot/hot_priv.h"
 
 #define HOT_BUCKETS_LOG2_MIN 3
+#define BUCKETS_AHEAD        8 /* whose rows are asked of memory while others are walked */
 
 LUMA_NODISCARD luma_rc
 lk_hot_create(struct luma_budget *budget, struct lk_hot **out_hot)
@@ -89,24 +88,6 @@ lk_hot_version(struct lk_hot *hot, int64_t rowid, uint32_t tuple_bytes)
     return v;
 }
 
-static uint64_t
-row_hash(int64_t rowid)
-{
-    return lk_hash_u64((uint64_t)rowid);
-}
-
-static struct lk_hot_shard *
-shard_of(struct lk_hot *hot, uint64_t hash)
-{
-    return &hot->shards[hash >> 59];
-}
-
-static struct lk_version **
-bucket_of(const struct lk_hot_shard *shard, uint64_t hash)
-{
-    return &shard->buckets[hash & (((uint64_t)1 << shard->buckets_log2) - 1)];
-}
-
 static bool
 shard_grow(struct lk_hot_shard *shard)
 {
@@ -117,9 +98,11 @@ shard_grow(struct lk_hot_shard *shard)
     size_t old = shard->buckets == NULL ? 0 : (size_t)1 << shard->buckets_log2;
     uint64_t mask = ((uint64_t)1 << log2) - 1;
     for (size_t i = 0; i < old; i++) {
+        if (i + BUCKETS_AHEAD < old)
+            __builtin_prefetch(shard->buckets[i + BUCKETS_AHEAD]);
         for (struct lk_version *v = shard->buckets[i]; v != NULL;) {
             struct lk_version *next = v->next;
-            struct lk_version **to = &buckets[row_hash(v->rowid) & mask];
+            struct lk_version **to = &buckets[lki_hot_hash(v->rowid) & mask];
             v->next = *to;
             *to = v;
             v = next;
@@ -129,16 +112,6 @@ shard_grow(struct lk_hot_shard *shard)
     shard->buckets = buckets;
     shard->buckets_log2 = log2;
     return true;
-}
-
-/* Where the newest version of the row hangs; *NULL when there is none. */
-static struct lk_version **
-row_link(const struct lk_hot_shard *shard, uint64_t hash, int64_t rowid)
-{
-    struct lk_version **link = bucket_of(shard, hash);
-    while (*link != NULL && (*link)->rowid != rowid)
-        link = &(*link)->next;
-    return link;
 }
 
 /*
@@ -167,9 +140,8 @@ row_prune(struct lk_hot *hot, struct lk_version *newest, const struct lk_dead *d
     }
 }
 
-/* One bucket a row at the most. The shard is locked; false: out of memory. */
-static bool
-shard_room(struct lk_hot_shard *shard)
+bool
+lki_hot_room(struct lk_hot_shard *shard)
 {
     if (shard->buckets != NULL && shard->rows < (uint32_t)1 << shard->buckets_log2)
         return true;
@@ -177,40 +149,19 @@ shard_room(struct lk_hot_shard *shard)
 }
 
 luma_rc
-lk_hot_add_new(struct lk_hot *hot, struct lk_version *version)
-{
-    uint64_t hash = row_hash(version->rowid);
-    struct lk_hot_shard *shard = shard_of(hot, hash);
-    lk_mutex_lock(&shard->lock);
-    bool room = shard_room(shard);
-    if (room) {
-        struct lk_version **link = bucket_of(shard, hash);
-        shard->rows++;
-        version->older = NULL;
-        version->next = *link;
-        *link = version;
-    }
-    lk_mutex_unlock(&shard->lock);
-    if (!room)
-        return LUMA_E_NOMEM;
-    atomic_fetch_add_explicit(&hot->versions, 1, memory_order_relaxed);
-    return LUMA_OK;
-}
-
-luma_rc
 lk_hot_add(struct lk_hot *hot, struct lk_version *version, const struct lk_slots *slots,
            const struct lk_dead *dead)
 {
     (void)slots;
-    uint64_t hash = row_hash(version->rowid);
-    struct lk_hot_shard *shard = shard_of(hot, hash);
+    uint64_t hash = lki_hot_hash(version->rowid);
+    struct lk_hot_shard *shard = lki_hot_shard_of(hot, hash);
 
     lk_mutex_lock(&shard->lock);
-    if (!shard_room(shard)) {
+    if (!lki_hot_room(shard)) {
         lk_mutex_unlock(&shard->lock);
         return LUMA_E_NOMEM;
     }
-    struct lk_version **link = row_link(shard, hash, version->rowid);
+    struct lk_version **link = lki_hot_link(shard, hash, version->rowid);
     struct lk_version *old = *link;
     if (old == NULL) {
         shard->rows++;
@@ -231,12 +182,12 @@ lk_hot_add(struct lk_hot *hot, struct lk_version *version, const struct lk_slots
 bool
 lk_hot_forget(struct lk_hot *hot, struct lk_version *version)
 {
-    uint64_t hash = row_hash(version->rowid);
-    struct lk_hot_shard *shard = shard_of(hot, hash);
+    uint64_t hash = lki_hot_hash(version->rowid);
+    struct lk_hot_shard *shard = lki_hot_shard_of(hot, hash);
     bool found = false;
     lk_mutex_lock(&shard->lock);
     if (shard->buckets != NULL) {
-        struct lk_version **row = row_link(shard, hash, version->rowid), **link = row;
+        struct lk_version **row = lki_hot_link(shard, hash, version->rowid), **link = row;
         while (*link != NULL && *link != version)
             link = &(*link)->older;
         found = *link == version;
@@ -288,13 +239,13 @@ row_find(struct lk_version *newest, struct lk_snapshot *snap, uint64_t gen)
 struct lk_version *
 lk_hot_find(struct lk_hot *hot, int64_t rowid, struct lk_snapshot *snap, uint64_t gen)
 {
-    uint64_t hash = row_hash(rowid);
-    struct lk_hot_shard *shard = shard_of(hot, hash);
+    uint64_t hash = lki_hot_hash(rowid);
+    struct lk_hot_shard *shard = lki_hot_shard_of(hot, hash);
     struct lk_version *found = NULL;
 
     lk_mutex_lock(&shard->lock);
     if (shard->buckets != NULL)
-        found = row_find(*row_link(shard, hash, rowid), snap, gen);
+        found = row_find(*lki_hot_link(shard, hash, rowid), snap, gen);
     lk_mutex_unlock(&shard->lock);
     return found;
 }
@@ -303,12 +254,12 @@ void
 lk_hot_row(struct lk_hot *hot, int64_t rowid, uint64_t gen,
            bool (*fn)(void *arg, struct lk_version *version), void *arg)
 {
-    uint64_t hash = row_hash(rowid);
-    struct lk_hot_shard *shard = shard_of(hot, hash);
+    uint64_t hash = lki_hot_hash(rowid);
+    struct lk_hot_shard *shard = lki_hot_shard_of(hot, hash);
 
     lk_mutex_lock(&shard->lock);
     if (shard->buckets != NULL)
-        for (struct lk_version *v = *row_link(shard, hash, rowid); v != NULL; v = v->older)
+        for (struct lk_version *v = *lki_hot_link(shard, hash, rowid); v != NULL; v = v->older)
             if (!version_skipped(v, gen) && !fn(arg, v))
                 break;
     lk_mutex_unlock(&shard->lock);
@@ -321,10 +272,13 @@ lk_hot_each(struct lk_hot *hot, uint32_t shard_number,
     struct lk_hot_shard *shard = &hot->shards[shard_number];
     lk_mutex_lock(&shard->lock);
     size_t buckets = shard->buckets == NULL ? 0 : (size_t)1 << shard->buckets_log2;
-    for (size_t i = 0; i < buckets; i++)
+    for (size_t i = 0; i < buckets; i++) {
+        if (i + BUCKETS_AHEAD < buckets)
+            __builtin_prefetch(shard->buckets[i + BUCKETS_AHEAD]);
         for (struct lk_version *row = shard->buckets[i]; row != NULL; row = row->next)
             for (struct lk_version *v = row; v != NULL; v = v->older)
                 fn(arg, v);
+    }
     lk_mutex_unlock(&shard->lock);
 }
 
@@ -367,7 +321,7 @@ lk_hot_late(struct lk_hot *hot, struct lk_version *version)
 luma_rc
 lk_hot_end(struct lk_hot *hot, struct lk_version *version, uint64_t stamp, uint32_t command)
 {
-    struct lk_hot_shard *shard = shard_of(hot, row_hash(version->rowid));
+    struct lk_hot_shard *shard = lki_hot_shard_of(hot, lki_hot_hash(version->rowid));
     luma_rc rc = LUMA_OK;
 
     lk_mutex_lock(&shard->lock);

@@ -63,8 +63,6 @@ void lk_hot_unref(struct lk_hot *hot); /* NULL is fine */
 
 /* A version of its own, not yet in the table: the caller fills tuple. NULL: over budget. */
 struct lk_version *lk_hot_version(struct lk_hot *hot, int64_t rowid, uint32_t tuple_bytes);
-/* Puts in the first version of a row that the table has none of: nothing is looked for. */
-LUMA_NODISCARD luma_rc lk_hot_add_new(struct lk_hot *hot, struct lk_version *version);
 /* Puts it at the head of its row's chain. Versions behind it that are dead, and
  * that no flush is writing, go. */
 LUMA_NODISCARD luma_rc lk_hot_add(struct lk_hot *hot, struct lk_version *version,
@@ -104,6 +102,31 @@ void lk_versions_fini(struct lk_versions *list);
 /* Appends what the snapshot sees of a shard; LUMA_E_NOMEM. */
 LUMA_NODISCARD luma_rc lk_hot_collect(struct lk_hot *hot, uint32_t shard, struct lk_snapshot *snap,
                                       uint64_t gen, struct lk_versions *out);
+
+/* --- replay of the log: one thread works on a shard at a time, and nobody else looks --- */
+
+uint32_t lk_hot_shard(int64_t rowid);
+/* What a thread has changed, to be settled at once: counters that all threads share cost more than
+ * the rows. */
+struct lk_hot_tally {
+    int64_t bytes, versions;
+};
+/* A part of the budget, taken in larger steps. */
+struct lk_hot_grant {
+    struct luma_budget *budget;
+    size_t left;
+};
+/* The row's bucket is wanted soon (step 0), then what hangs there (step 1). */
+void lk_hot_replay_ahead(const struct lk_hot *hot, int64_t rowid, int step);
+/* Ends the row's current version; false: the table has none. */
+LUMA_NODISCARD bool lk_hot_replay_end(struct lk_hot *hot, int64_t rowid, uint64_t commit);
+/* Puts a version in. fresh: the row has none yet. Versions that ended at or before `before` go. */
+LUMA_NODISCARD luma_rc lk_hot_replay_put(struct lk_hot *hot, struct lk_hot_tally *tally,
+                                         struct lk_hot_grant *grant, int64_t rowid,
+                                         struct luma_slice tuple, uint64_t commit, uint64_t before,
+                                         bool fresh);
+void lk_hot_replay_settle(struct lk_hot *hot, const struct lk_hot_tally *tally);
+void lk_hot_grant_end(struct lk_hot_grant *grant);
 
 /* --- flushing --- */
 /* Marks and lists the versions that a segment of the state at `commit` must hold, in row id order.

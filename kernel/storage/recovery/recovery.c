@@ -12,12 +12,18 @@
 #include "storage/mutant.h"
 #include "storage/redo.h"
 
+#define PROGRESS_NS      2000000000u
+#define PROGRESS_RECORDS 4096
+#define GIB              (double)(1u << 30)
+
 struct recovery {
     struct luma_ctx *ctx;
     struct lk_store *store;
+    struct lk_redo_rows *rows;
     struct lk_seg **segs; /* of the collection being loaded */
     uint32_t segs_count, segs_room;
     bool stopped; /* a restore goes no further */
+    uint64_t began_ns, said_ns, log_bytes, records;
 };
 
 static luma_rc
@@ -145,7 +151,7 @@ load_run(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
 }
 
 static luma_rc
-load_rows(struct recovery *r, struct lk_coll *coll)
+load_rows(struct recovery *r, struct lk_coll *coll, const struct lk_def *def)
 {
     struct lk_manifest_key key = {.kind = LK_MANIFEST_ROWS, .a = coll->id};
     struct luma_slice bytes = lk_manifest_get(r->store->manifest, &key);
@@ -161,8 +167,10 @@ load_rows(struct recovery *r, struct lk_coll *coll)
     for (uint64_t i = 0; rc == LUMA_OK && i < place.count; i++) {
         int64_t rowid = (int64_t)lk_reader_varint(&rd);
         struct luma_slice tuple = lk_reader_sized(&rd);
-        rc = rd.failed ? damaged(r, "rows of collection", coll->id)
-                       : lk_redo_put(r->ctx, coll, r->store->commit, rowid, tuple, true);
+        rc = rd.failed || lk_tuple_check(tuple, def->tuple_cols, def->coll.cols_count) != LUMA_OK
+                 ? damaged(r, "rows of collection", coll->id)
+                 : lk_redo_rows_add(r->ctx, r->rows, coll, r->store->commit, LK_REDO_INSERT, rowid,
+                                    tuple);
     }
     lk_bytes_fini(&data);
     coll->rows_pack = place.object_id;
@@ -214,9 +222,31 @@ load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     for (uint32_t i = 0; i < r->segs_count; i++)
         lk_seg_unref(r->segs[i]);
     if (rc == LUMA_OK)
-        rc = load_rows(r, coll);
+        rc = load_rows(r, coll, def);
     lk_def_unref(def);
     return rc;
+}
+
+static double
+seconds_since(const struct recovery *r, uint64_t now_ns)
+{
+    return (double)(now_ns - r->began_ns) / 1e9;
+}
+
+/* A long recovery says how far it is. */
+static void
+progress(struct recovery *r, const struct lk_wal_record *record)
+{
+    r->log_bytes = record->done_bytes;
+    if (r->records++ % PROGRESS_RECORDS != 0)
+        return;
+    uint64_t now_ns = lk_io_now_ns(r->store->conf.io);
+    if (now_ns - r->said_ns < PROGRESS_NS)
+        return;
+    r->said_ns = now_ns;
+    double all = (double)LK_MAX(record->all_bytes, (uint64_t)1);
+    lk_log_info("storage", "recovering: %.0f%% of %.1f GiB of log, %.1f s",
+                100 * (double)record->done_bytes / all, all / GIB, seconds_since(r, now_ns));
 }
 
 static luma_rc
@@ -224,7 +254,7 @@ replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *recor
 {
     struct recovery *r = arg;
     if (LK_MUTANT(STALE_REPLAYED))
-        return lk_redo_apply(ctx, r->store, r->store->commit, record->payload, "log");
+        return lk_redo_apply(ctx, r->store, r->rows, r->store->commit, record->payload, "log");
     if (record->commit <= r->store->checkpoint_commit || r->stopped)
         return LUMA_OK;
     const struct lk_store_conf *conf = &r->store->conf;
@@ -237,10 +267,12 @@ replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *recor
                          "%s: commit %llu follows commit %llu in the log: records are missing",
                          r->store->wal_dir, (unsigned long long)record->commit,
                          (unsigned long long)r->store->commit);
+    progress(r, record);
     r->store->commit = record->commit;
     /* Snapshots of recovery see what was replayed. */
     atomic_store(&r->store->slots.visible, record->commit);
-    return lk_redo_apply(ctx, r->store, record->commit, record->payload, r->store->wal_dir);
+    return lk_redo_apply(ctx, r->store, r->rows, record->commit, record->payload,
+                         r->store->wal_dir);
 }
 
 /* --- objects that nothing names --- */
@@ -347,6 +379,8 @@ lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct 
     struct lk_wal_conf wal_conf = {.io = store->conf.io, .dir = store->wal_dir};
     wal_conf.store_id = store->id;
 
+    LUMA_TRY(lk_redo_rows_create(ctx, store, &r.rows));
+    r.began_ns = r.said_ns = lk_io_now_ns(store->conf.io);
     luma_rc rc = load_state(&r);
     atomic_store(&store->slots.visible, store->commit);
     if (rc == LUMA_OK)
@@ -356,7 +390,16 @@ lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct 
     if (rc == LUMA_OK)
         rc = lk_wal_read(ctx, &wal_conf, store->checkpoint_lsn, replay_record, &r, out_end);
     if (rc == LUMA_OK)
+        rc = lk_redo_rows_settle(ctx, r.rows);
+    lk_redo_rows_destroy(LUMA_TAKE(r.rows));
+    if (rc == LUMA_OK)
+        rc = lk_redo_rows_index(ctx, store);
+    if (rc == LUMA_OK)
         rc = garbage_collect(&r, read_only);
+    uint64_t now_ns = lk_io_now_ns(store->conf.io);
+    if (rc == LUMA_OK && r.said_ns != r.began_ns)
+        lk_log_info("storage", "recovered: %.1f GiB of log, %.1f s", (double)r.log_bytes / GIB,
+                    seconds_since(&r, now_ns));
     free(r.segs);
     out_end->commit = store->commit;
     return rc;

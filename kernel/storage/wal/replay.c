@@ -25,6 +25,7 @@ struct replay {
     luma_rc (*fn)(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *record);
     void *arg;
     struct lk_wal_end *end;
+    uint64_t done_bytes, all_bytes;
 };
 
 static void
@@ -152,7 +153,8 @@ was_durable(const struct replay *r, const struct found *file, uint64_t offset)
 static luma_rc
 record_take(struct replay *r, const struct lki_wal_record *record, struct luma_slice payload)
 {
-    struct lk_wal_record whole = {record->lsn, record->commit, payload};
+    struct lk_wal_record whole = {record->lsn, record->commit, payload, r->done_bytes,
+                                  r->all_bytes};
     if ((record->flags & LKI_WAL_CONTINUED) || r->parts.bytes > 0) {
         if (r->parts.bytes == 0)
             r->parts_lsn = record->lsn;
@@ -201,12 +203,32 @@ file_replay(struct replay *r, const struct found *file, uint64_t offset, const s
         struct luma_slice payload =
             luma_slice(r->data.data + offset + sizeof(record), record.payload_bytes);
         LUMA_TRY(record_take(r, &record, payload));
-        offset += sizeof(record) + lki_wal_padded(record.payload_bytes);
+        uint64_t bytes = sizeof(record) + lki_wal_padded(record.payload_bytes);
+        offset += bytes;
+        r->done_bytes += bytes;
         /* The parts of a payload belong together: the log ends before the first. */
         if (r->parts.bytes == 0) {
             r->end->file = number;
             r->end->offset = offset;
         }
+    }
+    return LUMA_OK;
+}
+
+/* How much there is from file i on: the last file may be filled in part only. */
+static luma_rc
+log_measure(struct replay *r, size_t i, uint64_t offset)
+{
+    uint64_t end = 0;
+    for (; i < r->files_count; i++, offset = LKI_WAL_HEADER_BYTES) {
+        struct lk_io_stat stat;
+        if (i + 1 < r->files_count) {
+            end = r->files[i + 1].header.prev_end;
+        } else {
+            LUMA_TRY(lk_io_stat(r->ctx, r->conf->io, r->files[i].path, &stat));
+            end = stat.bytes;
+        }
+        r->all_bytes += end > offset ? end - offset : 0;
     }
     return LUMA_OK;
 }
@@ -222,6 +244,7 @@ replay_files(struct replay *r, lk_lsn from)
     if (i == r->files_count ? from != 0 : r->files[i].header.file != start)
         return LUMA_FAIL(r->ctx, LUMA_E_CORRUPT, "%s: log file %llu is missing", r->conf->dir,
                          (unsigned long long)start);
+    LUMA_TRY(log_measure(r, i, offset));
     for (; i < r->files_count; i++) {
         const struct found *file = &r->files[i];
         const struct found *next = i + 1 < r->files_count ? &r->files[i + 1] : NULL;

@@ -36,6 +36,7 @@ struct lk_wal_record {
     lk_lsn lsn;
     uint64_t commit;
     struct luma_slice payload;
+    uint64_t done_bytes, all_bytes; /* of the log being read; all: nearly */
 };
 
 /* Where reading ended: what lk_wal_open continues from. */

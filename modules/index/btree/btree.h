@@ -63,6 +63,33 @@ luma_rc btree_hot_find(struct luma_ctx *ctx, void *hot, struct luma_slice key, i
 luma_rc btree_hot_cursor(struct luma_ctx *ctx, void *hot, const struct luma_index_range *range,
                          struct luma_arena *arena, struct luma_index_cursor **out_cursor);
 
+/* --- order.c --- */
+
+/* First 8 bytes of a key as a number, zero padded: most comparisons end here. */
+static inline uint64_t
+btree_key_head(struct luma_slice key)
+{
+    uint8_t bytes[8] = {0};
+    uint64_t v;
+    memcpy(bytes, key.data, key.bytes < 8 ? key.bytes : 8);
+    memcpy(&v, bytes, sizeof(v));
+    return __builtin_bswap64(v);
+}
+
+/* An entry by its place in the caller's array. */
+struct btree_ordered {
+    uint64_t head; /* of what follows the bytes that all keys begin with */
+    uint64_t at;
+};
+/* Sorts them by key and row id; *out: of count items, or NULL when the entries are in order as they
+ * are. To be freed with btree_free. LUMA_E_NOMEM. */
+luma_rc btree_order(struct luma_budget *budget, const struct luma_index_entry *entries,
+                    size_t count, struct btree_ordered **out);
+
+/* Counted memory of the host, or plain where there is none. */
+void *btree_alloc(struct luma_budget *budget, size_t bytes);
+void btree_free(struct luma_budget *budget, void *p, size_t bytes);
+
 /* --- block.c: sorted entries with their common prefix taken out, searchable as they lie --- */
 
 /*

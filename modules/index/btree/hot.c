@@ -12,9 +12,11 @@
 
 #include "btree.h"
 
-#define HEIGHT_MAX      16
-#define CHUNK_BYTES_MIN 4096
-#define CHUNK_BYTES_MAX ((size_t)1 << 20)
+#define HEIGHT_MAX       16
+#define SORTED_ENTRIES   64 /* from which on sorting them first pays */
+#define PREFETCH_ENTRIES 8
+#define CHUNK_BYTES_MIN  4096
+#define CHUNK_BYTES_MAX  ((size_t)1 << 20)
 
 struct node {
     uint64_t
@@ -42,14 +44,14 @@ struct hot {
 
 /* --- memory --- */
 
-static void *
-counted_alloc(struct luma_budget *budget, size_t bytes)
+void *
+btree_alloc(struct luma_budget *budget, size_t bytes)
 {
     return btree_mem == NULL ? malloc(bytes) : btree_mem->alloc(budget, bytes);
 }
 
-static void
-counted_free(struct luma_budget *budget, void *p, size_t bytes)
+void
+btree_free(struct luma_budget *budget, void *p, size_t bytes)
 {
     if (btree_mem == NULL)
         free(p);
@@ -65,7 +67,7 @@ chunk_make(struct hot *hot, struct chunk *older, size_t want)
         bytes = CHUNK_BYTES_MAX;
     if (bytes < want + sizeof(struct chunk))
         bytes = want + sizeof(struct chunk);
-    struct chunk *chunk = counted_alloc(hot->budget, bytes);
+    struct chunk *chunk = btree_alloc(hot->budget, bytes);
     if (chunk == NULL)
         return NULL;
     chunk->older = older;
@@ -107,7 +109,7 @@ arena_take(struct hot *hot, size_t bytes)
 luma_rc
 btree_hot_create(struct luma_ctx *ctx, struct luma_budget *budget, void **out_hot)
 {
-    struct hot *hot = counted_alloc(budget, sizeof(*hot));
+    struct hot *hot = btree_alloc(budget, sizeof(*hot));
     if (hot == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for an index");
     memset(hot, 0, sizeof(*hot));
@@ -125,10 +127,10 @@ btree_hot_destroy(void *arg)
     struct chunk *chunk = atomic_load_explicit(&hot->chunk, memory_order_relaxed);
     while (chunk != NULL) {
         struct chunk *older = chunk->older;
-        counted_free(hot->budget, chunk, chunk->bytes);
+        btree_free(hot->budget, chunk, chunk->bytes);
         chunk = older;
     }
-    counted_free(hot->budget, hot, sizeof(*hot));
+    btree_free(hot->budget, hot, sizeof(*hot));
 }
 
 size_t
@@ -146,16 +148,6 @@ btree_hot_count(const void *arg)
 }
 
 /* --- order --- */
-
-static inline uint64_t
-key_head(struct luma_slice key)
-{
-    uint8_t bytes[8] = {0};
-    uint64_t v;
-    memcpy(bytes, key.data, key.bytes < 8 ? key.bytes : 8);
-    memcpy(&v, bytes, sizeof(v));
-    return __builtin_bswap64(v);
-}
 
 static inline struct luma_slice
 node_key(const struct node *node)
@@ -223,7 +215,7 @@ seek_before(struct hot *hot, const struct target *t)
 static inline struct target
 exact(struct luma_slice key, int64_t rowid)
 {
-    struct target t = {.key = key, .head = key_head(key), .rowid = rowid};
+    struct target t = {.key = key, .head = btree_key_head(key), .rowid = rowid};
     return t;
 }
 
@@ -276,35 +268,17 @@ revive(struct hot *hot, struct node *node)
         atomic_fetch_add_explicit(&hot->count, 1, memory_order_relaxed);
 }
 
-static luma_rc
-insert_one(struct luma_ctx *ctx, struct hot *hot, const struct luma_index_entry *entry)
+/* The node is in the list; the levels above are short cuts to it. */
+static void
+link_above(struct hot *hot, struct node *node, const struct target *t,
+           struct node *_Atomic *links[HEIGHT_MAX])
 {
-    struct target t = exact(entry->key, entry->rowid);
-    struct node *_Atomic *links[HEIGHT_MAX];
-    struct node *node = NULL;
-
-    for (;;) {
-        struct node *found = seek(hot, &t, links);
-        if (node_is(found, &t)) { /* a node made for nothing stays in the arena */
-            revive(hot, found);
-            return LUMA_OK;
-        }
-        if (node == NULL)
-            node = node_make(hot, &t);
-        if (node == NULL)
-            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for an index entry");
-        atomic_store_explicit(&node->next[0], found, memory_order_relaxed);
-        if (atomic_compare_exchange_strong_explicit(links[0], &found, node, memory_order_release,
-                                                    memory_order_relaxed))
-            break;
-    }
-    atomic_fetch_add_explicit(&hot->count, 1, memory_order_relaxed);
     for (uint8_t h = 1; h < node->height; h++) {
         for (;;) {
             struct node *after = atomic_load_explicit(links[h], memory_order_acquire);
             /* Others may have linked nodes here since: look again. */
-            if (after != NULL && node_before(after, &t)) {
-                seek(hot, &t, links);
+            if (after != NULL && node_before(after, t)) {
+                seek(hot, t, links);
                 continue;
             }
             atomic_store_explicit(&node->next[h], after, memory_order_relaxed);
@@ -313,6 +287,90 @@ insert_one(struct luma_ctx *ctx, struct hot *hot, const struct luma_index_entry 
                 break;
         }
     }
+}
+
+/* found: the first node that is not before the target, links as seek gives them. Afterwards they
+ * lead to what follows the entry. */
+static luma_rc
+insert_at(struct luma_ctx *ctx, struct hot *hot, const struct target *t, struct node *found,
+          struct node *_Atomic *links[HEIGHT_MAX])
+{
+    struct node *node = NULL;
+    for (;;) {
+        if (node_is(found, t)) { /* a node made for nothing stays in the arena */
+            revive(hot, found);
+            return LUMA_OK;
+        }
+        if (node == NULL)
+            node = node_make(hot, t);
+        if (node == NULL)
+            return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for an index entry");
+        atomic_store_explicit(&node->next[0], found, memory_order_relaxed);
+        if (atomic_compare_exchange_strong_explicit(links[0], &found, node, memory_order_release,
+                                                    memory_order_relaxed))
+            break;
+        found = seek(hot, t, links);
+    }
+    atomic_fetch_add_explicit(&hot->count, 1, memory_order_relaxed);
+    link_above(hot, node, t, links);
+    for (uint8_t h = 0; h < node->height; h++)
+        links[h] = &node->next[h];
+    return LUMA_OK;
+}
+
+static luma_rc
+insert_one(struct luma_ctx *ctx, struct hot *hot, const struct luma_index_entry *entry)
+{
+    struct target t = exact(entry->key, entry->rowid);
+    struct node *_Atomic *links[HEIGHT_MAX];
+    struct node *found = seek(hot, &t, links);
+    return insert_at(ctx, hot, &t, found, links);
+}
+
+/*
+ * As seek, from where an earlier target was found that is not behind this one (a finger search): up
+ * to the first level whose link leads far enough, and down again.
+ */
+static struct node *
+seek_on(const struct target *t, struct node *_Atomic *links[HEIGHT_MAX])
+{
+    struct node *node = NULL, *_Atomic *level = NULL; /* NULL: not yet beyond the links */
+    int top = 0;
+    while (top < HEIGHT_MAX - 1) {
+        node = atomic_load_explicit(links[top], memory_order_acquire);
+        if (node == NULL || !node_before(node, t))
+            break;
+        top++;
+    }
+    for (int h = top; h >= 0; h--) {
+        if (level != NULL)
+            links[h] = &level[h];
+        for (;;) {
+            node = atomic_load_explicit(links[h], memory_order_acquire);
+            if (node == NULL || !node_before(node, t))
+                break;
+            level = node->next;
+            links[h] = &level[h];
+        }
+    }
+    return node;
+}
+
+/* Many entries, in their order: each is near the one before. */
+static luma_rc
+insert_many(struct luma_ctx *ctx, struct hot *hot, const struct luma_index_entry *entries,
+            const struct btree_ordered *order, size_t count)
+{
+    struct node *_Atomic *links[HEIGHT_MAX];
+    for (int h = 0; h < HEIGHT_MAX; h++)
+        links[h] = &hot->head[h];
+    for (size_t i = 0; i < count; i++) {
+        if (order != NULL && i + PREFETCH_ENTRIES < count)
+            __builtin_prefetch(entries[order[i + PREFETCH_ENTRIES].at].key.data);
+        const struct luma_index_entry *entry = &entries[order == NULL ? i : order[i].at];
+        struct target t = exact(entry->key, entry->rowid);
+        LUMA_TRY(insert_at(ctx, hot, &t, seek_on(&t, links), links));
+    }
     return LUMA_OK;
 }
 
@@ -320,8 +378,15 @@ luma_rc
 btree_hot_insert(struct luma_ctx *ctx, void *arg, const struct luma_index_entry *entries,
                  size_t count)
 {
+    struct hot *hot = arg;
+    struct btree_ordered *order = NULL;
+    if (count >= SORTED_ENTRIES && btree_order(hot->budget, entries, count, &order) == LUMA_OK) {
+        luma_rc rc = insert_many(ctx, hot, entries, order, count);
+        btree_free(hot->budget, order, count * sizeof(*order));
+        return rc;
+    }
     for (size_t i = 0; i < count; i++)
-        LUMA_TRY(insert_one(ctx, arg, &entries[i]));
+        LUMA_TRY(insert_one(ctx, hot, &entries[i]));
     return LUMA_OK;
 }
 

@@ -162,9 +162,12 @@ hot_of(const struct luma_index_entry *entries, size_t count)
 {
     void *hot = NULL;
     ck_assert_int_eq(kind->hot_create(&c.ctx, NULL, &hot), LUMA_OK);
-    for (size_t i = 0; i < count; i += 7)
-        ck_assert_int_eq(kind->hot_insert(&c.ctx, hot, entries + i, LK_MIN(count - i, (size_t)7)),
-                         LUMA_OK);
+    /* Few at a time, one, and so many that they are put in order first. */
+    static const size_t pieces[] = {7, 1, 300, 64};
+    for (size_t i = 0, turn = 0, n; i < count; i += n, turn++) {
+        n = LK_MIN(count - i, pieces[turn % LUMA_COUNTOF(pieces)]);
+        ck_assert_int_eq(kind->hot_insert(&c.ctx, hot, entries + i, n), LUMA_OK);
+    }
     return hot;
 }
 
@@ -436,7 +439,8 @@ insert_work(void *arg)
     struct lk_ctx own;
     lk_ctx_init(&own, NULL);
     for (size_t i = 0; i < PER_THREAD; i++) {
-        t->bad += kind->hot_insert(&own.ctx, t->hot, &t->entries[i], 1) != LUMA_OK;
+        size_t left = PER_THREAD - i, many = i / 1000 % 2 == 0 ? 1 : 200; /* the same ones again */
+        t->bad += kind->hot_insert(&own.ctx, t->hot, &t->entries[i], LK_MIN(left, many)) != LUMA_OK;
         if (i % 5 == 0) { /* out and in again */
             kind->hot_remove(t->hot, &t->entries[i]);
             t->bad += kind->hot_insert(&own.ctx, t->hot, &t->entries[i], 1) != LUMA_OK;
