@@ -63,6 +63,7 @@ struct lki_storage {
     const char *tier;
     int64_t tier_age;
     int64_t tier_bytes;
+    int64_t max_snapshot_age;
 };
 
 /* The structs in force; replaced by a reload, never changed. */

@@ -59,6 +59,7 @@ lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *
     out_conf->tier.tier = tier_of(storage->tier);
     out_conf->tier.age_us = storage->tier_age / 1000;
     out_conf->tier.bytes = storage->tier_bytes;
+    out_conf->snapshot_age_ns = (uint64_t)storage->max_snapshot_age;
     out_conf->history_ns = (uint64_t)storage->history;
     out_conf->hot_bytes =
         storage->hot_tier_size > 0 ? (uint64_t)storage->hot_tier_size : budget / 4;

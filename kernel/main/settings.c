@@ -68,6 +68,11 @@ static const struct luma_conf_item storage_items[] = {
                        .max = 30 * 86400 * (int64_t)SECOND,
                        .help = "how much of the past stays readable (SET lumadb.as_of); it takes "
                                "room until it has passed; 0: none"),
+    LUMA_CONF_DURATION(struct lki_storage, max_snapshot_age, .def = 0, .min = 0,
+                       .max = 365 * 86400 * (int64_t)SECOND,
+                       .help = "statements whose snapshot is older, or transactions that keep one, "
+                               "end with 72000 \"snapshot too old\", and what only they could see "
+                               "is kept no longer; 0: there is no limit"),
     LUMA_CONF_TEXT(struct lki_storage, codec, .sdef = NULL,
                    .help = "byte codec of new segments, such as zstd or lz4; not set: lz4, and "
                            "zstd where it packs much tighter"),

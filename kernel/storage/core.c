@@ -40,6 +40,8 @@ stats_open(struct lk_store_stats *s)
     s->segment_bytes_written = lk_stat_open(counter, "lumadb_store_segment_bytes_written", "",
                                             "bytes", "Bytes of segments written.");
     s->merges = lk_stat_open(counter, "lumadb_store_merges", "", "", "Merges of segments or runs.");
+    s->snapshots_too_old = lk_stat_open(counter, "lumadb_txn_snapshots_too_old", "", "",
+                                        "Snapshots that grew older than storage.max_snapshot_age.");
     s->index_damages = lk_stat_open(counter, "lumadb_store_index_damages", "", "",
                                     "Indexes found damaged and rebuilt from their rows.");
     s->commit_wait = lk_stat_open(LUMA_STAT_HISTOGRAM, "lumadb_txn_commit_wait_seconds", "",

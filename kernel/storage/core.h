@@ -424,7 +424,7 @@ struct lk_sequence {
 struct lk_store_stats {
     struct luma_stat *commits, *rollbacks, *conflicts, *deadlocks, *wal_bytes, *wal_syncs,
         *wal_records, *checkpoints, *checkpoint_ns, *hot_bytes, *segments_written,
-        *segment_bytes_written, *merges, *commit_wait, *index_damages;
+        *segment_bytes_written, *merges, *commit_wait, *index_damages, *snapshots_too_old;
 };
 
 #define LK_COLLS_BUCKETS     4096

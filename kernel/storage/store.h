@@ -53,6 +53,7 @@ struct lk_store_conf {
     uint64_t wal_file_bytes;
     uint64_t checkpoint_wal_bytes;  /* log since the last checkpoint that asks for the next */
     uint64_t checkpoint_ns;         /* time after which a checkpoint is due if anything changed */
+    uint64_t snapshot_age_ns;       /* older snapshots are taken away; 0: none is */
     uint64_t history_ns;            /* past that stays readable; 0: none */
     uint64_t small_bytes;           /* hot rows below this share an object with other collections */
     const char *wal_archive;        /* folder for copies of full log files; NULL: none are made */

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "txn/age.h"
 #include "txn/coll.h"
 
 static luma_rc
@@ -176,7 +177,7 @@ const struct luma_host_store lk_store_host = {
     .col_stats = coll_col_stats,
     .bytes = coll_bytes,
     .index_bytes = coll_index_bytes,
-    .scan_open = lki_scan_open,
+    .scan_open = lki_use_scan_open,
     .scan_morsels = lki_scan_morsels,
     .scan_stats = lki_scan_stats,
     .scan_close = lki_scan_close,
@@ -184,15 +185,15 @@ const struct luma_host_store lk_store_host = {
     .cursor_next = lki_cursor_next,
     .cursor_load = lki_cursor_load,
     .cursor_close = lki_cursor_close,
-    .fetch = lki_fetch,
-    .get = lki_get,
-    .probe = lki_probe,
-    .index_scan = lki_index_scan,
+    .fetch = lki_use_fetch,
+    .get = lki_use_get,
+    .probe = lki_use_probe,
+    .index_scan = lki_use_index_scan,
     .index_estimate = lki_index_estimate,
-    .insert = lki_insert,
-    .lock = lki_lock_rows,
-    .update = lki_update,
-    .remove = lki_remove,
+    .insert = lki_use_insert,
+    .lock = lki_use_lock,
+    .update = lki_use_update,
+    .remove = lki_use_remove,
     .truncate = lki_truncate,
     .bulk_open = lki_bulk_open,
     .bulk_append = lki_bulk_append,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "data/shred.h"
+#include "txn/age.h"
 #include "txn/serial.h"
 
 #define SCAN_WHOLE_HOT                                                        \
@@ -305,6 +306,8 @@ scan_next(struct luma_ctx *ctx, struct luma_cursor *cursor, struct luma_batch **
 luma_rc
 lki_cursor_next(struct luma_ctx *ctx, struct luma_cursor *cursor, struct luma_batch **out_batch)
 {
+    if (lki_snapshot_is_old(cursor->txn))
+        return lki_snapshot_old(ctx);
     luma_rc rc = cursor->index_scan != NULL ? lki_index_scan_next(ctx, cursor, out_batch)
                                             : scan_next(ctx, cursor, out_batch);
     lk_txn_saw(cursor->txn, cursor->snap.seen);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "storage/mutant.h"
+#include "txn/age.h"
 #include "txn/history.h"
 #include "txn/large.h"
 #include "txn/lock.h"
@@ -89,6 +90,7 @@ txn_new(struct lk_store *store)
     txn->slot = &store->slots.slots[index];
     lk_bytes_init(&txn->redo, NULL);
     lk_mutex_init(&txn->readers_lock, LK_LOCK_TXN_READERS);
+    atomic_store_explicit(&((struct lk_txns *)store->txns)->all[index], txn, memory_order_release);
     return txn;
 }
 
@@ -146,6 +148,11 @@ lk_txns_create(struct luma_ctx *ctx, struct lk_store *store)
     if (txns == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "transactions: out of memory");
     memset(txns, 0, sizeof(*txns));
+    txns->all = calloc(LK_SLOTS_MAX, sizeof(txns->all[0])); /* pages never touched cost nothing */
+    if (txns->all == NULL) {
+        free(txns);
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "transactions: out of memory");
+    }
     atomic_init(&txns->next_id, store->commit + 1);
     for (uint32_t i = 0; i < LKI_POOLS; i++)
         lk_mutex_init(&txns->pools[i].lock, LK_LOCK_TXN_POOL);
@@ -173,6 +180,7 @@ lk_txns_destroy(struct lk_store *store)
     lki_locks_destroy(txns);
     lki_serial_destroy(txns);
     lki_history_destroy(txns);
+    free(txns->all);
     free(txns);
     store->txns = NULL;
     if (current_store == store)
@@ -214,7 +222,9 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
                                         memory_order_relaxed);
     txn->start_us = lk_io_wall_us(store->conf.io);
     txn->snap = (struct lk_snapshot){.slots = &store->slots, .command = 1};
+    lki_renew_begin(txn);
     txn->snap.commit = lk_slots_snapshot(&store->slots, txn->slot);
+    lki_renew_end(txn);
     atomic_store_explicit(&txn->seen, 0, memory_order_relaxed);
     txn->slot_content = NULL;
     txn->undo_count = 0;
@@ -233,23 +243,42 @@ txn_begin(struct luma_ctx *ctx, const struct luma_txn_opts *opts, struct luma_tx
     return LUMA_OK;
 }
 
+/* The snapshot that the statement has: a new one, or the transaction's. */
+static luma_rc
+statement_snapshot(struct luma_ctx *ctx, struct luma_txn *txn)
+{
+    /* Until its first statement a REPEATABLE READ transaction has seen nothing either. */
+    bool first = txn->snap.command == 2;
+    bool fresh = txn->isolation == LUMA_READ_COMMITTED || first || LK_MUTANT(SNAPSHOT_MOVES);
+    fresh = fresh && !txn->as_of;
+    if (!fresh) {
+        LUMA_TRY(lki_use_begin(ctx, txn));
+        lki_use_end(txn);
+    }
+    if (txn->isolation == LUMA_SERIALIZABLE && first) {
+        lki_renew_begin(txn);
+        luma_rc rc = lki_serial_begin(ctx, txn, true);
+        lki_renew_end(txn);
+        return rc;
+    }
+    if (LUMA_UNLIKELY(txn->serial != NULL))
+        return lki_serial_check(ctx, txn);
+    if (fresh) {
+        lki_renew_begin(txn);
+        txn->snap.commit = lk_slots_snapshot(&txn->store->slots, txn->slot);
+        lki_renew_end(txn);
+    }
+    txn->snap.commit -= fresh && LK_MUTANT(SNAPSHOT_OLD);
+    return LUMA_OK;
+}
+
 static luma_rc
 txn_statement_begin(struct luma_ctx *ctx, struct luma_txn *txn)
 {
     txn->snap.command++;
     if (LUMA_UNLIKELY(txn->writes_count > 0))
         LUMA_TRY(lki_large_due(ctx, txn));
-    /* Until its first statement a REPEATABLE READ transaction has seen nothing either. */
-    bool first = txn->snap.command == 2;
-    if (txn->isolation == LUMA_SERIALIZABLE && first)
-        return lki_serial_begin(ctx, txn, true);
-    if (LUMA_UNLIKELY(txn->serial != NULL))
-        return lki_serial_check(ctx, txn);
-    bool fresh = txn->isolation == LUMA_READ_COMMITTED || first || LK_MUTANT(SNAPSHOT_MOVES);
-    if (fresh && !txn->as_of)
-        txn->snap.commit = lk_slots_snapshot(&txn->store->slots, txn->slot);
-    txn->snap.commit -= fresh && !txn->as_of && LK_MUTANT(SNAPSHOT_OLD);
-    return LUMA_OK;
+    return statement_snapshot(ctx, txn);
 }
 
 static void

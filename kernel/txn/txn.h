@@ -109,6 +109,13 @@ struct luma_txn {
     struct lk_mutex readers_lock; /* TXN_READERS */
     struct lki_reader *readers;
 
+    /* The age of its snapshot: age.h. */
+    _Atomic uint32_t uses;
+    _Atomic uint32_t snap_serial; /* of the snapshot; grows with each */
+    _Atomic uint32_t old_serial;  /* which is too old */
+    uint32_t aged_serial;         /* what the background work saw, and when first */
+    uint64_t aged_from_ns;
+
     /* Locks. */
     struct lk_hold *holds, *holds_free;
     struct lk_lock_waiter *waiting; /* under TXN_WAITS */

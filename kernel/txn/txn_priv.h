@@ -53,6 +53,7 @@ struct lk_txns {
     struct lk_mutex serial_lock; /* TXN_SERIAL */
     uint64_t serial_next;
     struct lki_serial_list serial_active, serial_finished;
+    struct luma_txn *_Atomic *all; /* LK_SLOTS_MAX, by slot; NULL: not made yet */
     struct lki_pool pools[LKI_POOLS];
     struct lki_lock_shard shards[LKI_LOCK_SHARDS];
 };

@@ -205,11 +205,14 @@ script_of_one(struct luma_ctx *ctx, struct luma_stmt *stmt, struct luma_stmt ***
     return LUMA_OK;
 }
 
-/* The statement that texts with other numbers share; NULL: there is none for this one. Whatever
- * goes wrong here is found and said when the text is taken as it is. */
+/* The statement that texts with other numbers share; NULL: there is none for this one. What is
+ * wrong with the statement is found and said when the text is taken as it is; *out_begin tells that
+ * none can begin. */
 static struct luma_stmt *
-shared_statement(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text)
+shared_statement(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
+                 luma_rc *out_begin)
 {
+    *out_begin = LUMA_OK;
     struct sql_session *own = sql_session_of(session);
     struct sql_literals *literals = luma_arena_alloc(ctx->arena, sizeof(*literals));
     if (own->cache == NULL || sql_conf->cached_statements == 0 || literals == NULL ||
@@ -240,7 +243,11 @@ shared_statement(struct luma_ctx *ctx, struct luma_session *session, struct luma
     if (rc == LUMA_OK && (hit->node == NULL || !sql_stmt_is_plan(hit->node)))
         rc = LUMA_E_UNSUPPORTED;
     if (rc == LUMA_OK)
-        rc = sql_host->session->statement_begin(ctx, session, &txn);
+        rc = *out_begin = sql_host->session->statement_begin(ctx, session, &txn);
+    if (*out_begin != LUMA_OK) {
+        sql_stmt_release(hit);
+        return NULL;
+    }
     if (rc == LUMA_OK)
         rc = sql_stmt_bind(ctx, session, txn, hit);
     if (rc == LUMA_OK && hit->bound->params_count == literals->count) {
@@ -263,8 +270,11 @@ script(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice tex
     struct sql_session *own = sql_session_of(session);
     uint64_t hash = text_hash(text, NULL, 0);
     struct luma_stmt *hit = cache_find(own, text, NULL, 0, hash);
+    luma_rc begin = LUMA_OK;
     if (hit == NULL)
-        hit = shared_statement(ctx, session, text);
+        hit = shared_statement(ctx, session, text, &begin);
+    if (begin != LUMA_OK)
+        return begin;
     if (hit != NULL)
         return script_of_one(ctx, hit, out_stmts, out_count);
     struct sql_parse *parse = NULL;
