@@ -310,16 +310,13 @@ check_selection(struct lki_check *k, struct trial *t)
 static void
 check_get(struct lki_check *k, struct trial *t)
 {
-    if (t->e->get == NULL) {
-        lki_check_wrong(k, "get is missing");
-        return;
-    }
     uint32_t times = LK_MIN(t->rows, 500u);
     for (uint32_t i = 0; i < times && k->why == NULL; i++) {
         uint32_t row = t->rows <= 500 ? i : (uint32_t)lk_rand_below(&k->rand, t->rows);
         luma_i128 room[2] = {0, 0};
-        t->e->get(&t->view, row, room);
-        if (!same_value(t->vec.phys, room, luma_vec_at(&t->vec, row)))
+        if (luma_enc_get(t->e, &t->view, row, t->arena, room) != LUMA_OK)
+            lki_check_wrong(k, "get: row %u of %u is refused", row, t->rows);
+        else if (!same_value(t->vec.phys, room, luma_vec_at(&t->vec, row)))
             lki_check_wrong(k, "get: row %u of %u has another value", row, t->rows);
     }
 }
@@ -479,7 +476,7 @@ touch_all(struct lki_check *k, struct trial *t)
                 if (t->vec.phys == LUMA_PHYS_STR)
                     (void)luma_str_compare(luma_vec_at(&out, i), luma_vec_at(&out, 0));
     for (uint32_t row = 0; row < t->rows; row++)
-        t->e->get(&t->view, row, room);
+        (void)luma_enc_get(t->e, &t->view, row, t->arena, room);
     struct luma_value c = value_of(&t->vec, 0);
     uint64_t bits[LUMA_BIT_WORDS(LUMA_BATCH_ROWS)];
     if (t->e->filter != NULL)
@@ -531,7 +528,7 @@ crowd_member(void *arg, unsigned index)
         bool ok = decode_into(&t, first, n, NULL, 0, &out);
         for (uint32_t row = 0; ok && row < n; row++)
             ok = row_is(&t, &out, first, row);
-        t.e->get(&t.view, first, room);
+        ok = ok && luma_enc_get(t.e, &t.view, first, t.arena, room) == LUMA_OK;
         ok = ok && same_value(t.vec.phys, room, luma_vec_at(&t.vec, first));
         if (!ok)
             atomic_fetch_add_explicit(&crowd->bad, 1, memory_order_relaxed);
@@ -569,13 +566,19 @@ check_phys(struct lki_check *k, const struct luma_encoding *e, enum luma_phys ph
     lki_check_done(k, name);
 }
 
+static bool
+gives_single_values(const struct luma_encoding *e)
+{
+    return e->get != NULL || (LUMA_HAS(e, get_into) && e->get_into != NULL);
+}
+
 void
 lki_check_encoding(struct lki_check *k, const struct luma_head *table)
 {
     const struct luma_encoding *e = (const struct luma_encoding *)table;
     if (table->size_bytes < offsetof(struct luma_encoding, filter) || e->wire_id == 0 ||
         e->phys_mask == 0 || e->estimate == NULL || e->bound == NULL || e->encode == NULL ||
-        e->open == NULL || e->decode == NULL || e->get == NULL)
+        e->open == NULL || e->decode == NULL || !gives_single_values(e))
         lki_check_wrong(k, "a function, wire_id or phys_mask is missing");
     lki_check_done(k, "its table is complete");
     if (k->simd == NULL) {

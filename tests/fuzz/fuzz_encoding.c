@@ -14,18 +14,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static const char *const names[] = {"encoding.bitpack",    "encoding.delta", "encoding.rle",
                                     "encoding.dictionary", "encoding.dod",   "encoding.alp",
-                                    "encoding.xor",        "encoding.text"};
+                                    "encoding.xor",        "encoding.text",  "encoding.fsst"};
 static const struct luma_simd *simd;
+static struct luma_arena *arena;
 
 static void
 start(void)
 {
     static const char *const files[] = {"encoding-bitpack",    "encoding-delta", "encoding-rle",
                                         "encoding-dictionary", "encoding-dod",   "encoding-alp",
-                                        "encoding-xor",        "encoding-text"};
+                                        "encoding-xor",        "encoding-text",  "encoding-fsst"};
     static struct lk_formats *formats; /* for the life of the process */
     struct lk_ctx c;
     lk_ctx_init(&c, NULL);
+    arena = lk_arena_create(NULL, 0);
     for (size_t i = 0; i < LUMA_COUNTOF(files); i++)
         if (!test_module_load(files[i]))
             abort();
@@ -44,7 +46,8 @@ read_all(const struct luma_encoding *enc, const struct luma_enc_view *view)
     for (uint32_t first = 0; first < view->rows; first += LUMA_BATCH_ROWS) {
         uint32_t n = LK_MIN(view->rows - first, (uint32_t)LUMA_BATCH_ROWS);
         struct luma_vec vec = {.phys = view->phys, .data = out};
-        if (enc->decode(view, first, n, NULL, &vec) != LUMA_OK)
+        arena->reset(arena);
+        if (enc->decode(view, first, n, arena, &vec) != LUMA_OK)
             abort();
         for (uint32_t i = 0; i < n; i++) {
             const struct luma_str *s = luma_vec_at(&vec, i);
@@ -54,7 +57,8 @@ read_all(const struct luma_encoding *enc, const struct luma_enc_view *view)
         if (enc->filter != NULL)
             (void)enc->filter(view, first, n, (enum luma_cmp)(first / LUMA_BATCH_ROWS % 6), &c,
                               bits);
-        enc->get(view, first + n - 1, out);
+        if (luma_enc_get(enc, view, first + n - 1, arena, out) != LUMA_OK)
+            abort();
     }
 }
 

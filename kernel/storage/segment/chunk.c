@@ -5,8 +5,14 @@
 #include "storage/segment/segment_priv.h"
 
 #define CODEC_BYTES_MIN    512
+#define CODEC_PERCENT      90 /* of the bytes: more is not worth the way back */
 #define DENSE_SHARE        8 /* of ten bytes of the quick codec: the dense one must do with so many */
 #define CODEC_SAMPLE_BYTES ((size_t)32 << 10)
+/* Dense encodings of strings: */
+#define TIGHT         2  /* of ten bytes: where so little is stored none does better */
+#define CODEC_HELPS   12 /* of ten bytes: more than that a codec on top does not win back */
+#define DENSE_PERCENT 95 /* as CODEC_PERCENT */
+#define DENSE_GROUPS  15 /* of a column that a comparison holds for */
 
 void
 lki_chunk_out_fini(struct luma_budget *budget, struct lki_chunk_out *out)
@@ -151,7 +157,8 @@ choose(const struct lk_formats *formats, const struct luma_vec *vec, uint32_t ro
     for (uint32_t i = 0; i < formats->encodings_count; i++) {
         const struct luma_encoding *encoding = formats->encodings[i];
         uint32_t cost = 10;
-        if ((encoding->phys_mask >> vec->phys & 1) == 0)
+        if ((encoding->phys_mask >> vec->phys & 1) == 0 ||
+            lki_has_flag(encoding, LUMA_ENCODING_DENSE))
             continue;
         size_t bytes = encoding->estimate(vec, rows, stats, &cost);
         if (bytes == SIZE_MAX)
@@ -203,7 +210,7 @@ encode_with(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_
 static bool
 pays(size_t packed, size_t raw)
 {
-    return packed * 10 <= raw * 9;
+    return packed * 100 <= raw * CODEC_PERCENT;
 }
 
 /* What a codec makes of a sample; SIZE_MAX: nothing. */
@@ -232,8 +239,41 @@ promises(struct luma_ctx *ctx, const struct lk_formats *formats, struct lki_chun
     return pays(quick, bytes) ? formats->preferred : NULL;
 }
 
+/* Room for what any codec may make of the bytes. */
 static luma_rc
-pack(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget *budget,
+codec_room(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget *budget,
+           struct lki_chunk_out *out)
+{
+    size_t bound = formats->preferred->codec->bound(out->chunk.raw_bytes);
+    if (formats->dense != NULL) {
+        size_t dense_bound = formats->dense->codec->bound(out->chunk.raw_bytes);
+        bound = LK_MAX(bound, dense_bound);
+    }
+    return need_room(ctx, budget, &out->packed, &out->packed_room, bound);
+}
+
+/* What the codec leaves is stored where it is at most so many of a hundred of the bytes. */
+static luma_rc
+pack_with(struct luma_ctx *ctx, const struct lk_formats *formats, struct lki_codec *codec,
+          size_t percent, struct lki_chunk_out *out)
+{
+    struct lki_chunk *chunk = &out->chunk;
+    struct luma_buf dst = {out->packed, out->packed_room, 0};
+    luma_rc rc =
+        lki_formats_compress(ctx, formats, codec, luma_slice(out->raw, chunk->raw_bytes), &dst);
+    if (rc == LUMA_E_ROOM)
+        return LUMA_OK;
+    LUMA_TRY(rc);
+    if (dst.used_bytes * 100 <= chunk->raw_bytes * percent) {
+        chunk->codec = codec->codec->wire_id;
+        chunk->stored_bytes = (uint32_t)dst.used_bytes;
+        out->data = out->packed;
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+pack(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget *budget, bool dense,
      struct lki_chunk_out *out)
 {
     struct lki_chunk *chunk = &out->chunk;
@@ -242,26 +282,94 @@ pack(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget 
     out->data = out->raw;
     if (formats->preferred == NULL || chunk->raw_bytes < CODEC_BYTES_MIN)
         return LUMA_OK;
-    size_t bound = formats->preferred->codec->bound(chunk->raw_bytes);
-    if (formats->dense != NULL) {
-        size_t dense_bound = formats->dense->codec->bound(chunk->raw_bytes);
-        bound = LK_MAX(bound, dense_bound);
-    }
-    LUMA_TRY(need_room(ctx, budget, &out->packed, &out->packed_room, bound));
+    LUMA_TRY(codec_room(ctx, formats, budget, out));
+    /* A third of the bytes is left to a codec: less of it is worth the way back. */
+    if (dense)
+        return pack_with(ctx, formats, formats->dense != NULL ? formats->dense : formats->preferred,
+                         DENSE_PERCENT, out);
     struct lki_codec *codec = promises(ctx, formats, out);
-    if (codec == NULL)
-        return LUMA_OK;
-    struct luma_buf dst = {out->packed, out->packed_room, 0};
-    luma_rc rc =
-        lki_formats_compress(ctx, formats, codec, luma_slice(out->raw, chunk->raw_bytes), &dst);
-    if (rc == LUMA_E_ROOM)
-        return LUMA_OK;
+    return codec == NULL ? LUMA_OK : pack_with(ctx, formats, codec, CODEC_PERCENT, out);
+}
+
+static luma_rc
+encode_and_pack(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget *budget,
+                const struct luma_encoding *encoding, const struct luma_vec *vec, uint32_t rows,
+                const struct lki_stats *stats, struct lki_chunk_out *out)
+{
+    luma_rc rc = encode_with(ctx, formats, budget, encoding, vec, rows, stats, out);
+    if (rc == LUMA_E_ROOM) /* an estimate was wrong: plain always fits */
+        rc = encode_with(ctx, formats, budget, &lki_segment_plain, vec, rows, stats, out);
     LUMA_TRY(rc);
-    if (pays(dst.used_bytes, chunk->raw_bytes)) {
-        chunk->codec = codec->codec->wire_id;
-        chunk->stored_bytes = (uint32_t)dst.used_bytes;
-        out->data = out->packed;
+    return pack(ctx, formats, budget, lki_has_flag(encoding, LUMA_ENCODING_DENSE), out);
+}
+
+/* --- encodings that do a codec's work --- */
+
+/* The dense encoding that may come below what is stored now, with a codec on top if need be; NULL:
+ * none does. */
+static const struct luma_encoding *
+denser(const struct lk_formats *formats, const struct luma_vec *vec, uint32_t rows,
+       const struct luma_enc_stats *stats, const struct lki_chunk_out *out)
+{
+    size_t stored = out->chunk.stored_bytes;
+    size_t limit = formats->preferred == NULL ? stored : stored / 10 * CODEC_HELPS;
+    const struct luma_encoding *best = NULL;
+    for (uint32_t i = 0; i < formats->encodings_count && stored * 10 > stats->text_bytes * TIGHT;
+         i++) {
+        const struct luma_encoding *encoding = formats->encodings[i];
+        uint32_t cost = 10;
+        if ((encoding->phys_mask >> vec->phys & 1) == 0 ||
+            !lki_has_flag(encoding, LUMA_ENCODING_DENSE))
+            continue;
+        size_t bytes = encoding->estimate(vec, rows, stats, &cost);
+        if (bytes <= limit) {
+            best = encoding;
+            limit = bytes;
+        }
     }
+    return best;
+}
+
+/* First without, then with: the better one is kept. */
+static luma_rc
+compare(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget *budget,
+        const struct luma_encoding *first, const struct luma_vec *vec, uint32_t rows,
+        const struct lki_stats *stats, struct lki_chunk_out *out)
+{
+    LUMA_TRY(encode_and_pack(ctx, formats, budget, first, vec, rows, stats, out));
+    size_t stored = out->chunk.stored_bytes;
+    out->dense = denser(formats, vec, rows, &stats->enc, out);
+    out->dense_groups = DENSE_GROUPS;
+    out->verbatim_permille = (uint32_t)(stored * 1000 / (stats->enc.text_bytes + 1));
+    if (out->dense == NULL)
+        return LUMA_OK;
+    LUMA_TRY(encode_and_pack(ctx, formats, budget, out->dense, vec, rows, stats, out));
+    if (out->chunk.stored_bytes <= stored)
+        return LUMA_OK;
+    out->dense = NULL;
+    return encode_and_pack(ctx, formats, budget, first, vec, rows, stats, out);
+}
+
+/* Where values would be stored as they are (nothing is known of them that helps to filter or to
+ * group), what a codec leaves of them is compared with what a dense encoding does: it opens faster
+ * than a codec expands, keeps less memory, and gives single strings without the others. */
+static luma_rc
+encode_best(struct luma_ctx *ctx, const struct lk_formats *formats, struct luma_budget *budget,
+            const struct luma_vec *vec, uint32_t rows, const struct lki_stats *stats,
+            struct lki_chunk_out *out)
+{
+    const struct luma_encoding *first = choose(formats, vec, rows, &stats->enc);
+    if (vec->phys != LUMA_PHYS_STR || !lki_has_flag(first, LUMA_ENCODING_VERBATIM))
+        return encode_and_pack(ctx, formats, budget, first, vec, rows, stats, out);
+    if (out->dense_groups == 0)
+        return compare(ctx, formats, budget, first, vec, rows, stats, out);
+    out->dense_groups--;
+    if (out->dense == NULL)
+        return encode_and_pack(ctx, formats, budget, first, vec, rows, stats, out);
+    size_t most = (size_t)(stats->enc.text_bytes * out->verbatim_permille / 1000);
+    LUMA_TRY(encode_and_pack(ctx, formats, budget, out->dense, vec, rows, stats, out));
+    if (out->chunk.stored_bytes > most)
+        out->dense_groups = 0; /* the strings have changed: look again */
     return LUMA_OK;
 }
 
@@ -295,12 +403,7 @@ lki_chunk_make(struct luma_ctx *ctx, const struct lk_formats *formats, struct lu
     if (nulls == 0 && stats.all_equal && make_const(out, vec))
         return LUMA_OK;
     bound_chunk(out, &stats, vec->phys);
-    const struct luma_encoding *encoding = choose(formats, vec, rows, &stats.enc);
-    luma_rc rc = encode_with(ctx, formats, budget, encoding, vec, rows, &stats, out);
-    if (rc == LUMA_E_ROOM) /* an estimate was wrong: plain always fits */
-        rc = encode_with(ctx, formats, budget, &lki_segment_plain, vec, rows, &stats, out);
-    LUMA_TRY(rc);
-    LUMA_TRY(pack(ctx, formats, budget, out));
+    LUMA_TRY(encode_best(ctx, formats, budget, vec, rows, &stats, out));
     chunk->crc = lk_crc32c(0, out->data, chunk->stored_bytes);
     return LUMA_OK;
 }

@@ -294,10 +294,16 @@ lki_cursor_decode(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
                              .scale = column->type.id == LUMA_TYPE_NUMERIC ? column->type.scale
                                                                            : (int16_t)0,
                              .data = column->buffer};
-    if (sel != NULL && encoding->decode_sel != NULL)
-        LUMA_TRY(encoding->decode_sel(&loaded->view, first, n, sel, sel_rows, ctx->arena, vec));
-    else
-        LUMA_TRY(encoding->decode(&loaded->view, first, n, ctx->arena, vec));
+    struct luma_arena *arena = ctx->arena;
+    if (lki_makes_strings(encoding)) {
+        LUMA_TRY(lki_cursor_need_arena(ctx, cursor));
+        arena = cursor->arena; /* a window's strings go with it */
+    }
+    luma_rc rc = sel != NULL && encoding->decode_sel != NULL
+                     ? encoding->decode_sel(&loaded->view, first, n, sel, sel_rows, arena, vec)
+                     : encoding->decode(&loaded->view, first, n, arena, vec);
+    if (rc != LUMA_OK)
+        return LUMA_FAIL(ctx, rc, "a column cannot be read");
     if (loaded->valid != NULL) {
         vec->valid = (uint64_t *)(uintptr_t)loaded->valid + first / 64;
         if (vec->form == LUMA_VEC_CONST)

@@ -122,5 +122,7 @@ luma_rc lki_cursor_doc_decode(struct luma_ctx *ctx, struct lk_segment_cursor *cu
                               struct lki_cursor_col *column, uint32_t n, const uint16_t *sel,
                               uint32_t sel_rows, struct luma_vec *vec);
 void lki_cursor_doc_fini(struct lki_cursor_col *column);
+/* cursor->arena: what is put together for a window. */
+luma_rc lki_cursor_need_arena(struct luma_ctx *ctx, struct lk_segment_cursor *cursor);
 
 #endif

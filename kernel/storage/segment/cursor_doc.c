@@ -21,8 +21,8 @@ corrupt(struct luma_ctx *ctx, const struct lk_segment_cursor *cursor,
 
 /* --- entering a group --- */
 
-static luma_rc
-need_arena(struct luma_ctx *ctx, struct lk_segment_cursor *cursor)
+luma_rc
+lki_cursor_need_arena(struct luma_ctx *ctx, struct lk_segment_cursor *cursor)
 {
     if (cursor->arena == NULL)
         cursor->arena = lk_arena_create(NULL, (size_t)1 << 16);
@@ -99,7 +99,7 @@ lki_cursor_doc_enter(struct luma_ctx *ctx, struct lk_segment_cursor *cursor,
 
     column->way = column->path == NULL ? LKI_WAY_CHUNK : LKI_WAY_FIELD;
     if (column->path != NULL || (at >= 0 && segment->col[at].role == LKI_SHREDDED))
-        LUMA_TRY(need_arena(ctx, cursor));
+        LUMA_TRY(lki_cursor_need_arena(ctx, cursor));
     if (column->path != NULL && column->path_key.data == NULL &&
         !lk_data_path_make(cursor->arena_paths, column->path->steps, column->path->steps_count,
                            &column->path_key))

@@ -53,7 +53,7 @@ type_dictionary(const struct load_call *call, const struct lki_loaded *loaded)
     uint32_t code[4];
     struct luma_vec vec = {.phys = loaded->view.phys, .data = code};
     if (loaded->view.phys != LUMA_PHYS_STR || loaded->view.rows == 0 ||
-        loaded->encoding == &lki_segment_plain)
+        loaded->encoding == &lki_segment_plain || lki_makes_strings(loaded->encoding))
         return;
     if (loaded->encoding->decode(&loaded->view, 0, 1, NULL, &vec) == LUMA_OK &&
         vec.form == LUMA_VEC_DICT && vec.dict != NULL)

@@ -137,4 +137,5 @@ const struct luma_encoding lki_segment_plain = {
     .decode = plain_decode,
     .decode_sel = plain_decode_sel,
     .get = plain_get,
+    .flags = LUMA_ENCODING_VERBATIM,
 };

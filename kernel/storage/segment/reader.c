@@ -636,8 +636,11 @@ get_loaded(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group, uin
     luma_rc rc = LUMA_OK;
     out->is_null = !luma_bit_get(loaded->valid, row);
     if (!out->is_null) {
-        loaded->encoding->get(&loaded->view, row, &out->uuid);
-        rc = keep_value(ctx, arena, out);
+        rc = luma_enc_get(loaded->encoding, &loaded->view, row, arena, &out->uuid);
+        if (rc != LUMA_OK)
+            rc = LUMA_FAIL(ctx, rc, "a value cannot be read");
+        else if (!lki_makes_strings(loaded->encoding))
+            rc = keep_value(ctx, arena, out);
     }
     lk_cache_unpin(lk_object_cache(segment->reader), block);
     return rc;

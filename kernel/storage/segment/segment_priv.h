@@ -135,6 +135,19 @@ LUMA_STATIC_ASSERT(sizeof(struct lki_chunk) == 80, "as on disk");
 
 #define LKI_FORMATS_MAX 32
 
+static inline bool
+lki_has_flag(const struct luma_encoding *encoding, uint32_t flag)
+{
+    return LUMA_HAS(encoding, flags) && (encoding->flags & flag) != 0;
+}
+
+/* Strings it gives are in the caller's arena, not in the bytes of the chunk. */
+static inline bool
+lki_makes_strings(const struct luma_encoding *encoding)
+{
+    return LUMA_HAS(encoding, get_into) && encoding->get_into != NULL;
+}
+
 struct lki_codec {
     const struct luma_codec *codec;
     const void *conf;
@@ -207,6 +220,10 @@ struct lki_chunk_out {
     size_t raw_room, packed_room;
     uint64_t text_bytes;
     uint8_t sketch[LKI_SKETCH_REGISTERS];
+    /* What a comparison with the dense encodings came to holds for some groups of the column. */
+    const struct luma_encoding *dense; /* the better one; NULL: none is */
+    uint32_t dense_groups;             /* that it holds for still */
+    uint32_t verbatim_permille;        /* of the strings' bytes: what was stored without it */
 };
 
 /* Encodes rows of vec (flat; nulls hold any value and are overwritten). */

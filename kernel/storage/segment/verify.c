@@ -25,6 +25,7 @@ struct check {
     struct luma_value min, max;
     uint32_t nulls;
     uint8_t *buffer;
+    struct luma_arena *arena; /* strings of a window */
 };
 
 static luma_rc
@@ -53,13 +54,14 @@ check_window(struct luma_ctx *ctx, struct check *check, uint32_t first, uint32_t
     struct luma_vec vec = {.phys = loaded->view.phys, .data = check->buffer};
     uint8_t single[16];
 
-    LUMA_TRY(loaded->encoding->decode(&loaded->view, first, n, ctx->arena, &vec));
+    check->arena->reset(check->arena);
+    LUMA_TRY(loaded->encoding->decode(&loaded->view, first, n, check->arena, &vec));
     for (uint32_t i = 0; i < n; i++) {
         if (!luma_bit_get(loaded->valid, first + i)) {
             check->nulls++;
             continue;
         }
-        loaded->encoding->get(&loaded->view, first + i, single);
+        LUMA_TRY(luma_enc_get(loaded->encoding, &loaded->view, first + i, check->arena, single));
         const void *at = luma_vec_at(&vec, i);
         bool same = vec.phys == LUMA_PHYS_STR
                         ? luma_str_equal((const struct luma_str *)(const void *)single, at)
@@ -176,9 +178,12 @@ luma_rc
 lk_segment_verify(struct luma_ctx *ctx, struct lk_segment *segment,
                   void (*progress)(void *arg, uint64_t done, uint64_t all), void *arg)
 {
-    struct check check = {.segment = segment, .buffer = lk_alloc(NULL, (size_t)WINDOW * 16)};
-    luma_rc rc = check.buffer == NULL ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to check a segment")
-                                      : LUMA_OK;
+    struct check check = {.segment = segment,
+                          .buffer = lk_alloc(NULL, (size_t)WINDOW * 16),
+                          .arena = lk_arena_create(NULL, (size_t)1 << 16)};
+    luma_rc rc = check.buffer == NULL || check.arena == NULL
+                     ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to check a segment")
+                     : LUMA_OK;
     int64_t previous = 0;
     bool any = false;
 
@@ -196,6 +201,7 @@ lk_segment_verify(struct luma_ctx *ctx, struct lk_segment *segment,
     for (uint32_t i = 0; i < segment->cols && rc == LUMA_OK; i++)
         if (segment->col[i].role == LKI_SHREDDED)
             rc = check_documents(ctx, segment, i);
+    lk_arena_destroy(check.arena);
     lk_free(NULL, check.buffer, (size_t)WINDOW * 16);
     return rc;
 }

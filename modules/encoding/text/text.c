@@ -347,6 +347,7 @@ static const struct luma_encoding text_encoding = {
     .decode_sel = text_decode_sel,
     .get = text_get,
     .filter = text_filter,
+    .flags = LUMA_ENCODING_VERBATIM,
 };
 
 LUMA_MODULE(.kind = "encoding", .name = "text", .version = "1.0.0", .licence = "Apache-2.0",

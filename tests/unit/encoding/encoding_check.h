@@ -309,7 +309,7 @@ enc_check_column(struct lk_rand *r, enum luma_phys phys, uint32_t rows, int shap
         enc_check_rows(&col, first, n, sel, sel_rows);
         enc_check_filter(&col, r, first, n);
         uint32_t row = (uint32_t)lk_rand_below(r, rows);
-        enc->get(&col.view, row, single);
+        ck_assert_int_eq(luma_enc_get(enc, &col.view, row, enc_arena, single), LUMA_OK);
         EXPECT(enc_same(col.vec.phys, single, luma_vec_at(&col.vec, row)), "get of row %u", row);
     }
     enc_free(&col);
@@ -384,7 +384,7 @@ enc_check_damage(const char *name, const enum luma_phys *forms, size_t forms_cou
                 volatile uint64_t sum = 0;
                 for (uint32_t i = 0; i < 300; i++) {
                     uint64_t single[2];
-                    enc->get(&col.view, i, single);
+                    ck_assert_int_eq(luma_enc_get(enc, &col.view, i, enc_arena, single), LUMA_OK);
                     const struct luma_str *s = luma_vec_at(&out, i);
                     if (col.vec.phys == LUMA_PHYS_STR && s->bytes > 0)
                         sum += (uint64_t)luma_str_data(s)[s->bytes - 1];

@@ -39,6 +39,13 @@ struct luma_enc_stats {
     uint64_t text_bytes;           /* STR: sum of lengths */
 };
 
+enum luma_encoding_flags {
+    /* Does a codec's work: it is tried where a VERBATIM one and a codec on top leave more bytes. */
+    LUMA_ENCODING_DENSE = 1,
+    /* Values as they are, one behind the other. */
+    LUMA_ENCODING_VERBATIM = 2
+};
+
 struct luma_encoding {
     struct luma_head head;
     uint32_t wire_id;   /* written in segment files: a value is never used twice */
@@ -66,7 +73,7 @@ struct luma_encoding {
      * Rows first .. first+n-1 (n <= LUMA_BATCH_ROWS) into out: FLAT into out->data (room for n
      * values is there), or, where it is cheaper, DICT (codes into out->data, which has room for n
      * uint32_t; out->dict stays valid while the view is open) or CONST. Strings may point into view
-     * bytes.
+     * bytes, or into arena where get_into is there.
      */
     luma_rc (*decode)(const struct luma_enc_view *view, uint32_t first, uint32_t n,
                       struct luma_arena *arena, struct luma_vec *out);
@@ -75,13 +82,29 @@ struct luma_encoding {
     luma_rc (*decode_sel)(const struct luma_enc_view *view, uint32_t first, uint32_t n,
                           const uint16_t *sel, uint32_t sel_rows, struct luma_arena *arena,
                           struct luma_vec *out);
-    /* One value, O(1) or O(log runs). out points at luma_phys_bytes(phys). */
+    /* One value, O(1) or O(log runs). out points at luma_phys_bytes(phys). NULL: get_into is there.
+     */
     void (*get)(const struct luma_enc_view *view, uint32_t row, void *out);
     /* Bitmap of rows first..first+n-1 whose value op constant; constant has the view's phys (and
      * scale). Answers false when it cannot (the kernel then decodes). May be NULL. */
     bool (*filter)(const struct luma_enc_view *view, uint32_t first, uint32_t n, enum luma_cmp op,
                    const struct luma_value *constant, uint64_t *out_bits);
+    uint32_t flags; /* enum luma_encoding_flags */
+    /* As get, for values that have to be put together: a string's bytes lie in arena. */
+    luma_rc (*get_into)(const struct luma_enc_view *view, uint32_t row, struct luma_arena *arena,
+                        void *out);
 };
+
+/* One value, whichever way the encoding has. */
+static inline luma_rc
+luma_enc_get(const struct luma_encoding *encoding, const struct luma_enc_view *view, uint32_t row,
+             struct luma_arena *arena, void *out)
+{
+    if (LUMA_HAS(encoding, get_into) && encoding->get_into != NULL)
+        return encoding->get_into(view, row, arena, out);
+    encoding->get(view, row, out);
+    return LUMA_OK;
+}
 
 /* Value `row` of packed values of `bits` (0..64) each, as luma_simd packs them. Reads up to 16
  * bytes from the value's first byte on. */

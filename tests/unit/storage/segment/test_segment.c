@@ -518,7 +518,7 @@ load_modules(void)
     static const char *const names[] = {"codec-lz4",        "codec-zstd",   "encoding-dictionary",
                                         "encoding-bitpack", "encoding-rle", "encoding-delta",
                                         "encoding-dod",     "encoding-alp", "encoding-xor",
-                                        "encoding-text"};
+                                        "encoding-text",    "encoding-fsst"};
     if (test_services_count == 0)
         for (size_t i = 0; i < LUMA_COUNTOF(names); i++)
             ck_assert(test_module_load(names[i]));
@@ -553,6 +553,17 @@ START_TEST(zstd_segments_read_back)
     load_modules();
     setup_with(&test_host_services, "zstd");
     round_trip(20000, 9, false);
+    teardown();
+}
+END_TEST
+
+/* Without a codec strings are codes of symbols, those of several groups after one comparison. */
+START_TEST(segments_without_codec_read_back)
+{
+    load_modules();
+    setup_with(&test_host_services, "none");
+    round_trip(3000, 10, true);
+    round_trip(140000, 11, false);
     teardown();
 }
 END_TEST
@@ -820,6 +831,7 @@ main(void)
     tcase_add_test(tc, plain_segments_read_back);
     tcase_add_test(tc, encoded_segments_read_back);
     tcase_add_test(tc, zstd_segments_read_back);
+    tcase_add_test(tc, segments_without_codec_read_back);
     tcase_add_test(tc, an_added_column_has_its_missing_value);
     tcase_add_test(tc, an_absent_module_is_named);
     tcase_add_test(tc, flipped_bits_are_found);
