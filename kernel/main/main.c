@@ -24,6 +24,7 @@ static const char help_program[] =
     "  backup    copy a data folder to a backup place, while a server works on it\n"
     "  restore   make a data folder from a backup, and the log that came after it\n"
     "  segment   say what is in a segment's file\n"
+    "  tiers     say which tables lie in memory, on disk, or in a colder place\n"
     "  user      add a user, or give one a new password\n"
     "\n"
     "  --version  print the version\n"
@@ -120,6 +121,17 @@ static const char help_segment[] =
     "                           order of row ids, documents; needs the modules that wrote it\n"
     "\n" HELP_COMMON;
 
+static const char help_tiers[] = "usage: lumadb tiers [--data DIR] [--json] [OPTION]...\n"
+                                 "\n"
+                                 "Prints for each table its storage_tier, rows, segments, and "
+                                 "bytes in each place. A folder that "
+                                 "a\n"
+                                 "server uses is not looked at: the server is asked, as lumadb sql "
+                                 "would do it (PGHOST, PGPORT,\n"
+                                 "PGUSER, PGPASSWORD).\n"
+                                 "\n"
+                                 "  --json                   one JSON document\n" HELP_COMMON;
+
 static const char help_user[] =
     "usage: lumadb user add NAME [OPTION]...\n"
     "\n"
@@ -136,7 +148,8 @@ static const struct {
     {"server", help_server, lki_cmd_server, 0},    {"modules", help_modules, lki_cmd_modules, 1},
     {"config", help_config, lki_cmd_config, 0},    {"check", help_check, lki_cmd_check, 1},
     {"segment", help_segment, lki_cmd_segment, 1}, {"user", help_user, lki_cmd_user, 2},
-    {"backup", help_backup, lki_cmd_backup, 1},    {"restore", help_restore, lki_cmd_restore, 2},
+    {"tiers", help_tiers, lki_cmd_tiers, 0},       {"backup", help_backup, lki_cmd_backup, 1},
+    {"restore", help_restore, lki_cmd_restore, 2},
 };
 
 static int
@@ -152,27 +165,13 @@ run_command(size_t index, int argc, char **argv)
     return commands[index].run(&options);
 }
 
-/* Clients are a program of their own: the server has no use for its libraries. */
-static int
-run_shell(char **argv)
-{
-    LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
-    const char *file =
-        arena == NULL ? NULL : lki_beside_program(arena, "lumadb-sql", LK_SHELL_FILE);
-    if (file == NULL)
-        return EXIT_FAILED;
-    execv(file, argv);
-    fprintf(stderr, "lumadb: the shell is not there: %s: %s\n", file, strerror(errno));
-    return EXIT_FAILED;
-}
-
 int
 main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "--help";
     if (strcmp(command, "sql") == 0 || strcmp(command, "import") == 0 ||
         strcmp(command, "export") == 0)
-        return run_shell(argv + 1);
+        return lki_run_shell(argv + 1);
     for (size_t i = 0; i < LUMA_COUNTOF(commands); i++)
         if (strcmp(command, commands[i].name) == 0)
             return run_command(i, argc - 1, argv + 1);

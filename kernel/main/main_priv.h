@@ -26,6 +26,7 @@ struct lki_options {
     bool reference;            /* config --reference */
     bool verify;               /* segment --verify */
     bool list;                 /* backup --list */
+    bool json;                 /* tiers --json */
     const char *to_time;       /* restore --to, --to-commit, --backup, --log */
     const char *to_commit;
     const char *backup_name;
@@ -131,6 +132,10 @@ void lki_progress_bytes(void *progress, uint64_t done_bytes, uint64_t all_bytes)
 void lki_progress_rows(struct lki_progress *progress, uint64_t rows);
 void lki_progress_end(struct lki_progress *progress);
 
+/* Replaces this program by the client of SQL; argv[0] is "sql". Gives an exit status only if that
+ * fails. */
+int lki_run_shell(char **argv);
+
 /* What is behind the message of a context, on stderr. */
 int lki_complain(const struct luma_error *error);
 
@@ -140,6 +145,7 @@ int lki_cmd_check(const struct lki_options *options);
 int lki_cmd_backup(const struct lki_options *options);
 int lki_cmd_restore(const struct lki_options *options);
 int lki_cmd_segment(const struct lki_options *options);
+int lki_cmd_tiers(const struct lki_options *options);
 int lki_cmd_user(const struct lki_options *options);
 int lki_cmd_config(const struct lki_options *options);
 

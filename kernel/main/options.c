@@ -17,6 +17,7 @@ enum {
     OPT_REFERENCE,
     OPT_VERIFY,
     OPT_LIST,
+    OPT_JSON,
     OPT_TO,
     OPT_TO_COMMIT,
     OPT_BACKUP,
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
     {"reference", no_argument, NULL, OPT_REFERENCE},
     {"verify", no_argument, NULL, OPT_VERIFY},
     {"list", no_argument, NULL, OPT_LIST},
+    {"json", no_argument, NULL, OPT_JSON},
     {"to", required_argument, NULL, OPT_TO},
     {"to-commit", required_argument, NULL, OPT_TO_COMMIT},
     {"backup", required_argument, NULL, OPT_BACKUP},
@@ -98,6 +100,9 @@ take_option(struct lki_options *o, int option, const char *value)
         return true;
     case OPT_LIST:
         o->list = true;
+        return true;
+    case OPT_JSON:
+        o->json = true;
         return true;
     case OPT_TO:
         o->to_time = value;

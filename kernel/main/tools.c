@@ -1,5 +1,7 @@
-/* main/tools.c - subcommands that serve nobody: modules, config. */
+/* main/tools.c - subcommands that serve nobody: modules, config; and the way to the client. */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "main/main_priv.h"
 
@@ -113,4 +115,18 @@ lki_cmd_config(const struct lki_options *options)
     lk_bytes_fini(&out);
     lk_host_fini();
     return status;
+}
+
+/* Clients are a program of their own: the server has no use for its libraries. */
+int
+lki_run_shell(char **argv)
+{
+    LUMA_CLEANUP(lk_arena_destroy) struct luma_arena *arena = lk_arena_create(NULL, 0);
+    const char *file =
+        arena == NULL ? NULL : lki_beside_program(arena, "lumadb-sql", LK_SHELL_FILE);
+    if (file == NULL)
+        return EXIT_FAILED;
+    execv(file, argv);
+    fprintf(stderr, "lumadb: the shell is not there: %s: %s\n", file, strerror(errno));
+    return EXIT_FAILED;
 }

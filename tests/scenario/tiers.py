@@ -1,10 +1,12 @@
 """tiers.py - storage_tier of tables: set, changed online, seen, and what it does to memory. TAP."""
+import json
 import os
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import BUILD, PROGRAM, Server, cannot_serve, run_tap  # noqa: E402
 
 import psycopg2  # noqa: E402
 
@@ -125,13 +127,36 @@ def scans():
     return f"{before >> 10} KiB before, {after >> 10} KiB after; of the scan {streamed >> 10} KiB"
 
 
+def command(*arguments):
+    place = {"PGHOST": "127.0.0.1", "PGPORT": str(SERVER.port), "PGUSER": "lumadb", "PGPASSWORD": "lumadb"}
+    done = subprocess.run([PROGRAM, "tiers", "--data", os.path.join(SERVER.dir, "data"), "--conf-dir",
+                           os.path.join(BUILD, "conf.d"), *arguments], env=os.environ | place,
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def tool():
+    """lumadb tiers asks a server that is there, and looks itself where none is."""
+    assert " kept " in command(), command()
+    asked = {row["table_name"]: row for row in json.loads(command("--json"))}
+    assert asked["kept"]["rows"] == ROWS and asked["kept"]["storage_tier"] == "hybrid", asked
+    assert SERVER.stop() == 0, SERVER.tail()
+    looked = {row["table_name"]: row for row in json.loads(command("--json"))}
+    for field in ("rows", "segments", "cold_segments", "storage_tier", "data_bytes", "index_bytes"):
+        assert looked["kept"][field] == asked["kept"][field], (field, looked, asked)
+    assert looked["stream"]["storage_tier"] == "ssd", looked
+    assert "public.kept" in command(), command()
+    SERVER.start()
+
+
 def main():
     if cannot_serve():
         print(cannot_serve())
         return 77
     try:
         SERVER.start()
-        return run_tap([options, ram, too_much, scans])
+        return run_tap([options, ram, too_much, scans, tool])
     finally:
         SERVER.close()
 
