@@ -31,7 +31,7 @@
 #define BLOCK_ROWS     (1u << BLOCK_LOG2)
 #define STEP_ROWS      256u /* lengths unpacked at a time: whole blocks */
 #define SAMPLE_PIECES  1024u
-#define TEXT_BYTES_MIN 4096  /* a table takes up to 2.3 KB */
+#define TEXT_BYTES_MIN 65536 /* learning takes 2 ms, a table up to 2.3 KB */
 #define FEW_BYTES      4096u /* of a constant's codes */
 
 /* words[] of an open view */
