@@ -131,7 +131,8 @@ match(const struct fsst_matcher *m, uint64_t word, size_t left)
     uint32_t found = left < 2 ? m->singles[word & 0xff] : m->shorts[word & 0xffff];
     uint32_t longer = m->slots[slot].code | (uint32_t)m->slots[slot].bytes << 8;
     bool holds = ((word ^ m->slots[slot].value) & m->slots[slot].mask) == 0;
-    return holds & (m->slots[slot].bytes <= left) ? longer : found;
+    bool fits = m->slots[slot].bytes <= left;
+    return (holds & fits) ? longer : found;
 }
 
 static inline uint64_t
