@@ -481,15 +481,40 @@ publish(struct lk_cache *cache, struct shard *shard, uint64_t hash, uint64_t obj
     return block;
 }
 
+/* Descriptors live as long as the cache: a hint that is out of date names another block, or none.
+ */
+static bool
+hinted(struct lk_cache_hint *hint, uint64_t object_id, uint64_t offset,
+       struct lk_cache_block **out_block)
+{
+    struct lk_cache_block *pub = atomic_load_explicit(&hint->block, memory_order_acquire);
+    struct block *block = (struct block *)(void *)pub;
+    if (block == NULL || !key_is(block, object_id, offset) || !try_pin(block, object_id, offset))
+        return false;
+    *out_block = pub;
+    return true;
+}
+
+static void
+hint_set(struct lk_cache_hint *hint, struct block *block)
+{
+    if (hint != NULL)
+        atomic_store_explicit(&hint->block, &block->pub, memory_order_release);
+}
+
 luma_rc
 lk_cache_pin_as(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id, uint64_t offset,
-                bool trial, lk_cache_load_fn load, void *arg, struct lk_cache_block **out_block)
+                bool trial, struct lk_cache_hint *hint, lk_cache_load_fn load, void *arg,
+                struct lk_cache_block **out_block)
 {
+    if (hint != NULL && hinted(hint, object_id, offset, out_block))
+        return LUMA_OK;
     uint64_t hash = key_hash(object_id, offset);
     struct shard *shard = shard_of(cache, hash);
     struct block *block = probe(shard, hash, object_id, offset);
 
     if (LUMA_LIKELY(block != NULL)) {
+        hint_set(hint, block);
         *out_block = &block->pub;
         return LUMA_OK;
     }
@@ -501,6 +526,7 @@ lk_cache_pin_as(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id
         lk_cache_room_free(cache, &loaded);
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory for the block cache");
     }
+    hint_set(hint, block);
     *out_block = &block->pub;
     return LUMA_OK;
 }
@@ -509,7 +535,7 @@ luma_rc
 lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache, uint64_t object_id, uint64_t offset,
              lk_cache_load_fn load, void *arg, struct lk_cache_block **out_block)
 {
-    return lk_cache_pin_as(ctx, cache, object_id, offset, false, load, arg, out_block);
+    return lk_cache_pin_as(ctx, cache, object_id, offset, false, NULL, load, arg, out_block);
 }
 
 bool

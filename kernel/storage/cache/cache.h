@@ -18,6 +18,12 @@ struct lk_cache_block {
     void *parsed; /* what the loader left (in the block's own memory) */
 };
 
+/* Where somebody who comes back may find a block at once; zero at first, shared by any threads, and
+ * no claim on the block. */
+struct lk_cache_hint {
+    struct lk_cache_block *_Atomic block;
+};
+
 /* Makes the block: returns memory from lk_cache_room with bytes and parsed set. */
 typedef luma_rc (*lk_cache_load_fn)(struct luma_ctx *ctx, void *arg, uint64_t object_id,
                                     uint64_t offset, struct lk_cache_block *out_block);
@@ -36,10 +42,10 @@ LUMA_NODISCARD luma_rc lk_cache_pin(struct luma_ctx *ctx, struct lk_cache *cache
                                     void *arg, struct lk_cache_block **out_block);
 /* The same; trial: a block that has to be loaded is used once, for all that is known. While such
  * blocks have more than an eighth of the cache they make room for each other, and nothing else goes
- * for them. One that is used again is like any other. */
+ * for them. One that is used again is like any other. hint (may be NULL): spares looking it up. */
 LUMA_NODISCARD luma_rc lk_cache_pin_as(struct luma_ctx *ctx, struct lk_cache *cache,
                                        uint64_t object_id, uint64_t offset, bool trial,
-                                       lk_cache_load_fn load, void *arg,
+                                       struct lk_cache_hint *hint, lk_cache_load_fn load, void *arg,
                                        struct lk_cache_block **out_block);
 /* Account of blocks that somebody pins for long. */
 void lk_cache_kept_add(struct lk_cache *cache, size_t bytes);

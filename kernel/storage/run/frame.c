@@ -4,6 +4,8 @@
  */
 #include "storage/run/run_priv.h"
 
+#define HINT_STRIDE 4096u
+
 /* Of the bytes at a place of an object: a sound block that a disk wrote to another place, or into
  * another run, does not pass there. Version 1 had the bytes alone. */
 static uint32_t
@@ -117,8 +119,9 @@ frame_pin(struct luma_ctx *ctx, struct luma_object_reader *base, uint64_t offset
     struct load_call call = {object, reader->version, bytes};
     struct lk_cache_block *block;
 
-    LUMA_TRY(lk_cache_pin(ctx, lk_object_cache(object), object->object_id, offset, load_frame,
-                          &call, &block));
+    struct lk_cache_hint *hint = &reader->hints[offset / HINT_STRIDE & (reader->hints_count - 1)];
+    LUMA_TRY(lk_cache_pin_as(ctx, lk_object_cache(object), object->object_id, offset, false, hint,
+                             load_frame, &call, &block));
     if (block->bytes.bytes != bytes) {
         lk_cache_unpin(lk_object_cache(object), block);
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "index run %s: a block has another length",
@@ -180,14 +183,40 @@ check_ends(struct luma_ctx *ctx, struct luma_object_reader *object, uint32_t kin
     return LUMA_OK;
 }
 
+/* A hint for about each block: they are several times as long as the stride. */
+static luma_rc
+make_hints(struct luma_ctx *ctx, struct lki_frame_reader *reader)
+{
+    uint32_t count = 1;
+    while ((uint64_t)count * HINT_STRIDE < reader->object->bytes)
+        count *= 2;
+    reader->hints = lk_zalloc(NULL, count * sizeof(*reader->hints));
+    if (reader->hints == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open an index run");
+    reader->hints_count = count;
+    return LUMA_OK;
+}
+
+void
+lki_frame_close(struct lki_frame_reader *reader)
+{
+    if (reader->hints != NULL)
+        lk_free(NULL, reader->hints, reader->hints_count * sizeof(*reader->hints));
+    reader->hints = NULL;
+    if (reader->object != NULL)
+        lk_object_close(LUMA_TAKE(reader->object));
+}
+
 luma_rc
 lki_frame_open(struct luma_ctx *ctx, struct lk_objects *objects, uint64_t object_id, uint32_t kind,
                uint64_t index_id, struct lki_frame_reader *out, uint64_t *out_entries)
 {
     LUMA_TRY(lk_object_open(ctx, objects, LK_OBJECT_RUN, object_id, &out->object));
     luma_rc rc = check_ends(ctx, out->object, kind, index_id, &out->version, out_entries);
+    if (rc == LUMA_OK)
+        rc = make_hints(ctx, out);
     if (rc != LUMA_OK) {
-        lk_object_close(LUMA_TAKE(out->object));
+        lki_frame_close(out);
         return rc;
     }
     out->base.bytes = out->object->bytes - sizeof(struct lki_run_tail) - LKI_RUN_CRC_BYTES;

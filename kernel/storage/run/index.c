@@ -45,7 +45,7 @@ lki_run_unref(const struct luma_index_kind *kind, struct lki_run *run)
         return;
     if (run->run != NULL)
         kind->run_close(run->run);
-    lk_object_close(run->reader.object);
+    lki_frame_close(&run->reader);
     lk_free(NULL, run, sizeof(*run));
 }
 

@@ -54,11 +54,14 @@ struct lki_frame_reader {
     struct luma_object_reader base; /* first; its bytes end where the module's last append does */
     struct luma_object_reader *object;
     uint32_t version;
+    uint32_t hints_count;        /* power of two */
+    struct lk_cache_hint *hints; /* of blocks, by place */
 };
 
 luma_rc lki_frame_open(struct luma_ctx *ctx, struct lk_objects *objects, uint64_t object_id,
                        uint32_t kind, uint64_t index_id, struct lki_frame_reader *out,
                        uint64_t *out_entries);
+void lki_frame_close(struct lki_frame_reader *reader);
 
 /* --- parts --- */
 

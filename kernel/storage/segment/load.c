@@ -123,6 +123,7 @@ lki_segment_load(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t grou
 {
     struct load_call call = {segment, lki_segment_chunk(segment, group, col), group, col};
     bool trial = atomic_load_explicit(&segment->trial, memory_order_relaxed);
-    return lk_cache_pin_as(ctx, lk_object_cache(segment->reader), segment->info.object_id,
-                           call.chunk->offset, trial, load, &call, out_block);
+    return lk_cache_pin_as(
+        ctx, lk_object_cache(segment->reader), segment->info.object_id, call.chunk->offset, trial,
+        &segment->hints[(size_t)group * segment->cols_all + col], load, &call, out_block);
 }

@@ -217,6 +217,12 @@ read_footer(struct luma_ctx *ctx, struct lk_segment *segment)
     return parse_footer(ctx, segment, tail.footer_offset, header.version);
 }
 
+static size_t
+hints_bytes(const struct lk_segment *segment)
+{
+    return (size_t)segment->groups * segment->cols_all * sizeof(struct lk_cache_hint);
+}
+
 static void
 segment_free(struct lk_segment *segment)
 {
@@ -224,6 +230,8 @@ segment_free(struct lk_segment *segment)
         lk_free(NULL, segment->group_first, ((size_t)segment->groups + 1) * sizeof(uint32_t));
     if (segment->col != NULL)
         lk_free(NULL, segment->col, segment->cols_all * sizeof(*segment->col));
+    if (segment->hints != NULL)
+        lk_free(NULL, segment->hints, hints_bytes(segment));
     lk_free(NULL, segment->footer, segment->footer_bytes);
     lk_object_close(segment->reader);
     lk_free(NULL, segment, sizeof(*segment));
@@ -241,6 +249,11 @@ lk_segment_open(struct luma_ctx *ctx, struct lk_objects *objects, const struct l
     luma_rc rc = lk_object_open(ctx, objects, LK_OBJECT_SEGMENT, object_id, &segment->reader);
     if (rc == LUMA_OK)
         rc = read_footer(ctx, segment);
+    if (rc == LUMA_OK && hints_bytes(segment) > 0) {
+        segment->hints = lk_zalloc(NULL, hints_bytes(segment));
+        if (segment->hints == NULL)
+            rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open a segment");
+    }
     if (rc != LUMA_OK) {
         segment_free(segment);
         return rc;

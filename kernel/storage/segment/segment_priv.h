@@ -284,6 +284,7 @@ struct lk_segment {
     struct lki_segment_col *col;     /* cols_all; its own memory */
     const uint32_t *group_rows;
     const struct lki_chunk *chunks; /* groups x cols_all */
+    struct lk_cache_hint *hints;    /* groups x cols_all: of their blocks */
     const uint8_t *heap;
     uint32_t heap_bytes;
     uint32_t *group_first; /* first row of each group, and rows at the end */

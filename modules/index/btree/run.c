@@ -2,6 +2,7 @@
  * modules/index/btree/run.c - reading a run: from the root, which stays pinned, down one pinned
  * block a level. The kernel checks a block's checksum when it comes from disk.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "btree.h"
@@ -10,6 +11,7 @@ struct run {
     struct luma_object_reader *reader;
     struct btree_trailer trailer;
     struct luma_pin bloom, root;
+    _Atomic uint32_t asked, passed; /* of keys given to the filter now and then */
     struct btree_block root_block;
 };
 
@@ -199,6 +201,49 @@ walk_step(struct luma_ctx *ctx, struct walk *walk, bool back, bool *out_more)
     return LUMA_OK;
 }
 
+/* --- the filter --- */
+
+#define FILTER_SAMPLE 16u   /* of so many keys one counts */
+#define FILTER_MEMORY 1024u /* keys that count: then all before count half */
+
+/* Where nearly all keys that are looked for are there, the filter is a miss of the cache for
+ * nothing. */
+static bool
+filter_is_idle(const struct run *run)
+{
+    uint32_t asked = atomic_load_explicit(&run->asked, memory_order_relaxed);
+    uint32_t passed = atomic_load_explicit(&run->passed, memory_order_relaxed);
+    return asked >= FILTER_MEMORY / 8 && passed > asked - asked / 16;
+}
+
+/* Threads may overtake each other here: it is an estimate. */
+static void
+filter_count(struct run *run, bool passed)
+{
+    uint32_t asked = atomic_load_explicit(&run->asked, memory_order_relaxed) + 1;
+    uint32_t all = atomic_load_explicit(&run->passed, memory_order_relaxed) + passed;
+    uint32_t shift = asked >= FILTER_MEMORY;
+    atomic_store_explicit(&run->asked, asked >> shift, memory_order_relaxed);
+    atomic_store_explicit(&run->passed, all >> shift, memory_order_relaxed);
+}
+
+/* May the key be there? */
+static bool
+filter_passes(struct run *run, struct luma_slice key)
+{
+    size_t lines = run->trailer.bloom_bytes / BLOOM_LINE_BYTES;
+    if (lines == 0)
+        return true;
+    uint64_t hash = btree_key_hash(key);
+    bool counts = hash % FILTER_SAMPLE == 0;
+    if (!counts && filter_is_idle(run))
+        return true;
+    bool passes = bloom_has((const uint64_t *)(const void *)run->bloom.bytes.data, lines, hash);
+    if (counts)
+        filter_count(run, passes);
+    return passes;
+}
+
 /* --- exact lookups --- */
 
 static inline bool
@@ -228,8 +273,6 @@ btree_run_find(struct luma_ctx *ctx, void *arg_run, const struct luma_slice *key
                void (*emit)(void *arg, size_t key_index, int64_t rowid), void *arg)
 {
     struct run *run = arg_run;
-    const uint64_t *bloom = (const uint64_t *)(const void *)run->bloom.bytes.data;
-    size_t lines = run->trailer.bloom_bytes / BLOOM_LINE_BYTES;
     struct walk walk;
     luma_rc rc = LUMA_OK;
 
@@ -237,7 +280,7 @@ btree_run_find(struct luma_ctx *ctx, void *arg_run, const struct luma_slice *key
         return LUMA_OK;
     walk_init(&walk, run);
     for (size_t i = 0; i < count && rc == LUMA_OK; i++)
-        if (lines == 0 || bloom_has(bloom, lines, btree_key_hash(keys[i])))
+        if (filter_passes(run, keys[i]))
             rc = find_one(ctx, &walk, keys[i], i, emit, arg);
     walk_fini(&walk);
     return rc;

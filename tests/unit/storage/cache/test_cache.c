@@ -76,9 +76,9 @@ static void
 touch(uint64_t object_id, uint64_t offset, bool trial)
 {
     struct lk_cache_block *block;
-    ck_assert_int_eq(
-        lk_cache_pin_as(&c.ctx, loader.cache, object_id, offset, trial, load, &loader, &block),
-        LUMA_OK);
+    ck_assert_int_eq(lk_cache_pin_as(&c.ctx, loader.cache, object_id, offset, trial, NULL, load,
+                                     &loader, &block),
+                     LUMA_OK);
     lk_cache_unpin(loader.cache, block);
 }
 
@@ -220,7 +220,35 @@ START_TEST(forget_drops_one_object)
 }
 END_TEST
 
+/* A hint finds its block; one that is out of date finds no other. */
+START_TEST(hints_are_hints)
+{
+    struct lk_cache_hint hint = {NULL};
+    struct lk_cache_block *block, *again;
+    setup(120000, 1000);
+    for (uint64_t i = 0; i < 3000; i++) {
+        uint64_t offset = i * 7 % 1000;
+        ck_assert_int_eq(
+            lk_cache_pin_as(&c.ctx, loader.cache, 2, offset, false, &hint, load, &loader, &block),
+            LUMA_OK);
+        check_block(block, 1000, 2, offset);
+        uint64_t loads = loader.loads;
+        ck_assert_int_eq(
+            lk_cache_pin_as(&c.ctx, loader.cache, 2, offset, false, &hint, load, &loader, &again),
+            LUMA_OK);
+        ck_assert_ptr_eq(block, again);
+        ck_assert_uint_eq(loader.loads, loads);
+        lk_cache_unpin(loader.cache, block);
+        lk_cache_unpin(loader.cache, again);
+    }
+    teardown();
+}
+END_TEST
+
 #define THREADS 4
+#define HINTS   97 /* several blocks each */
+
+static struct lk_cache_hint hints[HINTS];
 
 static void *
 hammer(void *arg)
@@ -235,8 +263,9 @@ hammer(void *arg)
         uint64_t offset = lk_rand_below(&r, 600), got[2];
         if (lk_rand_below(&r, 5000) == 0)
             lk_cache_forget(loader.cache, lk_rand_below(&r, 3));
-        if (lk_cache_pin(&mine.ctx, loader.cache, offset % 3, offset, load, &loader, &block) !=
-            LUMA_OK) {
+        struct lk_cache_hint *hint = i % 2 == 0 ? &hints[offset % HINTS] : NULL;
+        if (lk_cache_pin_as(&mine.ctx, loader.cache, offset % 3, offset, false, hint, load, &loader,
+                            &block) != LUMA_OK) {
             wrong++;
             continue;
         }
@@ -273,6 +302,7 @@ main(void)
     tcase_add_test(tc, the_limit_holds_and_pinned_blocks_stay);
     tcase_add_test(tc, what_is_used_survives_a_scan);
     tcase_add_test(tc, forget_drops_one_object);
+    tcase_add_test(tc, hints_are_hints);
     tcase_add_test(tc, many_threads_see_the_right_blocks);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
