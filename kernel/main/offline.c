@@ -8,6 +8,7 @@
 
 #include "catalog/catalog.h"
 #include "main/main_priv.h"
+#include "sched/sched.h"
 #include "storage/store.h"
 
 #define PASSWORD_BYTES_MAX 1024
@@ -52,7 +53,10 @@ check_folder(struct luma_ctx *ctx, const struct lki_options *options)
                                      .damage = print_damage,
                                      .progress = lki_progress_bytes,
                                      .arg = &progress};
+    LUMA_TRY(lk_sched_start(ctx, settings.sched)); /* for its workers */
+    conf.sched = &lk_sched_host;
     luma_rc rc = lk_store_check(ctx, &conf, &say);
+    lk_sched_stop();
     lki_progress_end(&progress);
     LUMA_TRY(rc);
     printf("%s is sound\n", dir);

@@ -16,12 +16,24 @@ struct file {
     uint64_t id, bytes;
 };
 
+/* A segment, or an index with all its runs. */
+struct job {
+    struct lk_coll *coll;
+    struct lk_view *view; /* held */
+    struct lk_seg *seg;   /* NULL: an index */
+    struct lk_cidx *cidx;
+    uint64_t bytes;
+};
+
 struct check {
     struct luma_ctx *ctx;
     struct lk_store *store;
     const struct lk_check_say *say;
+    struct luma_event said; /* the mutex of what is said and counted */
     uint64_t segments, rows, entries, indexes, damaged;
     uint64_t bytes_done, bytes_all;
+    struct job *jobs;
+    uint32_t jobs_count, jobs_room;
     struct file *files;
     size_t files_count, files_room;
     bool failed; /* no memory for the list of files */
@@ -34,8 +46,10 @@ static void __attribute__((format(printf, 2, 3))) line(struct check *c, const ch
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    lk_wait_lock(c->store->conf.sched, &c->said);
     if (c->say->line != NULL)
         c->say->line(c->say->arg, text);
+    lk_wait_unlock(c->store->conf.sched, &c->said);
 }
 
 static void __attribute__((format(printf, 2, 3))) damage(struct check *c, const char *format, ...)
@@ -45,28 +59,37 @@ static void __attribute__((format(printf, 2, 3))) damage(struct check *c, const 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    lk_wait_lock(c->store->conf.sched, &c->said);
     c->damaged++;
     if (c->say->damage != NULL)
         c->say->damage(c->say->arg, text);
+    lk_wait_unlock(c->store->conf.sched, &c->said);
 }
 
 /* Damage is told and no reason to stop; anything else is. */
 static luma_rc
-judge(struct check *c, luma_rc rc, const char *what, uint64_t id)
+judge(struct check *c, struct luma_ctx *ctx, luma_rc rc, const char *what, uint64_t id)
 {
     if (rc != LUMA_E_CORRUPT && rc != LUMA_E_UNDEFINED && rc != LUMA_E_IO)
         return rc;
-    damage(c, "%s %llu: %s", what, (unsigned long long)id, c->ctx->error->message);
-    luma_error_reset(c->ctx->error);
+    damage(c, "%s %llu: %s", what, (unsigned long long)id, ctx->error->message);
+    luma_error_reset(ctx->error);
     return LUMA_OK;
 }
 
+/* What one job has found. */
 static void
-progress(struct check *c, uint64_t bytes)
+counted(struct check *c, const struct check *found)
 {
-    c->bytes_done += bytes;
+    lk_wait_lock(c->store->conf.sched, &c->said);
+    c->segments += found->segments;
+    c->rows += found->rows;
+    c->entries += found->entries;
+    c->indexes += found->indexes;
+    c->bytes_done += found->bytes_done;
     if (c->say->progress != NULL)
         c->say->progress(c->say->arg, c->bytes_done, c->bytes_all);
+    lk_wait_unlock(c->store->conf.sched, &c->said);
 }
 
 /* --- the manifest and the files --- */
@@ -275,6 +298,8 @@ in_part(const struct hashes *h, uint64_t hash)
 
 struct comparison {
     struct check *c;
+    struct luma_ctx *ctx;
+    uint64_t entries;
     struct lk_coll *coll;
     struct lk_cidx *cidx;
     struct hashes there; /* in the index */
@@ -282,9 +307,9 @@ struct comparison {
 };
 
 static luma_rc
-no_memory(struct check *c)
+no_memory(struct luma_ctx *ctx)
 {
-    return LUMA_FAIL(c->ctx, LUMA_E_NOMEM, "check: out of memory");
+    return LUMA_FAIL(ctx, LUMA_E_NOMEM, "check: out of memory");
 }
 
 static void
@@ -313,7 +338,7 @@ entries_compare(void *arg, struct luma_ctx *ctx, const struct luma_index_entry *
         for (uint32_t i = 0; i < n; i++) {
             if (!in_part(h, hashes[i]))
                 continue;
-            m->c->entries++;
+            m->entries++;
             if (h->slots[hashes_find(h, hashes[i])] == 0)
                 entry_missing(m, &entries[from + i]);
         }
@@ -330,19 +355,19 @@ index_hashes(struct comparison *m)
     bool more = true;
     if (arena == NULL ||
         !hashes_begin(&m->there, lk_index_entries(m->cidx->index) / m->there.parts + 1))
-        return no_memory(m->c);
-    LUMA_TRY(lk_index_cursor_open(m->c->ctx, m->cidx->index, &all, arena, &cursor));
+        return no_memory(m->ctx);
+    LUMA_TRY(lk_index_cursor_open(m->ctx, m->cidx->index, &all, arena, &cursor));
     luma_rc rc = LUMA_OK;
     while (rc == LUMA_OK && more) {
         struct luma_index_entry entry;
-        rc = lk_index_cursor_next(m->c->ctx, cursor, &entry, &more);
+        rc = lk_index_cursor_next(m->ctx, cursor, &entry, &more);
         uint64_t hash = rc == LUMA_OK && more ? entry_hash(&entry) : 0;
         if (hash != 0 && in_part(&m->there, hash) && !hashes_put(&m->there, hash))
-            rc = no_memory(m->c);
+            rc = no_memory(m->ctx);
     }
     lk_index_cursor_close(cursor);
     if (rc == LUMA_OK && !hashes_settle(&m->there))
-        rc = no_memory(m->c);
+        rc = no_memory(m->ctx);
     return rc;
 }
 
@@ -369,7 +394,7 @@ entries_look(void *arg, struct luma_ctx *ctx, const struct luma_index_entry *ent
     for (uint32_t i = 0; i < count; i++) {
         struct lookup l = {&entries[i], false};
         LUMA_TRY(lk_index_find(ctx, m->cidx->index, &entries[i].key, 1, entry_found, &l));
-        m->c->entries++;
+        m->entries++;
         if (!l.found)
             entry_missing(m, &entries[i]);
     }
@@ -380,23 +405,24 @@ static luma_rc
 rows_compare(struct comparison *m, const struct lk_view *view, struct lk_entries *spec)
 {
     struct check *c = m->c;
+    struct luma_ctx *ctx = m->ctx;
     uint64_t id = m->cidx->index_def->id;
     luma_rc rc = LUMA_OK;
     for (uint32_t i = 0; rc == LUMA_OK && i < view->segs_count; i++)
         if (view->segs[i]->segment != NULL)
-            rc = judge(c, lk_entries_of_seg(c->ctx, spec, view->segs[i]), "index", id);
+            rc = judge(c, ctx, lk_entries_of_seg(ctx, spec, view->segs[i]), "index", id);
     for (uint32_t i = 0; rc == LUMA_OK && i < view->hots_count; i++)
-        rc = judge(c, lk_entries_of_hot(c->ctx, spec, view->hots[i]), "index", id);
+        rc = judge(c, ctx, lk_entries_of_hot(ctx, spec, view->hots[i]), "index", id);
     return rc;
 }
 
 /* Every current row has its entry. */
 static luma_rc
-rows_indexed(struct check *c, struct lk_coll *coll, const struct lk_view *view,
-             struct lk_cidx *cidx)
+rows_indexed(struct check *c, struct luma_ctx *ctx, const struct job *job, uint64_t *out_entries)
 {
-    struct comparison m = {.c = c, .coll = coll, .cidx = cidx};
-    struct lk_entries spec = {.slots = &c->store->slots, .def = view->def, .cidx = cidx};
+    struct lk_cidx *cidx = job->cidx;
+    struct comparison m = {.c = c, .ctx = ctx, .coll = job->coll, .cidx = cidx};
+    struct lk_entries spec = {.slots = &c->store->slots, .def = job->view->def, .cidx = cidx};
     luma_rc rc = LUMA_OK;
     spec.horizon = LK_COMMIT_NEWEST;
     spec.arg = &m;
@@ -406,54 +432,81 @@ rows_indexed(struct check *c, struct lk_coll *coll, const struct lk_view *view,
         for (; rc == LUMA_OK && m.there.part < m.there.parts; m.there.part++) {
             rc = index_hashes(&m);
             if (rc == LUMA_OK)
-                rc = rows_compare(&m, view, &spec);
+                rc = rows_compare(&m, job->view, &spec);
         }
-        rc = judge(c, rc, "index", cidx->index_def->id);
+        rc = judge(c, ctx, rc, "index", cidx->index_def->id);
         free(m.there.slots);
     } else {
         spec.add = entries_look;
-        rc = rows_compare(&m, view, &spec);
+        rc = rows_compare(&m, job->view, &spec);
     }
     if (m.missing > 1)
         damage(c, "index %llu: %llu rows are missing in all",
                (unsigned long long)cidx->index_def->id, (unsigned long long)m.missing);
+    *out_entries = m.entries;
     return rc;
 }
 
 static luma_rc
-index_check(struct check *c, struct lk_coll *coll, struct lk_view *view, struct lk_cidx *cidx)
+index_check(struct check *c, struct luma_ctx *ctx, const struct job *job)
 {
-    uint64_t id = cidx->index_def->id, before = c->damaged;
-    c->indexes++;
-    if (atomic_load(&cidx->damaged))
+    struct lk_cidx *cidx = job->cidx;
+    struct check found = {.indexes = 1, .bytes_done = job->bytes};
+    uint64_t id = cidx->index_def->id;
+    luma_rc rc = LUMA_OK;
+    bool sound = !atomic_load(&cidx->damaged);
+    if (!sound)
         damage(c, "index %llu of collection %llu: %s", (unsigned long long)id,
-               (unsigned long long)coll->id, cidx->damage == NULL ? "" : cidx->damage);
-    else
-        LUMA_TRY(judge(c, lk_index_verify(c->ctx, cidx->index), "index", id));
-    progress(c, lk_index_bytes(cidx->index));
-    if (c->damaged > before)
-        return LUMA_OK; /* it is rebuilt from the rows anyway */
-    return rows_indexed(c, coll, view, cidx);
+               (unsigned long long)job->coll->id, cidx->damage == NULL ? "" : cidx->damage);
+    if (sound) {
+        rc = lk_index_verify(ctx, cidx->index);
+        sound = rc == LUMA_OK;
+        rc = judge(c, ctx, rc, "index", id);
+    }
+    if (sound) /* a damaged one is rebuilt from the rows anyway */
+        rc = rows_indexed(c, ctx, job, &found.entries);
+    counted(c, &found);
+    return rc;
 }
 
 static luma_rc
-segment_check(struct check *c, struct lk_seg *seg)
+segment_check(struct check *c, struct luma_ctx *ctx, const struct job *job)
 {
-    luma_rc rc = lk_seg_usable(c->ctx, seg);
+    struct check found = {.segments = 1, .bytes_done = job->bytes};
+    struct lk_seg *seg = job->seg;
+    luma_rc rc = lk_seg_usable(ctx, seg);
     if (rc == LUMA_OK)
-        rc = lk_segment_verify(c->ctx, seg->segment, NULL, NULL);
-    c->segments++;
-    c->rows += seg->info.rows;
-    LUMA_TRY(judge(c, rc, "collection", seg->info.coll_id));
-    progress(c, seg->info.bytes);
+        rc = lk_segment_verify(ctx, seg->segment, NULL, NULL);
+    found.rows = seg->info.rows;
+    rc = judge(c, ctx, rc, "collection", seg->info.coll_id);
+    counted(c, &found);
+    return rc;
+}
+
+/* --- all of it, on all cores --- */
+
+static luma_rc
+job_add(struct check *c, const struct job *job)
+{
+    if (c->jobs_count == c->jobs_room) {
+        uint32_t room = c->jobs_room == 0 ? 64 : c->jobs_room * 2;
+        struct job *jobs = realloc(c->jobs, room * sizeof(*jobs));
+        if (jobs == NULL)
+            return no_memory(c->ctx);
+        c->jobs = jobs;
+        c->jobs_room = room;
+    }
+    lk_view_ref(job->view);
+    c->jobs[c->jobs_count++] = *job;
     return LUMA_OK;
 }
 
 static luma_rc
-coll_check(void *arg, struct lk_coll *coll)
+coll_jobs(void *arg, struct lk_coll *coll)
 {
     struct check *c = arg;
-    struct lk_view *view = lk_coll_view(coll, NULL);
+    struct job job = {.coll = coll, .view = lk_coll_view(coll, NULL)};
+    struct lk_view *view = job.view;
     luma_rc rc = LUMA_OK;
     if (view == NULL)
         return LUMA_OK;
@@ -461,13 +514,53 @@ coll_check(void *arg, struct lk_coll *coll)
          view->segs_count, view->idx_count);
     if (coll->rows_broken != NULL)
         damage(c, "collection %llu: %s", (unsigned long long)coll->id, coll->rows_broken);
-    for (uint32_t i = 0; rc == LUMA_OK && i < view->segs_count; i++)
-        rc = segment_check(c, view->segs[i]);
     for (uint32_t i = 0; i < view->hots_count; i++)
         c->rows += atomic_load(&view->hots[i]->versions);
-    for (uint32_t i = 0; rc == LUMA_OK && i < view->idx_count; i++)
-        rc = index_check(c, coll, view, view->idx[i]);
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->segs_count; i++) {
+        job.seg = view->segs[i];
+        job.bytes = job.seg->info.bytes;
+        rc = job_add(c, &job);
+    }
+    job.seg = NULL;
+    for (uint32_t i = 0; rc == LUMA_OK && i < view->idx_count; i++) {
+        job.cidx = view->idx[i];
+        job.bytes = lk_index_bytes(job.cidx->index);
+        rc = job_add(c, &job);
+    }
     lk_view_unref(view);
+    return rc;
+}
+
+/* The largest first: nobody waits for one that was begun last. */
+static int
+by_size(const void *a, const void *b)
+{
+    uint64_t ba = ((const struct job *)a)->bytes, bb = ((const struct job *)b)->bytes;
+    return (ba < bb) - (ba > bb);
+}
+
+static luma_rc
+job_check(void *arg, uint32_t part, struct luma_ctx *ctx)
+{
+    struct check *c = arg;
+    const struct job *job = &c->jobs[part];
+    return job->seg != NULL ? segment_check(c, ctx, job) : index_check(c, ctx, job);
+}
+
+static luma_rc
+jobs_run(struct check *c)
+{
+    const struct luma_host_sched *sched = c->store->conf.sched;
+    luma_rc rc = lk_colls_each(c->store, coll_jobs, c);
+    if (c->jobs_count > 1)
+        qsort(c->jobs, c->jobs_count, sizeof(c->jobs[0]), by_size);
+    if (rc == LUMA_OK && sched != NULL)
+        rc = sched->parallel(c->ctx, c->jobs_count, job_check, c);
+    for (uint32_t i = 0; rc == LUMA_OK && sched == NULL && i < c->jobs_count; i++)
+        rc = job_check(c, i, c->ctx);
+    for (uint32_t i = 0; i < c->jobs_count; i++)
+        lk_view_unref(c->jobs[i].view);
+    free(c->jobs);
     return rc;
 }
 
@@ -480,7 +573,7 @@ lk_store_check(struct luma_ctx *ctx, const struct lk_store_conf *conf,
     LUMA_TRY(lk_core_open(ctx, conf, true, &c.store));
     luma_rc rc = files_check(&c);
     if (rc == LUMA_OK)
-        rc = lk_colls_each(c.store, coll_check, &c);
+        rc = jobs_run(&c);
     if (rc == LUMA_OK)
         line(&c, "%llu rows, %llu segments, %llu indexes, %llu index entries looked up: %s",
              (unsigned long long)c.rows, (unsigned long long)c.segments,

@@ -32,6 +32,7 @@ enum lk_mutant {
     LK_MUTANT_MERGE_UNNAMED,     /* the manifest does not name the result of a merge */
     LK_MUTANT_RUN_MERGE_LOST,    /* a merge of index runs leaves one out */
     LK_MUTANT_RUN_MERGE_LIVE,    /* or drops entries of rows that are there */
+    LK_MUTANT_RUN_MERGE_OLD,     /* or entries of rows that a checkpoint beside it moved */
     LK_MUTANT_RUN_MERGE_UNNAMED, /* the manifest does not name the result */
     LK_MUTANT_MANIFEST_UNSYNCED, /* an edit of the manifest is not synced */
     LK_MUTANT_MANIFEST_UNCHECKED, /* torn edits are taken for whole */

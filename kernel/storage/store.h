@@ -63,7 +63,7 @@ struct lk_store_conf {
     uint64_t build_rows;            /* collections from this size on are indexed beside writers */
     void (*build_pause)(void *arg); /* tests: called in the middle of such a build; NULL: none */
     void *build_pause_arg;
-    void (*merge_pause)(void *arg); /* and of a merge, before it is published */
+    void (*merge_pause)(void *arg); /* and of a merge, before it judges or is published */
     void *merge_pause_arg;
     struct lk_tier_policy tier; /* of collections that say nothing else */
     bool wal_inline;            /* committers write the log themselves: no thread is started */

@@ -285,13 +285,19 @@ struct garbage {
     bool failed;
 };
 
+static int
+by_number(const void *a, const void *b)
+{
+    uint64_t na = *(const uint64_t *)a, nb = *(const uint64_t *)b;
+    return (na > nb) - (na < nb);
+}
+
+/* The list is sorted. */
 static bool
 is_named(const struct lk_store *store, uint64_t id)
 {
-    for (size_t i = 0; i < store->named_count; i++)
-        if (store->named[i] == id)
-            return true;
-    return false;
+    return store->named_count > 0 &&
+           bsearch(&id, store->named, store->named_count, sizeof(id), by_number) != NULL;
 }
 
 static luma_rc
@@ -358,6 +364,8 @@ garbage_collect(struct recovery *r, bool read_only)
     LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_DELETES, 0, name_pack, r));
     LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_ROWS, 0, name_pack, r));
     struct garbage g = {.r = r};
+    if (r->store->named_count > 1)
+        qsort(r->store->named, r->store->named_count, sizeof(*r->store->named), by_number);
     luma_rc rc = lk_objects_each(r->ctx, r->store->objects, garbage_found, &g);
     for (size_t i = 0; rc == LUMA_OK && !read_only && i < g.count; i++)
         lk_object_remove(r->store->objects, g.kinds[i], g.ids[i]);

@@ -48,6 +48,7 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_MERGE_UNNAMED] = "merged segment unnamed",
     [LK_MUTANT_RUN_MERGE_LOST] = "run lost in a merge",
     [LK_MUTANT_RUN_MERGE_LIVE] = "live entries lost in a merge of runs",
+    [LK_MUTANT_RUN_MERGE_OLD] = "entries lost in a merge beside a checkpoint",
     [LK_MUTANT_RUN_MERGE_UNNAMED] = "merged run unnamed",
     [LK_MUTANT_MANIFEST_UNSYNCED] = "manifest not synced",
     [LK_MUTANT_MANIFEST_UNCHECKED] = "torn edits of the manifest taken",
