@@ -427,7 +427,8 @@ checkpoint_mark(struct checkpoint *cp)
     struct lk_store *store = cp->store;
     lk_mutex_lock(&store->commit_lock);
     cp->commit = store->commit;
-    cp->lsn = lk_wal_position(store->wal);
+    if (store->wal != NULL)
+        cp->lsn = lk_wal_position(store->wal);
     (void)lk_slots_snapshot(&store->slots, &store->slots.slots[0]);
     for (uint32_t i = 0; i < LK_SEQUENCES_BUCKETS; i++) {
         for (const struct lk_sequence *seq = store->sequences[i]; seq != NULL; seq = seq->next) {
@@ -715,13 +716,14 @@ checkpoint_run(struct checkpoint *cp)
         !cp->pressed)
         return LUMA_OK;
     /* What is dead below the horizon must be so after a crash too. */
-    LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
+    if (store->wal != NULL)
+        LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
     cp->horizon = LK_MIN(lk_slots_horizon(&store->slots), cp->commit);
     /* Any commit of a history that is kept may be asked for. */
     lk_slots_needs(&store->slots, store->conf.history_ns > 0 ? cp->horizon : cp->commit,
                    &cp->needs);
 
-    if (LK_MUTANT(ORDER_SWAPPED))
+    if (LK_MUTANT(ORDER_SWAPPED) && store->wal != NULL)
         lk_wal_trim(store->wal, cp->lsn);
     luma_rc rc = checkpoint_write(cp);
     if (rc != LUMA_OK) {
@@ -741,7 +743,7 @@ checkpoint_run(struct checkpoint *cp)
         work_publish(cp, w);
     store->checkpoint_commit = cp->commit;
     store->checkpoint_lsn = cp->lsn;
-    if (!lk_objects_pinned(store->objects))
+    if (store->wal != NULL && !lk_objects_pinned(store->objects))
         lk_wal_trim(store->wal, cp->lsn);
     for (size_t i = 0; i < cp->gone_count; i++)
         lk_object_remove(store->objects, (enum lk_object_kind)cp->gone[i].kind, cp->gone[i].id);
@@ -749,9 +751,10 @@ checkpoint_run(struct checkpoint *cp)
 }
 
 static luma_rc
-checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store, const struct lk_coll *wanted)
+checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store, const struct lk_coll *wanted,
+                  lk_lsn lsn)
 {
-    struct checkpoint cp = {.ctx = ctx, .store = store, .wanted = wanted};
+    struct checkpoint cp = {.ctx = ctx, .store = store, .wanted = wanted, .lsn = lsn};
     uint64_t start_ns = lk_io_now_ns(store->conf.io);
     atomic_store(&store->checkpoint_wanted, false);
     atomic_store(&store->loads, 0);
@@ -778,7 +781,16 @@ luma_rc
 lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store *store)
 {
     lk_wait_lock(store->conf.sched, &store->work_lock);
-    luma_rc rc = checkpoint_locked(ctx, store, NULL);
+    luma_rc rc = checkpoint_locked(ctx, store, NULL, 0);
+    lk_wait_unlock(store->conf.sched, &store->work_lock);
+    return rc;
+}
+
+luma_rc
+lk_checkpoint_replayed(struct luma_ctx *ctx, struct lk_store *store, lk_lsn lsn)
+{
+    lk_wait_lock(store->conf.sched, &store->work_lock);
+    luma_rc rc = checkpoint_locked(ctx, store, NULL, lsn);
     lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;
 }
@@ -788,7 +800,7 @@ lk_store_make_room(struct luma_ctx *ctx, struct lk_store *store)
 {
     lk_wait_lock(store->conf.sched, &store->work_lock);
     bool full = lk_core_hot_bytes(store) >= store->conf.hot_bytes;
-    luma_rc rc = full ? checkpoint_locked(ctx, store, NULL) : LUMA_OK;
+    luma_rc rc = full ? checkpoint_locked(ctx, store, NULL, 0) : LUMA_OK;
     lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;
 }
@@ -801,7 +813,7 @@ lk_store_flush(struct luma_ctx *ctx, struct lk_store *store, uint64_t coll_id)
         return LUMA_FAIL(ctx, LUMA_E_UNDEFINED, "there is no collection %llu",
                          (unsigned long long)coll_id);
     lk_wait_lock(store->conf.sched, &store->work_lock);
-    luma_rc rc = checkpoint_locked(ctx, store, coll);
+    luma_rc rc = checkpoint_locked(ctx, store, coll, 0);
     lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;
 }

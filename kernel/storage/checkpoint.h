@@ -15,6 +15,10 @@
 
 #define LK_SEGMENT_ROWS_MAX (16u * LK_GROUP_ROWS)
 
+/* A checkpoint of recovery: no log is open yet, and what is replayed next lies at `lsn`. */
+LUMA_NODISCARD luma_rc lk_checkpoint_replayed(struct luma_ctx *ctx, struct lk_store *store,
+                                              lk_lsn lsn);
+
 /* An object being written that holds sections of several collections. */
 struct lk_pack_writer {
     struct lk_object_writer *writer; /* NULL: nothing was written yet */

@@ -81,9 +81,12 @@ struct lk_coll *lk_redo_rows_coll(struct lk_redo_rows *rows, uint64_t coll_id);
 LUMA_NODISCARD luma_rc lk_redo_rows_add(struct luma_ctx *ctx, struct lk_redo_rows *rows,
                                         struct lk_coll *coll, uint64_t commit, enum lk_redo_op op,
                                         int64_t rowid, struct luma_slice tuple);
+/* Bytes of what was gathered and not yet applied. */
+uint64_t lk_redo_rows_bytes(const struct lk_redo_rows *rows);
 /* Applies what was gathered. */
 LUMA_NODISCARD luma_rc lk_redo_rows_settle(struct luma_ctx *ctx, struct lk_redo_rows *rows);
-/* Gives all hot rows their index entries: once, when everything has been applied. */
+/* Gives all hot rows their index entries: when everything has been applied, or before a
+ * checkpoint. Those that are there already are kept once. */
 LUMA_NODISCARD luma_rc lk_redo_rows_index(struct luma_ctx *ctx, struct lk_store *store);
 /* Ends a row wherever its current version lies. */
 LUMA_NODISCARD luma_rc lk_redo_row_end(struct luma_ctx *ctx, struct lk_coll *coll,

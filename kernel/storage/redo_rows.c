@@ -181,6 +181,12 @@ lk_redo_rows_add(struct luma_ctx *ctx, struct lk_redo_rows *rows, struct lk_coll
     return LUMA_OK;
 }
 
+uint64_t
+lk_redo_rows_bytes(const struct lk_redo_rows *rows)
+{
+    return rows->data.bytes;
+}
+
 /* --- applying --- */
 
 luma_rc

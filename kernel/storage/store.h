@@ -49,6 +49,8 @@ struct lk_store_conf {
     uint64_t hot_bytes;                        /* limit of rows not yet in segments */
     uint64_t
         large_bytes; /* changes of a transaction beyond this become objects; 0: half of hot_bytes */
+    uint64_t replay_bytes; /* rows of the log that recovery gathers before it writes them to
+                              objects; 0: half of hot_bytes */
     uint64_t cache_bytes;
     uint64_t wal_file_bytes;
     uint64_t checkpoint_wal_bytes;  /* log since the last checkpoint that asks for the next */

@@ -39,6 +39,7 @@ conf_of(struct run *run)
     conf.wal_archive = run->seed % 3 == 0 ? "/archive" : NULL;
     conf.build_rows = 0;
     conf.large_bytes = run->seed % 2 == 1 ? 3000 : 0;
+    conf.replay_bytes = run->seed % 4 == 2 ? 3000 : 0;
     conf.build_pause = crash_while_building;
     conf.build_pause_arg = run;
     conf.merge_pause = crash_while_merging;

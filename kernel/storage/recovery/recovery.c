@@ -1,8 +1,9 @@
 /*
  * storage/recovery/recovery.c - from a data folder to a store: manifest, log, garbage.
  *
- * Nothing is changed on disk before everything has been read, except that garbage goes; so recovery
- * may be interrupted anywhere and begun again. Phase (io.h): "recovery".
+ * Until everything has been read nothing is changed on disk but by whole checkpoints, which more
+ * log than memory asks for; so recovery may be interrupted anywhere and begun again. Phase (io.h):
+ * "recovery".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "storage/redo.h"
 
 #define PROGRESS_NS      2000000000u
-#define PROGRESS_RECORDS 4096
+#define PROGRESS_RECORDS 64
 #define GIB              (double)(1u << 30)
 
 struct recovery {
@@ -24,6 +25,8 @@ struct recovery {
     uint32_t segs_count, segs_room;
     bool stopped; /* a restore goes no further */
     uint64_t began_ns, said_ns, log_bytes, records;
+    uint64_t full_bytes; /* of rows in memory that are written to objects; 0: never */
+    bool floored;        /* ids of all objects that exist are known */
 };
 
 static luma_rc
@@ -249,6 +252,63 @@ progress(struct recovery *r, const struct lk_wal_record *record)
                 100 * (double)record->done_bytes / all, all / GIB, seconds_since(r, now_ns));
 }
 
+/* --- more log than memory --- */
+
+static void
+object_seen(void *arg, enum lk_object_kind kind, uint64_t id, uint64_t bytes)
+{
+    (void)kind, (void)bytes;
+    struct recovery *r = arg;
+    lk_objects_id_floor(r->store->objects, id);
+}
+
+static luma_rc
+file_sync(void *arg, const char *name, bool is_dir)
+{
+    struct recovery *r = arg;
+    struct lk_file *file = NULL;
+    char *path = NULL;
+    if (is_dir)
+        return LUMA_OK;
+    if (asprintf(&path, "%s/%s", r->store->wal_dir, name) < 0)
+        return LUMA_FAIL(r->ctx, LUMA_E_NOMEM, "recovery: out of memory");
+    luma_rc rc = lk_io_open(r->ctx, r->store->conf.io, path, LK_IO_WRITE, &file);
+    if (rc == LUMA_OK)
+        rc = lk_io_sync(r->ctx, file);
+    lk_io_close(file);
+    free(path);
+    return rc;
+}
+
+/*
+ * What was applied goes to objects, and memory is free for the rest; a crash from here on replays
+ * from here on. New objects take ids that none has that later records name, and the manifest names
+ * a place in the log that was made durable.
+ */
+static luma_rc
+make_room(struct recovery *r, lk_lsn lsn)
+{
+    struct lk_store *store = r->store;
+    if (!r->floored) {
+        LUMA_TRY(lk_objects_each(r->ctx, store->objects, object_seen, r));
+        LUMA_TRY(lk_io_list(r->ctx, store->conf.io, store->wal_dir, file_sync, r));
+        LUMA_TRY(lk_io_sync_dir(r->ctx, store->conf.io, store->wal_dir));
+        r->floored = true;
+    }
+    LUMA_TRY(lk_redo_rows_settle(r->ctx, r->rows));
+    LUMA_TRY(lk_redo_rows_index(r->ctx, store));
+    LUMA_TRY(lk_checkpoint_replayed(r->ctx, store, lsn));
+    r->full_bytes = LK_MAX(r->full_bytes, 2 * lk_core_hot_bytes(store)); /* what stays is little */
+    return LUMA_OK;
+}
+
+static bool
+is_full(const struct recovery *r)
+{
+    return r->full_bytes != 0 &&
+           lk_core_hot_bytes(r->store) + lk_redo_rows_bytes(r->rows) > r->full_bytes;
+}
+
 static luma_rc
 replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *record)
 {
@@ -268,6 +328,8 @@ replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *recor
                          r->store->wal_dir, (unsigned long long)record->commit,
                          (unsigned long long)r->store->commit);
     progress(r, record);
+    if (is_full(r) && r->store->commit > r->store->checkpoint_commit)
+        LUMA_TRY(make_room(r, record->lsn));
     r->store->commit = record->commit;
     /* Snapshots of recovery see what was replayed. */
     atomic_store(&r->store->slots.visible, record->commit);
@@ -388,6 +450,9 @@ lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct 
     wal_conf.store_id = store->id;
 
     LUMA_TRY(lk_redo_rows_create(ctx, store, &r.rows));
+    if (!read_only)
+        r.full_bytes =
+            store->conf.replay_bytes != 0 ? store->conf.replay_bytes : store->conf.hot_bytes / 2;
     r.began_ns = r.said_ns = lk_io_now_ns(store->conf.io);
     luma_rc rc = load_state(&r);
     atomic_store(&store->slots.visible, store->commit);
