@@ -62,6 +62,7 @@ struct lki_storage {
     int64_t temp_limit;
     const char *wal_archive;
     const char *tier;
+    const char *cold_dir;
     int64_t tier_age;
     int64_t tier_bytes;
     int64_t max_snapshot_age;

@@ -56,6 +56,7 @@ lki_store_conf(const struct lki_storage *storage, struct lk_io *io, const char *
     out_conf->wal_archive = storage->wal_archive;
     out_conf->async = strcmp(storage->durability, "async") == 0;
     out_conf->async_flush_ns = (uint64_t)storage->async_flush;
+    out_conf->cold_dir = storage->cold_dir;
     out_conf->tier.tier = tier_of(storage->tier);
     out_conf->tier.age_us = storage->tier_age / 1000;
     out_conf->tier.bytes = storage->tier_bytes;

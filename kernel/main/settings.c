@@ -81,6 +81,10 @@ static const struct luma_conf_item storage_items[] = {
                            "half the cache goes; ssd: on disk, and reading them once takes no "
                            "memory from others; hybrid: young segments as the cache has room for "
                            "them, old ones as ssd"),
+    LUMA_CONF_PATH(struct lki_storage, cold_dir, .sdef = NULL,
+                   .help = "hybrid: segments that are old move to this folder, on a larger or "
+                           "cheaper disk, and are read there; not set: they stay in the data "
+                           "folder"),
     LUMA_CONF_DURATION(struct lki_storage, tier_age, .def = 0, .min = 0,
                        .max = 3650 * 86400 * (int64_t)SECOND,
                        .help = "hybrid: segments are old after this time; 0: age does not matter"),

@@ -281,6 +281,7 @@ diff_segment(void *arg, const struct lk_manifest_key *key, struct luma_slice val
         return LUMA_OK;
     lk_manifest_remove(&d->cp->edit, LK_MANIFEST_SEGMENT, key->a, key->b);
     lk_manifest_remove(&d->cp->edit, LK_MANIFEST_DELETES, key->b, 0);
+    lk_manifest_remove(&d->cp->edit, LK_MANIFEST_LIES, key->b, 0);
     return object_gone(d->cp, LK_OBJECT_SEGMENT, key->b);
 }
 

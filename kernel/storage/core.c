@@ -140,6 +140,7 @@ lk_core_close(struct lk_store *store)
     lk_archive_forget(store);
     colls_free(store);
     lk_objects_close(store->objects);
+    lk_places_close(store);
     lk_formats_free(store->formats);
     if (store->cache != NULL)
         lk_cache_destroy(store->cache);

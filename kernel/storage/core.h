@@ -114,6 +114,7 @@ struct lk_seg {
     _Atomic int64_t born_us;     /* when its youngest rows came into a segment, since 1970 */
     struct lk_segment_kept kept; /* stays in memory; the background work's */
     _Atomic size_t kept_bytes;   /* of it */
+    bool move_failed;            /* the same of moving it */
     bool keep_failed;            /* it could not be read: the background work tries no more */
     /* A merge took the rows over: where the young deletes that it carried have gone. */
     struct lk_seg *moved_to;
@@ -298,6 +299,14 @@ LUMA_NODISCARD luma_rc lk_coll_add_segs(struct luma_ctx *ctx, struct lk_coll *co
 LUMA_NODISCARD luma_rc lk_colls_each(struct lk_store *store,
                                      luma_rc (*fn)(void *arg, struct lk_coll *coll), void *arg);
 
+/* --- tier/ --- */
+
+/* What the manifest says of places, and one in conf.cold_dir. */
+LUMA_NODISCARD luma_rc lk_places_open(struct luma_ctx *ctx, struct lk_store *store, bool read_only);
+void lk_places_close(struct lk_store *store);
+/* Moves a segment's object, if the manifest names it. The merge lock is held. */
+LUMA_NODISCARD luma_rc lk_seg_move(struct luma_ctx *ctx, struct lk_store *store, struct lk_seg *seg,
+                                   uint32_t place);
 /* The policy in force, defaults filled in: age_us and bytes 0: no limit. */
 void lk_coll_tier(struct lk_coll *coll, struct lk_tier_policy *out);
 
@@ -443,6 +452,8 @@ struct lk_store {
     struct lk_formats *formats;
     struct lk_manifest *manifest;
     struct lk_wal *wal;
+    uint32_t cold_place; /* where old segments go; 0: nowhere */
+    struct lk_file *place_locks[LK_PLACES_MAX];
     struct lk_slots slots;
 
     struct lk_rwlock colls_lock;

@@ -312,6 +312,7 @@ manifest_edit(struct rows_merge *m, const struct lk_segment_info *info)
         uint64_t id = m->inputs[i].seg->info.object_id;
         lk_manifest_remove(&edit, LK_MANIFEST_SEGMENT, m->coll->id, id);
         lk_manifest_remove(&edit, LK_MANIFEST_DELETES, id, 0);
+        lk_manifest_remove(&edit, LK_MANIFEST_LIES, id, 0);
     }
     if (rc == LUMA_OK && info != NULL)
         rc = ended_pack(m, info->object_id, &pack, &edit);
@@ -394,6 +395,10 @@ result_end(struct rows_merge *m, struct lk_segment_info *out_info, struct lk_seg
         return rc;
     }
     out_info->coll_id = (*out_result)->info.coll_id = m->coll->id;
+    int64_t born_us = 0; /* as young as the youngest of them */
+    for (uint32_t i = 0; i < m->count; i++)
+        born_us = LK_MAX(born_us, atomic_load(&m->inputs[i].seg->born_us));
+    atomic_store(&(*out_result)->born_us, born_us);
     for (uint32_t i = 0; i < m->count; i++)
         out_info->level = LK_MAX(out_info->level, m->inputs[i].seg->info.level + 1);
     (*out_result)->info.level = out_info->level;

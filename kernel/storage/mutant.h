@@ -39,6 +39,9 @@ enum lk_mutant {
     LK_MUTANT_DELETES_FORGOTTEN,  /* deletes after a checkpoint's commit are not in the next map */
     LK_MUTANT_MERGE_STALE,        /* a merge forgets deletes that a checkpoint wrote beside it */
     LK_MUTANT_CLAIMS_LOST,        /* the log does not name rows that a large transaction ended */
+    LK_MUTANT_MOVE_UNSYNCED,      /* a segment is moved before its copy is durable */
+    LK_MUTANT_MOVE_NAMELESS,      /* or before the name of the copy is */
+    LK_MUTANT_MOVE_UNNAMED,       /* the manifest does not say that it lies elsewhere */
     /* Of transactions: the test of histories must catch these. */
     LK_MUTANT_CONFLICT_UNSEEN, /* a snapshot changes rows that others have changed since */
     LK_MUTANT_CHANGE_UNTOLD,   /* who waited for a row is not told that it has changed */

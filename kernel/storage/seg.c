@@ -31,6 +31,9 @@ lk_seg_create(struct luma_ctx *ctx, struct lk_store *store, uint64_t object_id,
     }
     if (rc == LUMA_OK) {
         seg->info = *lk_segment_info(seg->segment);
+        int64_t born_us = lk_object_born_us(store->objects, object_id);
+        if (born_us != 0)
+            atomic_store(&seg->born_us, born_us);
         seg->groups_count = lk_segment_groups(seg->segment);
         seg->young = calloc((size_t)seg->groups_count + 1, sizeof(*seg->young));
         if (seg->young == NULL)

@@ -67,6 +67,7 @@ struct lk_store_conf {
     void *build_pause_arg;
     void (*merge_pause)(void *arg); /* and of a merge, before it judges or is published */
     void *merge_pause_arg;
+    const char *cold_dir;       /* folder for old segments of hybrid collections; NULL: none */
     struct lk_tier_policy tier; /* of collections that say nothing else */
     bool wal_inline;            /* committers write the log themselves: no thread is started */
 };

@@ -131,6 +131,10 @@ coll_parts(void *arg, struct lk_coll *coll)
         part.bytes = seg->info.bytes;
         part.level = seg->info.level;
         part.damage = seg->broken;
+        part.place =
+            lk_objects_place_of(coll->store->objects, LK_OBJECT_SEGMENT, seg->info.object_id) == 0
+                ? "data"
+                : "cold";
         part.kept_bytes = atomic_load(&seg->kept_bytes);
         part.born_us = atomic_load(&seg->born_us);
         part_tell(p, &part);

@@ -15,7 +15,7 @@ struct crash_phases {
     uint64_t crashes;
 };
 
-#define CRASH_PHASES 8
+#define CRASH_PHASES 9
 extern struct crash_phases crash_phases[CRASH_PHASES + 1]; /* the last: anywhere else */
 
 /* Runs one seed: several lives of one data folder, most of them ended by a power cut. NULL: the

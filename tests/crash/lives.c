@@ -5,9 +5,9 @@
 #include "workload.h"
 
 struct crash_phases crash_phases[CRASH_PHASES + 1] = {
-    {"group commit", 0},    {"flush", 0},       {"merge", 0},
-    {"manifest switch", 0}, {"log roll", 0},    {"recovery", 0},
-    {"rebuild", 0},         {"index build", 0}, {"", 0},
+    {"group commit", 0}, {"flush", 0},    {"merge", 0},   {"manifest switch", 0},
+    {"log roll", 0},     {"recovery", 0}, {"rebuild", 0}, {"index build", 0},
+    {"move", 0},         {"", 0},
 };
 
 /* --- lives --- */
@@ -38,6 +38,8 @@ conf_of(struct run *run)
     conf.wal_inline = true;
     conf.wal_archive = run->seed % 3 == 0 ? "/archive" : NULL;
     conf.build_rows = 0;
+    conf.cold_dir = "/cold";
+    conf.tier.bytes = 1; /* every segment is old */
     conf.large_bytes = run->seed % 2 == 1 ? 3000 : 0;
     conf.replay_bytes = run->seed % 4 == 2 ? 3000 : 0;
     conf.build_pause = crash_while_building;

@@ -650,12 +650,25 @@ op_sequence(struct run *run)
         BROKEN(run, "a sequence failed: %s", run->c.error.message);
 }
 
+/* Segments go to the cold place; those of a collection in turn come back. */
+static luma_rc
+tiers_pass(struct run *run)
+{
+    static const struct lk_tier_policy policies[] = {{.tier = LK_TIER_DEFAULT},
+                                                     {.tier = LK_TIER_SSD}};
+    uint32_t pass = run->tier_passes++;
+    lk_store_set_tier(run->store, crash_coll_ids[pass / 2 % COLLS], &policies[pass % 2], "rows");
+    return lk_store_tiers(&run->c.ctx, run->store);
+}
+
 void
 crash_background(struct run *run, bool merge)
 {
     bool work = false;
     luma_rc rc = merge ? lk_store_merge(&run->c.ctx, run->store, &work)
                        : lk_store_checkpoint(&run->c.ctx, run->store);
+    if (rc == LUMA_OK && merge)
+        rc = tiers_pass(run);
     if (rc != LUMA_OK && !crash_is_dead(run))
         BROKEN(run, "a %s failed: %s", merge ? "merge" : "checkpoint", run->c.error.message);
 }

@@ -68,6 +68,7 @@ struct run {
     bool indexing;             /* in the middle of one */
     bool merging;              /* in the pause of a merge */
     uint64_t seed;
+    uint32_t tier_passes;
     bool verbose;
     bool sick;           /* a sync was made to fail: the life ends at the first error */
     bool rotten;         /* a write was lost and nobody told: what is damaged may be refused */

@@ -12,6 +12,8 @@ import psycopg2  # noqa: E402
 
 ROWS = 200_000
 SERVER = Server(options=["--set", "storage.cache_size=24MB", "--set", "storage.checkpoint_interval=1h"])
+COLD = os.path.join(SERVER.dir, "cold")
+SERVER.options += ["--set", f"storage.cold_dir={COLD}"]
 
 
 def session():
@@ -150,13 +152,62 @@ def tool():
     SERVER.start()
 
 
+def cold_files():
+    return sorted(name for _, _, names in os.walk(COLD) for name in names if name.endswith(".segment"))
+
+
+def digest(table):
+    return one(f"SELECT count(*), sum(k), min(h), max(h) FROM {table}")
+
+
+def places():
+    """Old segments of a hybrid table move to the cold folder and come back, across kills; backup and
+    check know them there."""
+    fill("archive", 100_000)
+    fill("archive2", 100_000, "WITH (tier_age = '1s')")
+    before = digest("archive")
+    session().execute("ALTER TABLE archive SET (tier_bytes = 1)")
+    moved = wait_for("archive", lambda t: t["cold"] == t["segments"] > 0)
+    wait_for("archive2", lambda t: t["cold"] == t["segments"] > 0)
+    assert moved["data"] == 0 and len(cold_files()) >= 2, (moved, cold_files())
+    assert digest("archive") == digest("archive2") == before
+    SERVER.kill()
+    SERVER.start()
+    assert digest("archive") == before and tier_of("archive")["cold"] == moved["cold"]
+    place, restored = os.path.join(SERVER.dir, "backups"), os.path.join(SERVER.dir, "restored")
+    data = os.path.join(SERVER.dir, "data")
+    for arguments in (["backup", place, "--data", data], ["restore", place, restored], ["check", restored]):
+        done = subprocess.run([PROGRAM, *arguments, "--conf-dir", os.path.join(BUILD, "conf.d")],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, (arguments, done)
+    session().execute("ALTER TABLE archive2 SET (storage_tier = 'ssd')")
+    wait_for("archive2", lambda t: t["cold"] == 0)
+    assert digest("archive2") == before
+    for statement in ("DROP TABLE archive2", "CHECKPOINT"):
+        session().execute(statement)
+    assert SERVER.stop() == 0, SERVER.tail()
+    sound = SERVER.check()
+    assert sound.returncode == 0, sound.stdout[-1000:] + sound.stderr
+    os.rename(COLD, COLD + ".away")
+    away = SERVER.check()
+    os.rename(COLD + ".away", COLD)
+    assert away.returncode != 0 and "is missing" in away.stdout, away.stdout[-1000:] + away.stderr
+    SERVER.start()
+    for statement in ("DROP TABLE archive", "CHECKPOINT"):
+        session().execute(statement)
+    deadline = time.monotonic() + 10
+    while cold_files() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert cold_files() == [], cold_files()
+
+
 def main():
     if cannot_serve():
         print(cannot_serve())
         return 77
     try:
         SERVER.start()
-        return run_tap([options, ram, too_much, scans, tool])
+        return run_tap([options, ram, too_much, scans, tool, places])
     finally:
         SERVER.close()
 

@@ -31,6 +31,7 @@ char *lki_backup_path(struct luma_ctx *ctx, const char *format, ...)
 struct lki_object {
     uint32_t kind; /* enum lk_object_kind */
     uint64_t id, bytes;
+    const char *elsewhere; /* the folder that has it, if the data folder has not; NULL: none */
 };
 struct lki_objects {
     struct lki_object *items;

@@ -94,6 +94,7 @@ lki_backup_path(struct luma_ctx *ctx, const char *format, ...)
 
 struct gather {
     struct luma_ctx *ctx;
+    const struct lk_manifest *manifest;
     struct lki_objects *out;
 };
 
@@ -112,17 +113,33 @@ object_add(struct gather *g, enum lk_object_kind kind, uint64_t id, uint64_t byt
         out->items = items;
         out->room = room;
     }
-    out->items[out->count++] = (struct lki_object){(uint32_t)kind, id, bytes};
+    out->items[out->count++] = (struct lki_object){(uint32_t)kind, id, bytes, NULL};
     return LUMA_OK;
+}
+
+/* Where the manifest says that a segment lies; in ctx->arena, NULL: in the data folder. */
+static const char *
+elsewhere(const struct gather *g, uint64_t id)
+{
+    struct lk_manifest_key lies = {.kind = LK_MANIFEST_LIES, .a = id};
+    struct luma_slice bytes = lk_manifest_get(g->manifest, &lies);
+    struct lk_reader r = lk_reader(bytes);
+    struct lk_manifest_key place = {.kind = LK_MANIFEST_PLACE};
+    place.b = bytes.data == NULL ? 0 : lk_reader_varint(&r);
+    struct luma_slice dir = lk_manifest_get(g->manifest, &place);
+    return dir.data == NULL ? NULL : luma_arena_text(g->ctx->arena, dir.data, dir.bytes);
 }
 
 static luma_rc
 segment_entry(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
 {
+    struct gather *g = arg;
     struct lk_reader r = lk_reader(value);
     struct lk_segment_info info;
     lk_segment_info_read(&r, &info);
-    return object_add(arg, LK_OBJECT_SEGMENT, key->b, r.failed ? 0 : info.bytes);
+    LUMA_TRY(object_add(g, LK_OBJECT_SEGMENT, key->b, r.failed ? 0 : info.bytes));
+    g->out->items[g->out->count - 1].elsewhere = elsewhere(g, key->b);
+    return LUMA_OK;
 }
 
 static luma_rc
@@ -208,11 +225,12 @@ luma_rc
 lki_backup_objects(struct luma_ctx *ctx, struct lk_io *io, const char *dir, struct lki_objects *out,
                    uint64_t *out_commit)
 {
-    struct gather g = {ctx, out};
+    struct gather g = {ctx, NULL, out};
     struct lk_manifest *m = NULL;
     struct lk_wal_end end = {0};
     lk_lsn lsn = 0;
     LUMA_TRY(manifest_open(ctx, io, dir, &m));
+    g.manifest = m;
     luma_rc rc = manifest_state(ctx, m, &lsn, out_commit);
     if (rc == LUMA_OK)
         rc = lk_manifest_each(m, LK_MANIFEST_SEGMENT, 0, segment_entry, &g);

@@ -142,6 +142,11 @@ object_copy(struct take *t, const struct lki_object *object, const char *folder)
     char *name = lki_backup_object_name(t->ctx, object);
     char *from = name == NULL ? NULL : lki_backup_path(t->ctx, "%s/%s", t->dir, name);
     char *to = from == NULL ? NULL : lki_backup_path(t->ctx, "%s/%s", folder, name);
+    /* While it is copied, an object that moves stays where it was as well. */
+    if (to != NULL && object->elsewhere != NULL && !lk_io_exists(t->io, from)) {
+        from = lki_backup_path(t->ctx, "%s/%s", object->elsewhere, name);
+        to = from == NULL ? NULL : to;
+    }
     if (to == NULL)
         return LUMA_E_NOMEM;
     LUMA_TRY(lk_io_stat(t->ctx, t->io, from, &there));

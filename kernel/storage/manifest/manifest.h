@@ -14,13 +14,15 @@
 
 /* Kinds of entries. Written: values are never reused. */
 enum lk_manifest_kind {
-    LK_MANIFEST_STATE = 1,   /* (0, 0): where the log goes on, floors of ids */
-    LK_MANIFEST_COLL = 2,    /* (collection, 0): its definition */
-    LK_MANIFEST_SEGMENT = 3, /* (collection, object) */
-    LK_MANIFEST_DELETES = 4, /* (segment's object, 0): where its delete map lies in a pack */
-    LK_MANIFEST_ROWS = 5,    /* (collection, 0): where its few rows lie in a pack */
-    LK_MANIFEST_RUN = 6,     /* (index, object) */
-    LK_MANIFEST_SEQUENCE = 7 /* (sequence, 0) */
+    LK_MANIFEST_STATE = 1,    /* (0, 0): where the log goes on, floors of ids */
+    LK_MANIFEST_COLL = 2,     /* (collection, 0): its definition */
+    LK_MANIFEST_SEGMENT = 3,  /* (collection, object) */
+    LK_MANIFEST_DELETES = 4,  /* (segment's object, 0): where its delete map lies in a pack */
+    LK_MANIFEST_ROWS = 5,     /* (collection, 0): where its few rows lie in a pack */
+    LK_MANIFEST_RUN = 6,      /* (index, object) */
+    LK_MANIFEST_SEQUENCE = 7, /* (sequence, 0) */
+    LK_MANIFEST_PLACE = 8,    /* (0, number): a folder of segments beside the data folder */
+    LK_MANIFEST_LIES = 9      /* (segment's object, 0): in which place it lies */
 };
 
 struct lk_manifest_key {

@@ -2,49 +2,17 @@
  * storage/object/object.c - immutable objects as files: written through a buffer from front to
  * back, made durable by one sync of the file and one of the folder, read by pread into the cache.
  */
-#include "storage/object/object.h"
-
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/base.h"
 #include "sched/sched.h"
 #include "storage/cache/cache.h"
 #include "storage/mutant.h"
+#include "storage/object/object_priv.h"
 
-#define BUCKETS      256
 #define BUFFER_BYTES ((size_t)256 << 10)
-#define NAME_BYTES   48
 
 static const char *const kind_names[] = {NULL, "segment", "run", "deletes", "spill"};
-
-struct object {
-    struct luma_object_reader base; /* first: what callers hold */
-    struct lk_objects *objects;
-    struct object *next; /* in its bucket */
-    struct lk_file *file;
-    enum lk_object_kind kind;
-    uint32_t refs; /* under the lock */
-    bool removed;  /* the file goes with the last reference */
-    char name[NAME_BYTES];
-};
-
-struct lk_objects {
-    struct lk_io *io;
-    struct lk_cache *cache;
-    char *dir;
-    _Atomic uint64_t id_last;
-    struct lk_mutex lock;
-    struct object *buckets[BUCKETS];
-    struct luma_stat *bytes_written;
-    /* What could not go because a backup was being taken. */
-    struct kept {
-        enum lk_object_kind kind;
-        uint64_t id;
-    } * kept;
-    size_t kept_count, kept_room;
-};
 
 struct writer {
     struct lk_object_writer pub; /* first */
@@ -57,28 +25,34 @@ struct writer {
     uint8_t buffer[];
 };
 
-static void
-object_name(enum lk_object_kind kind, uint64_t id, char *out)
+void
+lki_object_name(enum lk_object_kind kind, uint64_t id, char *out)
 {
-    snprintf(out, NAME_BYTES, "%016llx.%s", (unsigned long long)id, kind_names[kind]);
+    snprintf(out, LKI_OBJECT_NAME_BYTES, "%016llx.%s", (unsigned long long)id, kind_names[kind]);
 }
 
-/* Path of an object; free it. NULL: no memory. */
-static char *
-object_path(const struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+char *
+lki_object_path(const struct lk_objects *objects, uint32_t place, enum lk_object_kind kind,
+                uint64_t id)
 {
-    char name[NAME_BYTES];
-    object_name(kind, id, name);
-    size_t bytes = strlen(objects->dir) + strlen(name) + 2;
+    char name[LKI_OBJECT_NAME_BYTES];
+    const char *dir = objects->dirs[place];
+    lki_object_name(kind, id, name);
+    size_t bytes = strlen(dir) + strlen(name) + 2;
     char *path = malloc(bytes);
     if (path != NULL)
-        snprintf(path, bytes, "%s/%s", objects->dir, name);
+        snprintf(path, bytes, "%s/%s", dir, name);
     return path;
 }
 
-/* "<16 hex>.<kind>" */
-static bool
-parse_name(const char *name, enum lk_object_kind *out_kind, uint64_t *out_id)
+static char *
+object_path(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+{
+    return lki_object_path(objects, lk_objects_place_of(objects, kind, id), kind, id);
+}
+
+bool
+lki_object_parse(const char *name, enum lk_object_kind *out_kind, uint64_t *out_id)
 {
     uint64_t id = 0;
     for (int i = 0; i < 16; i++) {
@@ -117,8 +91,8 @@ lk_objects_open(struct luma_ctx *ctx, struct lk_io *io, const char *dir, struct 
         LUMA_STAT_COUNTER, "lumadb_store_object_bytes_written", "", "bytes",
         "Bytes of segments, index runs and packs written: by checkpoints, loads and merges. With "
         "lumadb_wal_bytes it tells the write amplification.");
-    objects->dir = strdup(dir);
-    if (objects->dir == NULL) {
+    objects->dirs[0] = strdup(dir);
+    if (objects->dirs[0] == NULL) {
         lk_objects_close(objects);
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open \"%s\"", dir);
     }
@@ -131,11 +105,13 @@ lk_objects_close(struct lk_objects *objects)
 {
     if (objects == NULL)
         return;
-    for (int i = 0; i < BUCKETS; i++)
+    for (int i = 0; i < LKI_OBJECT_BUCKETS; i++)
         LK_ASSERT(objects->buckets[i] == NULL);
     lk_mutex_fini(&objects->lock);
+    for (uint32_t i = 0; i < LK_PLACES_MAX; i++)
+        free(objects->dirs[i]);
     free(objects->kept);
-    free(objects->dir);
+    free(objects->lies);
     free(objects);
 }
 
@@ -158,6 +134,7 @@ lk_objects_id_floor(struct lk_objects *objects, uint64_t id)
 struct each_call {
     struct luma_ctx *ctx;
     struct lk_objects *objects;
+    uint32_t place;
     void (*fn)(void *arg, enum lk_object_kind kind, uint64_t id, uint64_t bytes);
     void *arg;
 };
@@ -170,9 +147,10 @@ each_entry(void *arg, const char *name, bool is_dir)
     struct lk_io_stat stat;
     uint64_t id;
 
-    if (is_dir || !parse_name(name, &kind, &id))
-        return LUMA_OK;
-    char *path = object_path(call->objects, kind, id);
+    if (is_dir || !lki_object_parse(name, &kind, &id) ||
+        lk_objects_place_of(call->objects, kind, id) != call->place)
+        return LUMA_OK; /* or it is a copy that the next start removes */
+    char *path = lki_object_path(call->objects, call->place, kind, id);
     if (path == NULL)
         return LUMA_E_NOMEM;
     luma_rc rc = lk_io_stat(call->ctx, call->objects->io, path, &stat);
@@ -187,8 +165,14 @@ lk_objects_each(struct luma_ctx *ctx, struct lk_objects *objects,
                 void (*fn)(void *arg, enum lk_object_kind kind, uint64_t id, uint64_t bytes),
                 void *arg)
 {
-    struct each_call call = {ctx, objects, fn, arg};
-    return lk_io_list(ctx, objects->io, objects->dir, each_entry, &call);
+    struct each_call call = {ctx, objects, 0, fn, arg};
+    luma_rc rc = LUMA_OK;
+    for (; rc == LUMA_OK && call.place < LK_PLACES_MAX; call.place++) {
+        const char *dir = objects->dirs[call.place];
+        if (dir != NULL && (call.place == 0 || lk_io_exists(objects->io, dir)))
+            rc = lk_io_list(ctx, objects->io, dir, each_entry, &call);
+    }
+    return rc;
 }
 
 /* --- writing --- */
@@ -274,7 +258,7 @@ lk_objects_pinned(struct lk_objects *objects)
 {
     struct lk_file *lock = NULL;
     char *path = NULL;
-    if (asprintf(&path, "%s/" LK_OBJECTS_PIN, objects->dir) < 0)
+    if (asprintf(&path, "%s/" LK_OBJECTS_PIN, objects->dirs[0]) < 0)
         return true;
     /* Who makes the file after this look finds the state that the manifest has now. */
     bool pinned = lk_io_exists(objects->io, path) &&
@@ -286,24 +270,24 @@ lk_objects_pinned(struct lk_objects *objects)
 
 /* It goes with the first one that goes after the backup, or at the next start. */
 static void
-unlink_later(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+unlink_later(struct lk_objects *objects, uint32_t place, enum lk_object_kind kind, uint64_t id)
 {
     lk_mutex_lock(&objects->lock);
     if (objects->kept_count == objects->kept_room) {
         size_t room = objects->kept_room == 0 ? 32 : objects->kept_room * 2;
-        struct kept *kept = realloc(objects->kept, room * sizeof(*kept));
+        struct lki_object_kept *kept = realloc(objects->kept, room * sizeof(*kept));
         if (kept != NULL) {
             objects->kept = kept;
             objects->kept_room = room;
         }
     }
     if (objects->kept_count < objects->kept_room)
-        objects->kept[objects->kept_count++] = (struct kept){kind, id};
+        objects->kept[objects->kept_count++] = (struct lki_object_kept){kind, id, place};
     lk_mutex_unlock(&objects->lock);
 }
 
 static bool
-kept_take(struct lk_objects *objects, struct kept *out)
+kept_take(struct lk_objects *objects, struct lki_object_kept *out)
 {
     lk_mutex_lock(&objects->lock);
     bool any = objects->kept_count > 0;
@@ -314,9 +298,9 @@ kept_take(struct lk_objects *objects, struct kept *out)
 }
 
 static void
-unlink_now(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+unlink_now(struct lk_objects *objects, uint32_t place, enum lk_object_kind kind, uint64_t id)
 {
-    char *path = object_path(objects, kind, id);
+    char *path = lki_object_path(objects, place, kind, id);
     /* A file that stays is garbage: the next start collects it. */
     luma_rc rc = path == NULL ? LUMA_OK : lk_io_unlink(NULL, objects->io, path);
     if (rc != LUMA_OK && rc != LUMA_E_UNDEFINED)
@@ -324,17 +308,24 @@ unlink_now(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
     free(path);
 }
 
+void
+lki_object_unlink(struct lk_objects *objects, uint32_t place, enum lk_object_kind kind, uint64_t id)
+{
+    struct lki_object_kept kept;
+    if (kind != LK_OBJECT_SPILL && lk_objects_pinned(objects)) {
+        unlink_later(objects, place, kind, id);
+        return;
+    }
+    unlink_now(objects, place, kind, id);
+    while (kind != LK_OBJECT_SPILL && kept_take(objects, &kept))
+        unlink_now(objects, kept.place, kept.kind, kept.id);
+}
+
 static void
 unlink_object(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
 {
-    struct kept kept;
-    if (kind != LK_OBJECT_SPILL && lk_objects_pinned(objects)) {
-        unlink_later(objects, kind, id);
-        return;
-    }
-    unlink_now(objects, kind, id);
-    while (kind != LK_OBJECT_SPILL && kept_take(objects, &kept))
-        unlink_now(objects, kept.kind, kept.id);
+    lki_object_unlink(objects, lk_objects_place_of(objects, kind, id), kind, id);
+    lk_objects_lies_forget(objects, kind, id);
 }
 
 void
@@ -361,7 +352,7 @@ lk_object_finish(struct luma_ctx *ctx, struct lk_object_writer *pub, uint64_t *o
     if (rc == LUMA_OK && stays && !LK_MUTANT(FLUSH_UNSYNCED))
         rc = lk_io_sync(ctx, writer->file);
     if (rc == LUMA_OK && stays && !LK_MUTANT(FLUSH_NAMELESS))
-        rc = lk_io_sync_dir(ctx, writer->objects->io, writer->objects->dir);
+        rc = lk_io_sync_dir(ctx, writer->objects->io, writer->objects->dirs[0]);
     if (rc != LUMA_OK) {
         lk_object_abort(pub);
         return rc;
@@ -380,12 +371,18 @@ luma_rc
 lk_object_read(struct luma_ctx *ctx, struct luma_object_reader *reader, void *buf, size_t bytes,
                uint64_t offset)
 {
-    struct object *object = (struct object *)reader;
+    struct lki_object *object = (struct lki_object *)reader;
     if (offset > reader->bytes || bytes > reader->bytes - offset)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: %zu bytes at %llu lie beyond its end",
                          object->name, bytes, (unsigned long long)offset);
     lk_sched_to_worker(); /* no event loop waits for a disk */
-    return lk_io_read_exact(ctx, object->file, buf, bytes, offset);
+    lk_mutex_lock(&object->objects->lock);
+    struct lki_object_file *file = object->file;
+    atomic_fetch_add_explicit(&file->refs, 1, memory_order_relaxed);
+    lk_mutex_unlock(&object->objects->lock);
+    luma_rc rc = lk_io_read_exact(ctx, file->file, buf, bytes, offset);
+    lki_object_file_unref(file);
+    return rc;
 }
 
 struct load_call {
@@ -398,7 +395,7 @@ load_block(struct luma_ctx *ctx, void *arg, uint64_t object_id, uint64_t offset,
            struct lk_cache_block *out_block)
 {
     struct load_call *call = arg;
-    struct object *object = (struct object *)call->reader;
+    struct lki_object *object = (struct lki_object *)call->reader;
 
     (void)object_id;
     if (offset > call->reader->bytes || call->bytes > call->reader->bytes - offset)
@@ -418,7 +415,7 @@ static luma_rc
 reader_pin(struct luma_ctx *ctx, struct luma_object_reader *reader, uint64_t offset, size_t bytes,
            struct luma_pin *out_pin)
 {
-    struct object *object = (struct object *)reader;
+    struct lki_object *object = (struct lki_object *)reader;
     struct load_call call = {reader, bytes};
     struct lk_cache_block *block;
 
@@ -443,45 +440,72 @@ reader_unpin(struct luma_pin *pin)
     memset(pin, 0, sizeof(*pin));
 }
 
-static struct object **
-bucket_find(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
+struct lki_object **
+lki_object_find(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
 {
-    struct object **at = &objects->buckets[lk_hash_u64(id) % BUCKETS];
+    struct lki_object **at = &objects->buckets[lk_hash_u64(id) % LKI_OBJECT_BUCKETS];
     while (*at != NULL && ((*at)->base.object_id != id || (*at)->kind != kind))
         at = &(*at)->next;
     return at;
 }
 
-static struct object *
+static struct lki_object *
 object_ref(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
 {
     lk_mutex_lock(&objects->lock);
-    struct object *object = *bucket_find(objects, kind, id);
+    struct lki_object *object = *lki_object_find(objects, kind, id);
     if (object != NULL)
         object->refs++;
     lk_mutex_unlock(&objects->lock);
     return object;
 }
 
-static void
-object_free(struct object *object)
+void
+lki_object_file_unref(struct lki_object_file *file)
 {
-    lk_io_close(object->file);
+    if (file == NULL || atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    lk_io_close(file->file);
+    free(file);
+}
+
+luma_rc
+lki_object_file_open(struct luma_ctx *ctx, struct lk_objects *objects, uint32_t place,
+                     enum lk_object_kind kind, uint64_t id, struct lki_object_file **out_file)
+{
+    struct lki_object_file *file = calloc(1, sizeof(*file));
+    char *path = lki_object_path(objects, place, kind, id);
+    luma_rc rc = file == NULL || path == NULL
+                     ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open an object")
+                     : lk_io_open(ctx, objects->io, path, 0, &file->file);
+    free(path);
+    if (rc != LUMA_OK) {
+        free(file);
+        return rc;
+    }
+    atomic_init(&file->refs, 1);
+    *out_file = file;
+    return LUMA_OK;
+}
+
+static void
+object_free(struct lki_object *object)
+{
+    lki_object_file_unref(object->file);
     free(object);
 }
 
 static luma_rc
 object_make(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kind kind, uint64_t id,
-            struct object **out_object)
+            struct lki_object **out_object)
 {
-    struct object *object = calloc(1, sizeof(*object));
-    char *path = object_path(objects, kind, id);
-    luma_rc rc = object == NULL || path == NULL
+    struct lki_object *object = calloc(1, sizeof(*object));
+    uint32_t place = lk_objects_place_of(objects, kind, id);
+    luma_rc rc = object == NULL
                      ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory to open an object")
-                     : lk_io_open(ctx, objects->io, path, 0, &object->file);
-    free(path);
+                     : lki_object_file_open(ctx, objects, place, kind, id, &object->file);
     if (rc == LUMA_OK)
-        rc = lk_io_size(ctx, object->file, &object->base.bytes);
+        rc = lk_io_size(ctx, object->file->file, &object->base.bytes);
     if (rc != LUMA_OK) {
         if (object != NULL)
             object_free(object);
@@ -493,7 +517,7 @@ object_make(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kin
     object->objects = objects;
     object->kind = kind;
     object->refs = 1;
-    object_name(kind, id, object->name);
+    lki_object_name(kind, id, object->name);
     *out_object = object;
     return LUMA_OK;
 }
@@ -502,12 +526,12 @@ luma_rc
 lk_object_open(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kind kind,
                uint64_t id, struct luma_object_reader **out_reader)
 {
-    struct object *object = object_ref(objects, kind, id), *twin;
+    struct lki_object *object = object_ref(objects, kind, id), *twin;
 
     if (object == NULL) {
         LUMA_TRY(object_make(ctx, objects, kind, id, &object));
         lk_mutex_lock(&objects->lock);
-        struct object **at = bucket_find(objects, kind, id);
+        struct lki_object **at = lki_object_find(objects, kind, id);
         twin = *at;
         if (twin != NULL)
             twin->refs++;
@@ -526,14 +550,14 @@ lk_object_open(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_
 void
 lk_object_close(struct luma_object_reader *reader)
 {
-    struct object *object = (struct object *)reader;
+    struct lki_object *object = (struct lki_object *)reader;
     if (object == NULL)
         return;
     struct lk_objects *objects = object->objects;
     lk_mutex_lock(&objects->lock);
     bool last = --object->refs == 0;
     if (last)
-        *bucket_find(objects, object->kind, reader->object_id) = object->next;
+        *lki_object_find(objects, object->kind, reader->object_id) = object->next;
     lk_mutex_unlock(&objects->lock);
     if (!last)
         return;
@@ -548,7 +572,7 @@ void
 lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id)
 {
     lk_mutex_lock(&objects->lock);
-    struct object *object = *bucket_find(objects, kind, id);
+    struct lki_object *object = *lki_object_find(objects, kind, id);
     if (object != NULL)
         object->removed = true;
     lk_mutex_unlock(&objects->lock);
@@ -562,9 +586,9 @@ static luma_rc
 quarantine(struct luma_ctx *ctx, struct lk_objects *objects, enum lk_object_kind kind, uint64_t id,
            const char *dir)
 {
-    char name[NAME_BYTES], *to = NULL;
+    char name[LKI_OBJECT_NAME_BYTES], *to = NULL;
     char *from = object_path(objects, kind, id);
-    object_name(kind, id, name);
+    lki_object_name(kind, id, name);
     luma_rc rc = from == NULL || asprintf(&to, "%s/%s", dir, name) < 0
                      ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "no memory")
                      : lk_io_mkdir(ctx, objects->io, dir);
@@ -583,7 +607,7 @@ lk_object_quarantine(struct lk_objects *objects, enum lk_object_kind kind, uint6
     struct lk_ctx c;
     char *dir = NULL;
     lk_ctx_init(&c, NULL);
-    if (asprintf(&dir, "%s/quarantine", objects->dir) < 0)
+    if (asprintf(&dir, "%s/quarantine", objects->dirs[0]) < 0)
         return;
     luma_rc rc = quarantine(&c.ctx, objects, kind, id, dir);
     if (rc == LUMA_E_UNDEFINED)
@@ -597,11 +621,11 @@ lk_object_quarantine(struct lk_objects *objects, enum lk_object_kind kind, uint6
 struct lk_cache *
 lk_object_cache(struct luma_object_reader *reader)
 {
-    return ((struct object *)reader)->objects->cache;
+    return ((struct lki_object *)reader)->objects->cache;
 }
 
 const char *
 lk_object_name(const struct luma_object_reader *reader)
 {
-    return ((const struct object *)reader)->name;
+    return ((const struct lki_object *)reader)->name;
 }

@@ -62,6 +62,31 @@ const char *lk_object_name(const struct luma_object_reader *reader);
 void lk_object_remove(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
 /* Is a backup being taken? Then nothing of an older state may go. */
 bool lk_objects_pinned(struct lk_objects *objects);
+/* --- places.c: segments may lie in other folders than the data folder --- */
+
+#define LK_PLACES_MAX 16 /* 0: the data folder */
+/* Names a place; before any object of it is opened. dir is copied. */
+LUMA_NODISCARD luma_rc lk_objects_place_set(struct luma_ctx *ctx, struct lk_objects *objects,
+                                            uint32_t place, const char *dir);
+const char *lk_objects_place(const struct lk_objects *objects, uint32_t place); /* NULL: none */
+uint32_t lk_objects_place_of(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
+/* A segment lies in this place: what the manifest says. born_us: see core.h. */
+LUMA_NODISCARD luma_rc lk_objects_lies(struct luma_ctx *ctx, struct lk_objects *objects,
+                                       uint64_t id, uint32_t place, int64_t born_us);
+void lk_objects_lies_forget(struct lk_objects *objects, enum lk_object_kind kind, uint64_t id);
+/* When a segment that lies elsewhere was born, or the file of another one was written. 0: not
+ * known. */
+int64_t lk_object_born_us(struct lk_objects *objects, uint64_t id);
+/* Copies a segment to a place; durable, with its name, when it returns. Reads go on as before. */
+LUMA_NODISCARD luma_rc lk_object_copy(struct luma_ctx *ctx, struct lk_objects *objects, uint64_t id,
+                                      uint32_t place);
+/* Such a copy is not wanted. */
+void lk_object_copy_drop(struct lk_objects *objects, uint64_t id, uint32_t place);
+/* The manifest says that the copy counts: reads turn to it, and the file in the old place goes. */
+void lk_object_moved(struct lk_objects *objects, uint64_t id, uint32_t place, int64_t born_us);
+/* At the start: copies in other places that do not count go. */
+LUMA_NODISCARD luma_rc lk_objects_settle(struct luma_ctx *ctx, struct lk_objects *objects);
+
 const char *lk_object_kind_name(enum lk_object_kind kind);
 #define LK_OBJECTS_PIN "backup.lock" /* held by who takes a backup */
 /* Puts a damaged object aside, in the folder "quarantine" of the data folder, for people to look

@@ -457,6 +457,8 @@ lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct 
     luma_rc rc = load_state(&r);
     atomic_store(&store->slots.visible, store->commit);
     if (rc == LUMA_OK)
+        rc = lk_places_open(ctx, store, read_only);
+    if (rc == LUMA_OK)
         rc = lk_manifest_each(store->manifest, LK_MANIFEST_SEQUENCE, 0, load_sequence, &r);
     if (rc == LUMA_OK)
         rc = lk_manifest_each(store->manifest, LK_MANIFEST_COLL, 0, load_coll, &r);
@@ -469,6 +471,8 @@ lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct 
         rc = lk_redo_rows_index(ctx, store);
     if (rc == LUMA_OK)
         rc = garbage_collect(&r, read_only);
+    if (rc == LUMA_OK && !read_only)
+        rc = lk_objects_settle(ctx, store->objects);
     uint64_t now_ns = lk_io_now_ns(store->conf.io);
     if (rc == LUMA_OK && r.said_ns != r.began_ns)
         lk_log_info("storage", "recovered: %.1f GiB of log, %.1f s", (double)r.log_bytes / GIB,

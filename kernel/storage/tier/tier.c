@@ -106,10 +106,27 @@ seg_keep(struct pass *pass, struct lk_seg *seg)
     return LUMA_OK;
 }
 
+/* Old segments go to the cold place, if there is one; others come back. */
+static luma_rc
+seg_place(struct pass *pass, struct lk_seg *seg, bool old)
+{
+    struct lk_store *store = pass->store;
+    uint32_t is = lk_objects_place_of(store->objects, LK_OBJECT_SEGMENT, seg->info.object_id);
+    uint32_t wanted = !old ? 0 : store->cold_place != 0 ? store->cold_place : is;
+    if (is == wanted || seg->move_failed)
+        return LUMA_OK;
+    lk_wait_lock(store->conf.sched, &store->merge_lock);
+    luma_rc rc = lk_seg_move(pass->ctx, store, seg, wanted);
+    lk_wait_unlock(store->conf.sched, &store->merge_lock);
+    seg->move_failed = rc == LUMA_E_CORRUPT; /* what cannot be read stays */
+    return rc;
+}
+
 static luma_rc
 seg_follow(struct pass *pass, struct lk_seg *seg, bool old)
 {
     enum lk_tier tier = pass->policy.tier;
+    LUMA_TRY(seg_place(pass, seg, old));
     lk_segment_set_trial(seg->segment, tier == LK_TIER_SSD || old);
     if (tier == LK_TIER_RAM)
         return seg_keep(pass, seg);
