@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 #define KEEP_MAX   256 /* pages: 512 MiB */
-#define KEEP_SHARE 8   /* of the memory budget */
+#define KEEP_SHARE 32  /* of the memory budget, which does not count them */
 
 static struct {
     struct lk_mutex lock;

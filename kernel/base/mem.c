@@ -1,6 +1,7 @@
 /* base/mem.c - budgets, counted heap memory, pages. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -10,6 +11,12 @@
 
 #define BUDGET_MAGIC      0x62756467u
 #define BUDGET_NAME_BYTES 48
+
+#define TUNE_BUDGET_MAX ((size_t)1 << 30)
+#define TUNE_SHARE      1024
+#define TUNE_BLOCK_MIN  ((size_t)128 << 10)
+#define TUNE_HEAPS      2
+#define TRIM_SHARE      16
 
 struct luma_budget {
     uint32_t magic;
@@ -171,6 +178,48 @@ lk_budget_name(const struct luma_budget *budget)
     return budget == NULL ? budget_root.name : budget->name;
 }
 
+static struct {
+    size_t below, every;  /* of a budget that is not small: 0 */
+    _Atomic size_t bytes; /* of smaller blocks freed since */
+} trim;
+
+/*
+ * Unless told otherwise, the library has up to eight heaps a processor, and keeps blocks of up to
+ * 32 MiB in them once one has been freed: where a task moves between threads, all of them come to
+ * hold what one would need. A small budget cannot afford that; a large one rather keeps pages than
+ * has the system clear new ones.
+ */
+void
+lk_mem_tune(size_t budget_bytes)
+{
+    size_t own = budget_bytes / TUNE_SHARE; /* blocks from here on are mapped one by one */
+    own = own < TUNE_BLOCK_MIN ? TUNE_BLOCK_MIN : own;
+    if (budget_bytes > TUNE_BUDGET_MAX || LK_ASAN)
+        return;
+    mallopt(M_ARENA_MAX, TUNE_HEAPS);
+    mallopt(M_MMAP_THRESHOLD, (int)own);
+    mallopt(M_TRIM_THRESHOLD, (int)own * 2);
+    trim.below = own;
+    trim.every = budget_bytes / TRIM_SHARE;
+}
+
+static void
+freed(size_t bytes)
+{
+    if (bytes < trim.below)
+        atomic_fetch_add_explicit(&trim.bytes, bytes, memory_order_relaxed);
+}
+
+void
+lk_mem_trim(void)
+{
+    if (LUMA_LIKELY(trim.every == 0 ||
+                    atomic_load_explicit(&trim.bytes, memory_order_relaxed) < trim.every))
+        return;
+    atomic_store_explicit(&trim.bytes, 0, memory_order_relaxed);
+    malloc_trim(0);
+}
+
 void *
 lk_alloc(struct luma_budget *budget, size_t bytes)
 {
@@ -217,6 +266,7 @@ lk_free(struct luma_budget *budget, void *p, size_t bytes)
     if (p == NULL)
         return;
     free(p);
+    freed(bytes);
     lk_budget_unreserve(budget, bytes);
 }
 

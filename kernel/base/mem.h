@@ -29,6 +29,13 @@ size_t lk_budget_peak(const struct luma_budget *budget);
 size_t lk_budget_limit(const struct luma_budget *budget);
 const char *lk_budget_name(const struct luma_budget *budget);
 
+/* Has the C library hold little of what is freed where a budget of so many bytes is small; before
+ * the threads start. */
+void lk_mem_tune(size_t budget_bytes);
+/* Gives the system free pages inside the library's heaps, if there may be enough of them: a worker
+ * between two tasks, as it takes some milliseconds. */
+void lk_mem_trim(void);
+
 /* Counted heap memory. NULL budget: the root. NULL result: no room. */
 void *lk_alloc(struct luma_budget *budget, size_t bytes);
 void *lk_zalloc(struct luma_budget *budget, size_t bytes);

@@ -10,6 +10,9 @@
 #include "storage/store.h"
 #include "storage/temp/temp.h"
 
+#define LIBRARY_SHARE     8 /* of the memory budget */
+#define LIBRARY_BYTES_MAX ((uint64_t)64 << 20)
+
 static struct {
     bool sched, net, modules, catalog, session, background, temp;
     struct lk_store *store;
@@ -41,6 +44,14 @@ tier_of(const char *name)
     while (tier < LK_TIER_HYBRID && strcmp(lk_tier_name(tier), name) != 0)
         tier++;
     return tier;
+}
+
+/* What is counted: libraries, stacks and the allocator's own room have the rest. */
+static size_t
+counted_budget(const struct lki_storage *storage)
+{
+    uint64_t budget = memory_budget(storage), rest = budget / LIBRARY_SHARE;
+    return (size_t)(budget - (rest < LIBRARY_BYTES_MAX ? rest : LIBRARY_BYTES_MAX));
 }
 
 void
@@ -136,7 +147,7 @@ lki_kernel_start(struct luma_ctx *ctx, const struct lki_settings *settings, stru
     static const struct lk_session_parts session_parts = {&lk_txn_host, &lk_catalog_host,
                                                           &lk_data_host};
     open_gauges();
-    lk_budget_set_limit(NULL, memory_budget(settings->storage));
+    lk_budget_set_limit(NULL, counted_budget(settings->storage));
     LUMA_TRY(lk_sched_start(ctx, settings->sched));
     started.sched = true;
     LUMA_TRY(lk_net_start(ctx, settings->tls));
@@ -163,6 +174,7 @@ luma_rc
 lki_parts_start(struct luma_ctx *ctx, const struct lki_settings *settings, struct lk_io *io,
                 const char *dir)
 {
+    lk_mem_tune(memory_budget(settings->storage));
     LUMA_TRY(lki_kernel_start(ctx, settings, io, dir));
     LUMA_TRY(lk_host_init(ctx, lki_host_tables(), false));
     LUMA_TRY(lk_store_start(ctx, started.store));

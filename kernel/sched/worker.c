@@ -154,6 +154,7 @@ lki_worker_main(void *arg)
         struct luma_task *task = worker_take(worker, round);
         if (task != NULL) {
             lki_thread_run(&worker->thread, task);
+            lk_mem_trim();
             continue;
         }
         if (atomic_load_explicit(&lki_sched.stopping, memory_order_acquire))

@@ -464,7 +464,7 @@ inputs_choose(struct rows_merge *m)
             all[n++] = (struct input){.seg = seg};
     }
     qsort(all, n, sizeof(all[0]), by_rows);
-    uint64_t rows = 0, bytes = 0, bytes_max = m->store->conf.cache_bytes / 2;
+    uint64_t rows = 0, bytes = 0, bytes_max = m->store->conf.cache_bytes / 4;
     uint32_t few = MERGE_INPUTS_MIN;
     while (m->horizon >= m->coll->merge_after && m->count < n && m->count < MERGE_INPUTS_MAX) {
         uint64_t more = all[m->count].seg->info.rows;

@@ -317,8 +317,12 @@ update_rows(struct update *u, const int64_t *rowids, uint32_t count, const uint3
     lk_bytes_init(&old_key, NULL);
     lk_bytes_init(&new_key, NULL);
     luma_rc rc = LUMA_OK;
-    for (uint32_t i = 0; rc == LUMA_OK && i < count; i++)
-        rc = update_row(u, i, rowids[i], old_cols, &old_key, &new_key);
+    for (uint32_t i = 0; rc == LUMA_OK && i < count; i++) {
+        if (i % LKI_LARGE_STEP == LKI_LARGE_STEP - 1)
+            rc = lki_large_due(u->ctx, u->txn);
+        if (rc == LUMA_OK)
+            rc = update_row(u, i, rowids[i], old_cols, &old_key, &new_key);
+    }
     lk_bytes_fini(&old_key);
     lk_bytes_fini(&new_key);
     return rc;

@@ -321,6 +321,8 @@ insert_rows(struct insert *in, const struct luma_batch *batch, int64_t *out_rowi
 {
     int64_t next = atomic_fetch_add(&in->h->coll->next_rowid, (int64_t)batch->sel_rows);
     for (uint32_t k = 0; k < batch->sel_rows; k++) {
+        if (k % LKI_LARGE_STEP == LKI_LARGE_STEP - 1)
+            LUMA_TRY(lki_large_due(in->ctx, in->txn));
         LUMA_TRY(row_insert(in, luma_batch_row(batch, k), next + k));
         if (out_rowids != NULL)
             out_rowids[k] = in->conflict >= 0 ? -1 : next + k;

@@ -9,7 +9,7 @@
 #include "txn/lock.h"
 
 /* What one change costs besides its tuples: its writes, an end, a lock, table room. */
-#define WRITE_BYTES 128u
+#define WRITE_BYTES 256u
 
 static luma_rc
 no_memory(struct luma_ctx *ctx)

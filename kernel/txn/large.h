@@ -31,8 +31,9 @@ struct lki_reader {
 void lki_reader_add(struct luma_txn *txn, struct lki_reader *reader);
 void lki_reader_remove(struct luma_txn *txn, struct lki_reader *reader);
 
-/* Called before rows are changed, and between statements: puts changes aside when they are too
- * many. May park. */
+/* Called before rows are changed, between every LKI_LARGE_STEP of them (they may be wide), and
+ * between statements: puts changes aside when they are too many. May park. */
+#define LKI_LARGE_STEP 256u
 LUMA_NODISCARD luma_rc lki_large_due(struct luma_ctx *ctx, struct luma_txn *txn);
 /* Before a savepoint: a smaller stretch will do, it cannot be put aside later. */
 LUMA_NODISCARD luma_rc lki_large_before_savepoint(struct luma_ctx *ctx, struct luma_txn *txn);

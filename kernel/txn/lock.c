@@ -12,6 +12,10 @@
 #include "base/hash.h"
 #include "storage/mutant.h"
 
+/* What is kept for the next lock: a large transaction's would never be needed again. */
+#define LOCKS_KEEP 16u  /* of a shard */
+#define HOLDS_KEEP 256u /* of a transaction */
+
 static uint64_t
 key_hash(struct lk_lock_key key)
 {
@@ -59,10 +63,12 @@ lock_get(struct lki_lock_shard *shard, struct lk_lock_key key, uint64_t hash)
     if (*link != NULL)
         return *link;
     struct lki_lock *lock = shard->free;
-    if (lock != NULL)
+    if (lock != NULL) {
         shard->free = lock->next;
-    else if ((lock = malloc(sizeof(*lock))) == NULL)
+        shard->free_count--;
+    } else if ((lock = malloc(sizeof(*lock))) == NULL) {
         return NULL;
+    }
     *lock = (struct lki_lock){.key = key, .shard = shard};
     *link = lock;
     shard->count++;
@@ -77,9 +83,14 @@ lock_drop_unused(struct lki_lock *lock)
         return;
     struct lki_lock **link = lock_link(shard, lock->key, key_hash(lock->key));
     *link = lock->next;
+    shard->count--;
+    if (shard->free_count == LOCKS_KEEP) {
+        free(lock);
+        return;
+    }
     lock->next = shard->free;
     shard->free = lock;
-    shard->count--;
+    shard->free_count++;
 }
 
 static struct lk_hold *
@@ -137,18 +148,23 @@ static struct lk_hold *
 hold_new(struct luma_txn *txn)
 {
     struct lk_hold *hold = txn->holds_free;
-    if (hold != NULL)
-        txn->holds_free = hold->next_in_txn;
-    else
-        hold = malloc(sizeof(*hold));
+    if (hold == NULL)
+        return malloc(sizeof(*hold));
+    txn->holds_free = hold->next_in_txn;
+    txn->holds_free_count--;
     return hold;
 }
 
 static void
 hold_free(struct luma_txn *txn, struct lk_hold *hold)
 {
+    if (txn->holds_free_count == HOLDS_KEEP) {
+        free(hold);
+        return;
+    }
     hold->next_in_txn = txn->holds_free;
     txn->holds_free = hold;
+    txn->holds_free_count++;
 }
 
 /* Hands the lock to the waiters at the head of the queue that may have it. */

@@ -11,6 +11,7 @@
 #include "txn/serial.h"
 
 #define REDO_KEEP_BYTES (256u << 10) /* room a transaction keeps for the next one in its slot */
+#define WRITES_KEEP     4096u
 
 static struct lk_store *current_store;
 static void (*slot_end)(void *content, bool committed, uint64_t commit);
@@ -119,6 +120,11 @@ txn_put(struct luma_txn *txn)
     if (txn->redo.room > REDO_KEEP_BYTES)
         lk_bytes_fini(&txn->redo);
     lk_bytes_reset(&txn->redo);
+    if (txn->writes_room > WRITES_KEEP) {
+        free(txn->writes);
+        txn->writes = NULL;
+        txn->writes_room = 0;
+    }
     txn->writes_count = txn->colls_count = txn->savepoints_count = 0;
     txn->stamp = 0;
     lk_mutex_lock(&pool->lock);

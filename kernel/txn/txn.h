@@ -118,6 +118,7 @@ struct luma_txn {
 
     /* Locks. */
     struct lk_hold *holds, *holds_free;
+    uint32_t holds_free_count;
     struct lk_lock_waiter *waiting; /* under TXN_WAITS */
     uint64_t visit;                 /* of deadlock detection */
     uint64_t visit_from_at;

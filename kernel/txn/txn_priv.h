@@ -14,7 +14,7 @@ struct lki_lock;
 struct lki_lock_shard {
     struct lk_mutex lock; /* TXN_LOCKS */
     struct lki_lock **buckets, *free;
-    uint32_t count, room;
+    uint32_t count, room, free_count;
 } LK_ALIGNED_LINE;
 
 struct lki_pool {

@@ -14,7 +14,7 @@ BUDGET = 64 << 20
 ROWS = 2000000 if FULL else 40000 if sanitized() else 100000
 PARENTS = 1000
 SERVER = Server(["--set", "storage.memory_budget=64MB"] +
-                ([] if FULL else ["--set", "storage.hot_tier_size=4MB"]))
+                ([] if FULL else ["--set", "storage.hot_tier_size=8MB"]))
 PEAK = [0]
 
 
@@ -345,7 +345,7 @@ def delete_all():
 def memory():
     if sanitized():
         return "SKIP figures mean nothing under a sanitizer"
-    assert PEAK[0] < BUDGET * 2.5, f"{PEAK[0] >> 20} MB"
+    assert PEAK[0] <= BUDGET * 5 // 4, f"{PEAK[0] >> 20} MB"
     return f"at most {PEAK[0] >> 20} MB resident with a budget of {BUDGET >> 20} MB"
 
 

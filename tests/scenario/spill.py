@@ -139,6 +139,33 @@ def test_a_crash_leaves_nothing_after_the_start():
     assert not temp_files(FULL)
 
 
+def test_a_kill_in_a_spilling_statement_leaves_nothing_after_the_start():
+    tight = connect(TIGHT)
+    seen, over = [], []
+
+    def kill_soon():
+        while not over and not seen:
+            if any(os.path.getsize(os.path.join(TIGHT.dir, "data", "temp", name)) > 0 for name in temp_files(TIGHT)):
+                TIGHT.kill()
+                seen.append(temp_files(TIGHT))
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=kill_soon)
+    thread.start()
+    try:
+        for _ in range(50):
+            run(tight, STATEMENTS["self join"])
+    except psycopg2.Error:
+        pass
+    over.append(True)
+    thread.join()
+    assert seen and seen[0], "killed without a file"
+    TIGHT.start()
+    tight = connect(TIGHT)
+    assert not temp_files(TIGHT), temp_files(TIGHT)
+    assert run(tight, "SELECT count(*) FROM b") == [(ROWS // 2 + 3,)]
+
+
 def main():
     if cannot_serve():
         print(cannot_serve())
@@ -150,7 +177,8 @@ def main():
             fill(connect(server))
         return run_tap([test_answers_are_the_same, test_the_limit_of_files_is_an_error,
                         test_a_cancelled_statement_leaves_no_files,
-                        test_a_crash_leaves_nothing_after_the_start])
+                        test_a_crash_leaves_nothing_after_the_start,
+                        test_a_kill_in_a_spilling_statement_leaves_nothing_after_the_start])
     finally:
         for server in servers:
             server.close()

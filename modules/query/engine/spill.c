@@ -8,8 +8,12 @@
 
 #include <lumadb/host/temp.h>
 
-#define ALIGN     ((size_t)16)
-#define TEXT_FULL ((uint32_t)256 << 10)
+#define ALIGN      ((size_t)16)
+#define TEXT_SHARE 1024 /* of the memory there is: partitions and runs have a block each */
+#define TEXT_MIN   ((size_t)16 << 10)
+#define TEXT_MAX   ((size_t)256 << 10)
+
+#define TEXT_STEP_ROWS 64u
 
 static size_t
 aligned(size_t bytes)
@@ -88,6 +92,8 @@ eng_spool_init(struct spool *s, struct spill *spill, struct luma_budget *budget,
     s->types = types;
     s->cols = cols;
     s->block_rows = block_rows;
+    size_t full = eng.mem->limit_bytes(budget) / TEXT_SHARE;
+    s->text_full = (uint32_t)(full < TEXT_MIN ? TEXT_MIN : full > TEXT_MAX ? TEXT_MAX : full);
 }
 
 static uint32_t
@@ -131,9 +137,8 @@ text_need(struct luma_ctx *ctx, struct spool *s, uint32_t more)
         return LUMA_OK;
     if (more > UINT32_MAX / 4 || s->text_bytes > UINT32_MAX / 4)
         return ENG_NOMEM(ctx, "writing rows to disk");
-    uint32_t room = s->text_room == 0 ? 4096 : s->text_room * 2;
-    while (room - s->text_bytes < more)
-        room *= 2;
+    uint32_t need = s->text_bytes + more;
+    uint32_t room = need < s->text_full / 2 ? need * 2 + 2048 : need + need / 4;
     char *text = eng.mem->resize(s->budget, s->text, s->text_room, room);
     ENG_NEED(ctx, text, "writing rows to disk");
     s->text = text;
@@ -238,6 +243,8 @@ eng_spool_append(struct xenv *e, struct spool *s, const struct luma_vec *vecs, c
     for (uint32_t done = 0; done < n;) {
         LUMA_TRY(fill_need(e->ctx, s));
         uint32_t room = s->block_rows - s->fill_rows, more = n - done < room ? n - done : room;
+        /* Where memory is short, a look at the text in between. */
+        more = s->text_full < TEXT_MAX && more > TEXT_STEP_ROWS ? TEXT_STEP_ROWS : more;
         const uint16_t *part = sel == NULL ? NULL : sel + done;
         if (sel == NULL && done > 0) {
             for (uint32_t k = 0; k < more; k++)
@@ -253,7 +260,7 @@ eng_spool_append(struct xenv *e, struct spool *s, const struct luma_vec *vecs, c
         }
         s->fill_rows += more;
         done += more;
-        if (s->fill_rows == s->block_rows || s->text_bytes >= TEXT_FULL)
+        if (s->fill_rows == s->block_rows || s->text_bytes >= s->text_full)
             LUMA_TRY(eng_spool_flush(e->ctx, s));
     }
     s->rows += n;

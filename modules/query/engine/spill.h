@@ -39,7 +39,7 @@ struct spool {
     size_t fill_bytes;
     uint32_t fill_rows;
     char *text;
-    uint32_t text_bytes, text_room;
+    uint32_t text_bytes, text_room, text_full;
 };
 
 struct spool_reader {
