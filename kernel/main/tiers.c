@@ -9,10 +9,11 @@
 #include "main/main_priv.h"
 #include "storage/store.h"
 
-#define QUERY                                                                                   \
-    "SELECT schema_name, table_name, storage_tier, rows, segments, cold_segments, hot_bytes, "  \
-    "memory_bytes, kept_bytes, data_bytes, cold_bytes, index_bytes FROM lumadb.tiers ORDER BY " \
-    "schema_name, table_name"
+/* What a running server is asked. */
+static const char server_query[] =
+    "SELECT schema_name, table_name, storage_tier, rows, segments, cold_segments, hot_bytes, "
+    "memory_bytes, kept_bytes, data_bytes, cold_bytes, index_bytes FROM lumadb.tiers ORDER BY "
+    "schema_name, table_name";
 
 struct sums {
     uint64_t coll_id;
@@ -191,7 +192,7 @@ static int
 ask_server(bool json)
 {
     const char *format = json ? "json" : "table";
-    const char *arguments[] = {"sql", "--format", format, "--command", QUERY, NULL};
+    const char *arguments[] = {"sql", "--format", format, "--command", server_query, NULL};
     fflush(stdout);
     return lki_run_shell((char **)(uintptr_t)arguments);
 }
