@@ -2,6 +2,7 @@
  * main/tiers.c - `lumadb tiers`: what lies where. Of a folder that nobody uses it looks itself; a
  * server that has it open is asked by SQL.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -174,7 +175,9 @@ folder_look(struct luma_ctx *ctx, const struct lki_options *options)
     LUMA_TRY(lki_settings_load(ctx, options, &settings));
     LUMA_TRY(lk_host_order(ctx, settings.conf));
     const char *dir = settings.general->data_dir;
-    if (!lk_io_exists(lk_io_posix(), dir))
+    char manifest[PATH_MAX];
+    snprintf(manifest, sizeof(manifest), "%s/manifest", dir);
+    if (!lk_io_exists(lk_io_posix(), manifest)) /* else opening would make it a data folder */
         return LUMA_FAIL(ctx, LUMA_E_UNDEFINED, "there is no data folder \"%s\"", dir);
     LUMA_TRY(lki_kernel_start(ctx, &settings, lk_io_posix(), dir));
     luma_rc rc = lk_store_host.parts(ctx, part_add, &t);

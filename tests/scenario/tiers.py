@@ -149,6 +149,11 @@ def tool():
         assert looked["kept"][field] == asked["kept"][field], (field, looked, asked)
     assert looked["stream"]["storage_tier"] == "ssd", looked
     assert "public.kept" in command(), command()
+    other = os.path.join(SERVER.dir, "other")
+    os.mkdir(other)
+    done = subprocess.run([PROGRAM, "tiers", "--data", other, "--conf-dir", os.path.join(BUILD, "conf.d")],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0 and "no data folder" in done.stderr and not os.listdir(other), done
     SERVER.start()
 
 
