@@ -30,7 +30,11 @@ place_read(void *arg, const struct lk_manifest_key *key, struct luma_slice value
         lk_manifest_remove(call->gone, LK_MANIFEST_PLACE, key->a, key->b);
         return LUMA_OK;
     }
-    char *dir = strndup((const char *)value.data, value.bytes);
+    char *dir = malloc(value.bytes + 1);
+    if (dir != NULL) {
+        memcpy(dir, value.data, value.bytes);
+        dir[value.bytes] = '\0';
+    }
     luma_rc rc = dir == NULL
                      ? LUMA_FAIL(call->ctx, LUMA_E_NOMEM, "store: out of memory")
                      : lk_objects_place_set(call->ctx, store->objects, (uint32_t)key->b, dir);
