@@ -110,9 +110,23 @@ shares_rows(const struct lk_view *pending, const struct lk_view *view)
     return false;
 }
 
+/* From their first reader on: a merge, or a scan, comes before the next pass over the tiers. */
+static void
+segs_follow_tier(struct lk_coll *coll, const struct lk_view_edit *edit)
+{
+    struct lk_tier_policy policy;
+    if (edit->segs_new_count == 0)
+        return;
+    lk_coll_tier(coll, &policy);
+    for (uint32_t i = 0; i < edit->segs_new_count; i++)
+        if (edit->segs_new[i]->segment != NULL)
+            lk_segment_set_trial(edit->segs_new[i]->segment, policy.tier == LK_TIER_SSD);
+}
+
 luma_rc
 lk_coll_edit_pending(struct lk_coll *coll, const struct lk_view_edit *edit)
 {
+    segs_follow_tier(coll, edit);
     if (coll->pending == NULL || (coll->view != NULL && shares_rows(coll->pending, coll->view)))
         return coll->view == NULL ? LUMA_E_UNDEFINED : lk_coll_edit(coll, edit);
     struct lk_view *pending = NULL;
@@ -129,6 +143,7 @@ luma_rc
 lk_coll_edit(struct lk_coll *coll, const struct lk_view_edit *edit)
 {
     struct lk_view *view = NULL, *pending = NULL;
+    segs_follow_tier(coll, edit);
     luma_rc rc = view_edit(coll->view, edit, &view);
     if (rc == LUMA_OK && coll->pending != NULL && shares_rows(coll->pending, coll->view))
         rc = view_edit(coll->pending, edit, &pending);
