@@ -6,9 +6,11 @@
  *
  *     test_mutants [PART]      only those with PART in their name
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +18,7 @@
 #include "../sessions.h"
 #include "storage/mutant.h"
 
-#define SEEDS_MAX  2000
+#define SEEDS_MAX  4000
 #define PATIENCE_S 30
 
 enum lk_mutant lk_mutant_now;
@@ -108,6 +110,60 @@ one_seed(enum lk_mutant mutant, uint64_t seed, char *out, size_t room)
         snprintf(out, room, "the process ended by itself");
 }
 
+/* 1: no seed shows the defect. */
+static int
+seek_defect(enum lk_mutant mutant)
+{
+    char what[512];
+    uint64_t seed = 1;
+    do
+        one_seed(mutant, seed, what, sizeof(what));
+    while (what[0] == '\0' && seed++ < SEEDS_MAX);
+    if (what[0] == '\0')
+        printf("%s: not caught by %d seeds\n", names[mutant], SEEDS_MAX);
+    else
+        printf("%s: caught by seed %llu: %s\n", names[mutant], (unsigned long long)seed, what);
+    return what[0] == '\0';
+}
+
+/* One process of several: takes the next defect that none has taken. Gives how many were missed. */
+static int
+seek_defects(_Atomic int *next, const char *part)
+{
+    int missed = 0;
+    for (;;) {
+        int m = atomic_fetch_add(next, 1);
+        if (m >= LK_MUTANT_COUNT_)
+            return missed;
+        if (part == NULL || strstr(names[m], part) != NULL)
+            missed += seek_defect((enum lk_mutant)m);
+    }
+}
+
+/* On every core. */
+static int
+seek_all(const char *part)
+{
+    int missed = 0, status;
+    long workers = sysconf(_SC_NPROCESSORS_ONLN);
+    _Atomic int *next =
+        mmap(NULL, sizeof(*next), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (next == MAP_FAILED)
+        return 1;
+    atomic_init(next, LK_MUTANT_NONE + 1);
+    fflush(stdout);
+    for (long i = 0; i < workers; i++) {
+        pid_t child = fork();
+        if (child < 0)
+            return 1;
+        if (child == 0)
+            exit(seek_defects(next, part) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    while (wait(&status) > 0)
+        missed += !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS;
+    return missed;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -124,19 +180,6 @@ main(int argc, char **argv)
             missed++;
         }
     }
-    for (int m = LK_MUTANT_NONE + 1; m < LK_MUTANT_COUNT_; m++) {
-        uint64_t seed = 1;
-        if (argc > 1 && strstr(names[m], argv[1]) == NULL)
-            continue;
-        do
-            one_seed((enum lk_mutant)m, seed, what, sizeof(what));
-        while (what[0] == '\0' && seed++ < SEEDS_MAX);
-        if (what[0] == '\0') {
-            printf("%s: not caught by %d seeds\n", names[m], SEEDS_MAX);
-            missed++;
-        } else {
-            printf("%s: caught by seed %llu: %s\n", names[m], (unsigned long long)seed, what);
-        }
-    }
+    missed += seek_all(argc > 1 ? argv[1] : NULL);
     return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
