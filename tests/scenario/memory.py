@@ -129,7 +129,13 @@ def queries():
                 ("SELECT count(*), count(*) FROM (SELECT DISTINCT more, pad FROM {t}) x", rows),
                 ("SELECT count(*) + 10, count(pad) + 10 FROM (SELECT pad, more FROM {t} ORDER BY pad, more OFFSET 10) x",
                  rows),
-                ("SELECT count(*), count(y.pad) FROM {t} x JOIN {t} y ON x.pad = y.pad AND x.more = y.more", rows)):
+                ("SELECT count(*), count(y.pad) FROM {t} x JOIN {t} y ON x.pad = y.pad AND x.more = y.more", rows),
+                ("SELECT count(*), count(pad) FROM (SELECT pad, more FROM {t} INTERSECT SELECT pad, more FROM {t}) x", rows),
+                ("SELECT count(*), count(pad) FROM (SELECT pad, more FROM {t} EXCEPT ALL SELECT more, pad FROM {t}) x", rows),
+                ("SELECT max(n), count(before) + 1 FROM (SELECT row_number() OVER w n, lag(more) OVER w before FROM {t} "
+                 "WINDOW w AS (ORDER BY pad, more)) x", rows),
+                ("SELECT max(n), max(c) FROM (SELECT sum(1) OVER (PARTITION BY a < 0 ORDER BY id) n, "
+                 "count(pad) OVER () c FROM {t}) x", rows)):
             text = text.replace("{t}", table)
             run(cursor, text)
             assert cursor.fetchone() == (wanted, wanted), text

@@ -63,6 +63,27 @@ STATEMENTS = {
     "window": "SELECT count(*), sum(r), sum(s), max(m), min(f) FROM (SELECT row_number() OVER w r, sum(n) OVER w s, "
               "max(t) OVER (PARTITION BY g) m, first_value(t) OVER w f FROM a WINDOW w AS (PARTITION BY g "
               "ORDER BY k DESC, n)) x",
+    "window, one partition": "SELECT count(*), sum(r), sum(k), sum(s), max(s), sum(length(l)), sum(length(f)), max(x), "
+                             "sum(q), sum(c) FROM (SELECT row_number() OVER w r, rank() OVER (ORDER BY g) k, sum(n) "
+                             "OVER w s, lag(t, 3, t) OVER w l, last_value(t) OVER (ORDER BY t, k, g ROWS BETWEEN "
+                             "UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) f, max(t) OVER () x, ntile(7) OVER w q, "
+                             "count(n) OVER (ORDER BY d RANGE BETWEEN interval '3 days' PRECEDING AND interval "
+                             "'1 day' PRECEDING) c FROM (SELECT * FROM a WHERE k % 3 = 0) a WINDOW w AS (ORDER BY t, "
+                             "k, g)) x",
+    "window, huge partition": "SELECT count(*), sum(r), sum(length(l)), sum(s), max(c) FROM (SELECT row_number() OVER w "
+                              "r, lead(t, 1000) OVER w l, sum(n) OVER (w ROWS BETWEEN 4 PRECEDING AND 2 FOLLOWING "
+                              "EXCLUDE CURRENT ROW) s, cume_dist() OVER w c FROM a WINDOW w AS (PARTITION BY "
+                              "k < 140000 ORDER BY n, k, g)) x",
+    "windows that differ": "SELECT count(*), sum(r), sum(s), sum(r % 100 * length(m)), min(m), max(m) FROM (SELECT g, k, "
+                           "dense_rank() OVER (ORDER BY n) r, sum(k) OVER (PARTITION BY g) s, first_value(t) OVER "
+                           "(PARTITION BY d ORDER BY k, g) m FROM a) x",
+    "intersect": "SELECT count(*), sum(g), min(t), max(t) FROM (SELECT g, t FROM a INTERSECT SELECT g, t FROM a "
+                 "WHERE k % 3 > 0) x",
+    "intersect all": "SELECT count(*), sum(g), sum(length(t)) FROM (SELECT g, left(t, 19) t FROM a INTERSECT ALL "
+                     "SELECT g, left(t, 19) FROM a WHERE g % 3 > 0) x",
+    "except": "SELECT count(*), count(t), sum(k) FROM (SELECT k, t FROM a EXCEPT SELECT k + 10, t FROM a) x",
+    "except all": "SELECT count(*), sum(g), sum(length(t)) FROM (SELECT g, left(t, 19) t FROM a EXCEPT ALL SELECT "
+                  "DISTINCT g, left(t, 19) FROM a) x",
     "join": "SELECT count(*), sum(a.n), min(b.v), max(a.t) FROM a JOIN b ON a.k = b.k",
     "self join": "SELECT count(*), sum(x.n), min(y.t), max(y.t) FROM a x JOIN a y ON x.t = y.t AND x.k > y.k",
     "left join": "SELECT count(*), count(b.v), sum(a.n) FROM a LEFT JOIN (SELECT k + 1 AS k, v || v AS v "

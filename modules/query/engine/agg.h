@@ -133,6 +133,9 @@ luma_rc eng_table_keys(struct xenv *e, const struct rowlay *lay, uint32_t cols,
 luma_rc eng_table_more_keys(struct xenv *e, const struct rowlay *lay, uint32_t first, uint32_t cols,
                             const struct luma_vec *in, const uint16_t *sel, uint32_t n,
                             uint32_t rows, struct luma_vec *out, uint64_t *hashes);
+/* Enters the rows of a batch whose columns pos are the table's, and says which it did not have. */
+luma_rc eng_table_fresh(struct xenv *e, struct agg_table *t, const struct luma_batch *in,
+                        const uint32_t *pos, uint16_t **out_sel, uint32_t *out_n);
 
 /* --- the operator --- */
 struct op_agg {

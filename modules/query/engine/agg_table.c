@@ -455,3 +455,32 @@ eng_table_keys(struct xenv *e, const struct rowlay *lay, uint32_t cols, const st
         memset(hashes, 0, sizeof(uint64_t) * n);
     return eng_table_more_keys(e, lay, 0, cols, in, sel, n, rows, out, hashes);
 }
+
+luma_rc
+eng_table_fresh(struct xenv *e, struct agg_table *t, const struct luma_batch *in,
+                const uint32_t *pos, uint16_t **out_sel, uint32_t *out_n)
+{
+    const struct rowlay *lay = t->rows.lay;
+    struct luma_vec *keys = luma_arena_alloc(e->arena, sizeof(*keys) * (lay->cols + 1) * 2);
+    uint64_t *hashes = luma_arena_alloc(e->arena, sizeof(*hashes) * (in->sel_rows + 1));
+    uint16_t *sel = luma_arena_alloc(e->arena, sizeof(*sel) * (in->rows + 8));
+    if (keys == NULL || hashes == NULL || sel == NULL)
+        return ENG_NOMEM(e->ctx, "an aggregate (hash table of groups)");
+    struct luma_vec *flat = keys + lay->cols + 1;
+    for (uint32_t c = 0; c < lay->cols; c++)
+        keys[c] = in->cols[pos[c]];
+    LUMA_TRY(
+        eng_table_keys(e, lay, lay->cols, keys, in->sel, in->sel_rows, in->rows, flat, hashes));
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < in->sel_rows; k++) {
+        uint16_t row = (uint16_t)luma_batch_row(in, k);
+        uint64_t before = t->rows.count;
+        uint8_t *group;
+        LUMA_TRY(eng_table_find(e->ctx, t, flat, &row, 1, &hashes[k], &group));
+        if (t->rows.count > before)
+            sel[n++] = row;
+    }
+    *out_sel = sel;
+    *out_n = n;
+    return LUMA_OK;
+}

@@ -43,7 +43,7 @@ struct eng_host {
     const struct luma_host_store *store;
     const struct luma_host_stats *stats;
     const struct luma_simd *simd;
-    const struct luma_host_temp *temp; /* NULL in tests: nothing is written out */
+    const struct luma_host_temp *temp; /* NULL: nothing is written out */
 };
 extern struct eng_host eng;
 

@@ -286,6 +286,26 @@ eng_shared_state(struct exec *x, struct luma_ctx *ctx, const struct op *op, size
 }
 
 luma_rc
+eng_batch_view(struct part *p, const struct op *op, struct batch_view *view,
+               const struct luma_batch *in, const uint32_t *pos, const uint32_t *of,
+               struct luma_batch **out)
+{
+    if (view->cols == NULL) {
+        view->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, op->cols_count + 1);
+        ENG_NEED(p->ctx, view->cols, op->cls->name);
+    }
+    view->batch = *in;
+    for (uint32_t i = 0; i < op->cols_count; i++) {
+        view->cols[i] = in->cols[of == NULL ? pos[i] : of[pos[i]]];
+        view->cols[i].type = op->types[i];
+    }
+    view->batch.cols = view->cols;
+    view->batch.cols_count = op->cols_count;
+    *out = &view->batch;
+    return LUMA_OK;
+}
+
+luma_rc
 eng_next(struct part *p, const struct op *op, struct luma_batch **out)
 {
     *out = NULL;

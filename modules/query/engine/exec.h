@@ -30,6 +30,15 @@ void eng_close(struct exec *x, const struct op *op);
 void eng_release(struct exec *x, const struct op *op);
 uint32_t eng_parts(struct exec *x, const struct op *op);
 void eng_start(struct exec *x, const struct op *op, uint32_t parts);
+/* A batch through an operator's columns. */
+struct batch_view {
+    struct luma_batch batch;
+    struct luma_vec *cols;
+};
+/* Column i is column pos[i] of in, or with `of` column of[pos[i]]. */
+luma_rc eng_batch_view(struct part *p, const struct op *op, struct batch_view *view,
+                       const struct luma_batch *in, const uint32_t *pos, const uint32_t *of,
+                       struct luma_batch **out);
 /* Environment for expressions of an operator in a part. */
 static inline struct xenv
 eng_env(struct part *p, struct luma_arena *arena)

@@ -341,8 +341,9 @@ eng_explain_keys(struct explain *ex, const char *key, const struct ex_key *keys,
 void
 eng_explain_spill(struct explain *ex, const struct spill *spill)
 {
-    if (spill->file != NULL)
-        eng_explain_num(ex, "Spilled Bytes", (double)eng.temp->bytes(spill->file));
+    uint64_t bytes = eng_spill_bytes(spill);
+    if (bytes > 0)
+        eng_explain_num(ex, "Spilled Bytes", (double)bytes);
 }
 
 /* --- the tree --- */

@@ -233,8 +233,7 @@ struct cte_scan_state {
 };
 
 struct cte_scan_part {
-    struct luma_batch batch;
-    struct luma_vec *cols;
+    struct batch_view view;
     struct spool_reader reader;
 };
 
@@ -304,21 +303,9 @@ cte_scan_next(struct part *p, const struct op *base, struct luma_batch **out)
     LUMA_TRY(eng.sched->yield(p->ctx));
     LUMA_TRY(eng_part_state(p, base, sizeof(*part), &mem));
     part = mem;
-    if (part->cols == NULL) {
-        part->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, base->cols_count + 1);
-        ENG_NEED(p->ctx, part->cols, "WITH");
-    }
     struct luma_batch *from = NULL;
     LUMA_TRY(cte_batch(p, cte, part, at, &from));
-    part->batch = *from;
-    for (uint32_t i = 0; i < base->cols_count; i++) {
-        part->cols[i] = from->cols[cte->pos[op->col[i]]];
-        part->cols[i].type = base->types[i];
-    }
-    part->batch.cols = part->cols;
-    part->batch.cols_count = base->cols_count;
-    *out = &part->batch;
-    return LUMA_OK;
+    return eng_batch_view(p, base, &part->view, from, op->col, cte->pos, out);
 }
 
 static const struct op_class cte_scan_class = {
@@ -365,9 +352,8 @@ struct recursive_state {
     struct agg_table seen;
     struct cte_list all;
     struct kept_batch *at;
-    bool started, has_table;
-    struct luma_batch batch;
-    struct luma_vec *cols;
+    bool has_table;
+    struct batch_view view;
 };
 
 /* Adds the batch's rows to the result and to `fresh`, those not seen before when UNION is distinct.
@@ -378,30 +364,15 @@ recursive_add(struct xenv *e, const struct op_recursive *op, struct recursive_st
 {
     struct luma_batch row = *in;
     uint32_t cols = op->lay.cols;
-    row.cols = luma_arena_alloc(e->arena, sizeof(*row.cols) * (cols + 1) * 2);
+    row.cols = luma_arena_alloc(e->arena, sizeof(*row.cols) * (cols + 1));
     ENG_NEED(e->ctx, row.cols, "WITH RECURSIVE");
     row.cols_count = cols;
     for (uint32_t i = 0; i < cols; i++)
         row.cols[i] = in->cols[pos[i]];
     if (!op->all) {
-        struct luma_vec *flat = row.cols + cols + 1;
-        uint64_t *hashes = luma_arena_alloc(e->arena, sizeof(uint64_t) * (row.sel_rows + 1));
-        uint16_t *sel = luma_arena_alloc(e->arena, sizeof(uint16_t) * (row.rows + 8));
-        if (hashes == NULL || sel == NULL)
-            return ENG_NOMEM(e->ctx, "WITH RECURSIVE");
-        LUMA_TRY(eng_table_keys(e, &op->lay, cols, row.cols, row.sel, row.sel_rows, row.rows, flat,
-                                hashes));
-        uint32_t n = 0;
-        for (uint32_t k = 0; k < row.sel_rows; k++) {
-            uint16_t at = (uint16_t)luma_batch_row(&row, k);
-            uint64_t before = st->seen.rows.count;
-            uint8_t *group;
-            LUMA_TRY(eng_table_find(e->ctx, &st->seen, flat, &at, 1, &hashes[k], &group));
-            if (st->seen.rows.count > before)
-                sel[n++] = at;
-        }
+        uint16_t *sel;
+        LUMA_TRY(eng_table_fresh(e, &st->seen, in, pos, &sel, &row.sel_rows));
         row.sel = sel;
-        row.sel_rows = n;
     }
     if (row.sel_rows == 0)
         return LUMA_OK;
@@ -465,20 +436,9 @@ recursive_next(struct part *p, const struct op *base, struct luma_batch **out)
     struct recursive_state *st = p->x->op_state[base->id];
     if (st->at == NULL || p->index > 0)
         return LUMA_OK;
-    if (st->cols == NULL) {
-        st->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, base->cols_count + 1);
-        ENG_NEED(p->ctx, st->cols, "WITH RECURSIVE");
-    }
-    st->batch = st->at->batch;
-    for (uint32_t i = 0; i < base->cols_count; i++) {
-        st->cols[i] = st->at->batch.cols[op->out_col[i]];
-        st->cols[i].type = base->types[i];
-    }
-    st->batch.cols = st->cols;
-    st->batch.cols_count = base->cols_count;
+    const struct luma_batch *in = &st->at->batch;
     st->at = st->at->next;
-    *out = &st->batch;
-    return LUMA_OK;
+    return eng_batch_view(p, base, &st->view, in, op->out_col, NULL, out);
 }
 
 static void

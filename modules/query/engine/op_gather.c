@@ -6,8 +6,10 @@
  * bounded and a reader that stops early stops the parts.
  */
 #include "phys.h"
+#include "spill.h"
 
 #define ROUND_BATCHES 16
+#define ROUND_SHARE   8 /* of what a part may take: long rows make short rounds */
 
 struct gather_part {
     struct luma_arena *arena;
@@ -57,6 +59,23 @@ eng_batch_copy(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma
     return LUMA_OK;
 }
 
+size_t
+eng_batch_bytes(const struct luma_batch *batch)
+{
+    size_t bytes = 0;
+    for (uint32_t c = 0; c < batch->cols_count; c++) {
+        const struct luma_vec *vec = &batch->cols[c];
+        bytes += (size_t)batch->sel_rows * luma_phys_bytes(vec->phys);
+        for (uint32_t k = 0; vec->phys == LUMA_PHYS_STR && k < batch->sel_rows; k++) {
+            uint32_t row = luma_batch_row(batch, k);
+            const struct luma_str *text = luma_vec_at(vec, row);
+            if (!luma_vec_is_null(vec, row) && text->bytes > LUMA_STR_INLINE_MAX)
+                bytes += text->bytes;
+        }
+    }
+    return bytes;
+}
+
 struct round {
     struct exec *x;
     const struct op *op;
@@ -69,11 +88,12 @@ round_part(void *arg, uint32_t index, struct luma_ctx *ctx)
     struct gather_state *st = round->x->op_state[round->op->id];
     struct gather_part *gp = st->part[index];
     struct part *p = eng_part(round->x, index, ctx);
+    size_t bytes = 0, most = eng_spill_share(p->x, st->parts) / ROUND_SHARE;
     gp->count = gp->at = 0;
     if (gp->ended)
         return LUMA_OK;
     LUMA_TRY(eng_batch_arena(p, round->op, &gp->arena));
-    while (gp->count < ROUND_BATCHES) {
+    while (gp->count < ROUND_BATCHES && bytes <= most) {
         struct luma_batch *in;
         LUMA_TRY(eng_next(p, round->op->child[0], &in));
         if (in == NULL) {
@@ -81,7 +101,7 @@ round_part(void *arg, uint32_t index, struct luma_ctx *ctx)
             return LUMA_OK;
         }
         LUMA_TRY(eng_batch_copy(ctx, gp->arena, in, &gp->batches[gp->count]));
-        gp->count++;
+        bytes += eng_batch_bytes(&gp->batches[gp->count++]);
     }
     return LUMA_OK;
 }

@@ -15,8 +15,7 @@ struct append_state {
 
 struct append_part {
     uint32_t side;
-    struct luma_batch batch;
-    struct luma_vec *cols;
+    struct batch_view view;
 };
 
 static luma_rc
@@ -64,19 +63,7 @@ append_next(struct part *p, const struct op *base, struct luma_batch **out)
             LUMA_TRY(eng_next(p, base->child[part->side], &in));
         if (in == NULL)
             continue;
-        if (part->cols == NULL) {
-            part->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, base->cols_count + 1);
-            ENG_NEED(p->ctx, part->cols, "UNION");
-        }
-        part->batch = *in;
-        for (uint32_t i = 0; i < base->cols_count; i++) {
-            part->cols[i] = in->cols[op->pos[part->side][i]];
-            part->cols[i].type = base->types[i];
-        }
-        part->batch.cols = part->cols;
-        part->batch.cols_count = base->cols_count;
-        *out = &part->batch;
-        return LUMA_OK;
+        return eng_batch_view(p, base, &part->view, in, op->pos[part->side], NULL, out);
     }
     return LUMA_OK;
 }
@@ -141,133 +128,214 @@ as_group(struct prep *pp, struct rel *child)
     return agg;
 }
 
-/* --- INTERSECT, EXCEPT: count rows on both sides --- */
+/*
+ * --- INTERSECT, EXCEPT: both sides, the right one's rows marked, are grouped by all columns; how
+ * often a group has come from each says how often it goes on. Memory, parallel parts and files are
+ * those of the grouping. ---
+ */
 
 struct op_setop {
     struct op op;
     enum luma_setop what;
     bool all;
-    struct rowlay lay;
-    uint32_t *pos[2];
+    uint32_t *pos;                 /* group's column of each output column */
+    uint32_t both_pos, marked_pos; /* its counts: rows of both sides, those of the right one */
 };
 
-struct setop_state {
-    struct agg_table table;
-    struct rows_reader reader;
-    uint8_t *row; /* EXCEPT ALL, INTERSECT ALL: the row still to be repeated */
-    int64_t repeat;
+struct setop_part {
+    struct luma_batch *in;
+    uint32_t at;    /* group of in, counted in its selection */
+    int64_t repeat; /* how often it still comes; 0: not looked at yet */
     struct luma_batch batch;
 };
-
-static int64_t *
-counts_of(const struct op_setop *op, uint8_t *row)
-{
-    return (int64_t *)(void *)(row + op->lay.extra_off);
-}
-
-static luma_rc
-setop_side(struct part *p, const struct op_setop *op, struct setop_state *st, uint32_t side)
-{
-    const struct op *child = op->op.child[side];
-    uint32_t cols = op->lay.cols;
-    eng_start(p->x, child, 1);
-    for (;;) {
-        struct luma_batch *in;
-        struct luma_arena *arena;
-        LUMA_TRY(eng_next(p, child, &in));
-        if (in == NULL)
-            return LUMA_OK;
-        LUMA_TRY(eng.sched->yield(p->ctx));
-        LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
-        struct xenv e = eng_env(p, arena);
-        struct luma_vec *vecs = luma_arena_alloc(arena, sizeof(*vecs) * (cols + 1) * 2);
-        uint64_t *hashes = luma_arena_alloc(arena, sizeof(uint64_t) * (in->sel_rows + 1));
-        uint8_t **rows = luma_arena_alloc(arena, sizeof(*rows) * (in->sel_rows + 1));
-        if (vecs == NULL || hashes == NULL || rows == NULL)
-            return ENG_NOMEM(p->ctx, op->op.cls->name);
-        for (uint32_t i = 0; i < cols; i++)
-            vecs[i] = in->cols[op->pos[side][i]];
-        LUMA_TRY(eng_table_keys(&e, &op->lay, cols, vecs, in->sel, in->sel_rows, in->rows,
-                                vecs + cols + 1, hashes));
-        LUMA_TRY(eng_table_find(p->ctx, &st->table, vecs + cols + 1, in->sel, in->sel_rows, hashes,
-                                rows));
-        for (uint32_t k = 0; k < in->sel_rows; k++)
-            counts_of(op, rows[k])[side]++;
-    }
-}
 
 static luma_rc
 setop_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
 {
-    const struct op_setop *op = (const struct op_setop *)base;
-    void *mem;
-    LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct setop_state), &mem));
-    struct setop_state *st = mem;
-    struct part *p = eng_part(x, 0, ctx);
-    if (eng_table_init(&st->table, &op->lay, x->arena, x->budget) != LUMA_OK)
-        return ENG_NOMEM(ctx, base->cls->name);
-    for (uint32_t side = 0; side < 2; side++) {
-        LUMA_TRY(eng_open(x, ctx, base->child[side]));
-        LUMA_TRY(setop_side(p, op, st, side));
-    }
-    st->reader = (struct rows_reader){st->table.rows.first, 0};
-    return LUMA_OK;
+    return eng_open(x, ctx, base->child[0]);
+}
+
+static uint32_t
+setop_parts(struct exec *x, const struct op *base)
+{
+    return eng_parts(x, base->child[0]);
+}
+
+static void
+setop_start(struct exec *x, const struct op *base, uint32_t parts)
+{
+    eng_start(x, base->child[0], parts);
 }
 
 static int64_t
-setop_times(const struct op_setop *op, const int64_t *n)
+setop_times(const struct op_setop *op, const struct luma_batch *in, uint32_t row)
 {
-    int64_t times = op->what == LUMA_SETOP_INTERSECT ? (n[0] < n[1] ? n[0] : n[1]) : n[0] - n[1];
+    int64_t right = eng_vec_int(&in->cols[op->marked_pos], row);
+    int64_t left = eng_vec_int(&in->cols[op->both_pos], row) - right;
+    bool intersect = op->what == LUMA_SETOP_INTERSECT;
     if (!op->all)
-        times = op->what == LUMA_SETOP_INTERSECT ? (n[0] > 0 && n[1] > 0) : (n[0] > 0 && n[1] == 0);
+        return left > 0 && (right > 0) == intersect;
+    int64_t times = intersect ? (left < right ? left : right) : left - right;
     return times < 0 ? 0 : times;
+}
+
+/* Rows to give next, of this batch of groups only: the next one takes its place. */
+static uint32_t
+setop_rows(const struct op_setop *op, struct setop_part *sp, uint32_t *rows)
+{
+    uint32_t n = 0;
+    while (n < LUMA_BATCH_ROWS && sp->at < sp->in->sel_rows) {
+        uint32_t row = luma_batch_row(sp->in, sp->at);
+        if (sp->repeat == 0)
+            sp->repeat = setop_times(op, sp->in, row);
+        uint32_t room = LUMA_BATCH_ROWS - n;
+        uint32_t more = sp->repeat < room ? (uint32_t)sp->repeat : room;
+        for (uint32_t k = 0; k < more; k++)
+            rows[n++] = row;
+        sp->repeat -= more;
+        sp->at += sp->repeat == 0;
+    }
+    return n;
 }
 
 static luma_rc
 setop_next(struct part *p, const struct op *base, struct luma_batch **out)
 {
     const struct op_setop *op = (const struct op_setop *)base;
-    struct setop_state *st = p->x->op_state[base->id];
-    uint8_t *rows[LUMA_BATCH_ROWS];
-    uint32_t n = 0;
-    while (n < LUMA_BATCH_ROWS && p->index == 0) {
-        if (st->repeat == 0) {
-            if (eng_rows_read(&st->reader, op->lay.bytes, &st->row, 1) == 0)
-                break;
-            st->repeat = setop_times(op, counts_of(op, st->row));
-            continue;
+    uint32_t rows[LUMA_BATCH_ROWS], n = 0;
+    struct setop_part *sp;
+    void *mem;
+    LUMA_TRY(eng_part_state(p, base, sizeof(*sp), &mem));
+    sp = mem;
+    while (n == 0) {
+        if (sp->in == NULL || sp->at == sp->in->sel_rows) {
+            LUMA_TRY(eng_next(p, base->child[0], &sp->in));
+            sp->at = 0;
+            if (sp->in == NULL)
+                return LUMA_OK;
         }
-        rows[n++] = st->row;
-        st->repeat--;
+        n = setop_rows(op, sp, rows);
     }
-    if (n == 0)
-        return LUMA_OK;
     struct luma_arena *arena;
     LUMA_TRY(eng_batch_arena(p, base, &arena));
     struct xenv e = eng_env(p, arena);
     struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (base->cols_count + 1));
     ENG_NEED(p->ctx, cols, base->cls->name);
     for (uint32_t i = 0; i < base->cols_count; i++)
-        LUMA_TRY(eng_rows_gather(&e, &op->lay, i, rows, NULL, n, n, &cols[i]));
-    st->batch =
+        LUMA_TRY(eng_vec_gather(&e, &sp->in->cols[op->pos[i]], rows, n, &cols[i]));
+    sp->batch =
         (struct luma_batch){.rows = n, .sel_rows = n, .cols_count = base->cols_count, .cols = cols};
-    *out = &st->batch;
+    *out = &sp->batch;
     return LUMA_OK;
 }
 
 static void
-setop_close(struct exec *x, const struct op *base)
+setop_explain(struct explain *ex, const struct op *base)
 {
-    struct setop_state *st = x->op_state[base->id];
-    eng_table_fini(&st->table);
+    static const char *const names[2][2] = {{"Intersect", "Intersect All"},
+                                            {"Except", "Except All"}};
+    const struct op_setop *op = (const struct op_setop *)base;
+    eng_explain_text(ex, "Command", names[op->what == LUMA_SETOP_EXCEPT][op->all]);
 }
 
 static const struct op_class setop_class = {
-    .name = "HashSetOp",
+    .name = "SetOp",
     .open = setop_open,
+    .parts = setop_parts,
+    .start = setop_start,
     .next = setop_next,
-    .close = setop_close,
+    .explain = setop_explain,
 };
+
+/* A side with a column more, which is null on the left. */
+static struct rel *
+marked_side(struct prep *pp, struct rel *side, bool right)
+{
+    uint32_t cols = side->outs_count;
+    struct rel *project = eng_rel_new(pp, REL_PROJECT, side);
+    struct ex *mark = eng_ex_new(pp, LUMA_EXPR_CONST, luma_type(LUMA_TYPE_INT4));
+    mark->value = (struct luma_value){
+        .type = mark->type, .phys = LUMA_PHYS_I32, .is_null = !right, .i32 = right};
+    project->outs = PP_ARRAY(pp, uint32_t, cols + 1);
+    project->outs_count = project->exprs_count = cols + 1;
+    project->exprs = PP_ARRAY(pp, struct ex *, cols + 1);
+    for (uint32_t i = 0; i < cols; i++) {
+        project->outs[i] = side->outs[i];
+        project->exprs[i] = eng_ex_col(pp, side->outs[i]);
+    }
+    project->outs[cols] = eng_var_new(pp, mark->type, project);
+    project->exprs[cols] = mark;
+    return project;
+}
+
+/* UNION ALL of the marked sides. */
+static struct rel *
+marked_sides(struct prep *pp, const struct rel *rel)
+{
+    uint32_t cols = rel->outs_count;
+    struct rel *both = eng_rel_new(pp, REL_SETOP, NULL);
+    both->setop = LUMA_SETOP_UNION;
+    both->all = true;
+    both->outs = PP_ARRAY(pp, uint32_t, cols + 1);
+    both->outs_count = cols + 1;
+    for (uint32_t i = 0; i < cols; i++)
+        both->outs[i] = rel->outs[i];
+    both->outs[cols] = eng_var_new(pp, luma_type(LUMA_TYPE_INT4), both);
+    for (uint32_t side = 0; side < 2; side++)
+        both->child[side] = marked_side(pp, rel->child[side], side == 1);
+    return both;
+}
+
+static struct rel *
+counted_groups(struct prep *pp, const struct rel *rel)
+{
+    static const struct luma_func count = {
+        .name = "count", .flags = LUMA_FUNC_AGGREGATE, .op = LUMA_OP_COUNT};
+    uint32_t cols = rel->outs_count;
+    struct rel *both = marked_sides(pp, rel), *agg = eng_rel_new(pp, REL_AGG, both);
+    agg->exprs_count = cols;
+    agg->exprs = PP_ARRAY(pp, struct ex *, cols);
+    agg->aggs_count = 2;
+    agg->aggs = PP_ARRAY(pp, struct ex *, 2);
+    agg->outs_count = cols + 2;
+    agg->outs = PP_ARRAY(pp, uint32_t, cols + 2);
+    for (uint32_t i = 0; i < cols; i++) {
+        agg->exprs[i] = eng_ex_col(pp, rel->outs[i]);
+        agg->outs[i] = rel->outs[i];
+    }
+    struct ex *mark = eng_ex_col(pp, both->outs[cols]);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct ex *ex = eng_ex_new(pp, LUMA_EXPR_AGG, luma_type(LUMA_TYPE_INT8));
+        ex->func = &count;
+        ex->args_count = i; /* of all rows, of the marked ones */
+        ex->args = PP_ARRAY(pp, struct ex *, 1);
+        ex->args[0] = mark;
+        agg->aggs[i] = ex;
+        agg->outs[cols + i] = eng_var_new(pp, ex->type, agg);
+    }
+    return agg;
+}
+
+static struct op *
+phys_counted(struct phys *ph, struct rel *rel)
+{
+    struct prep *pp = ph->pp;
+    struct bits all = {0, NULL};
+    struct rel *agg = counted_groups(pp, rel);
+    eng_rel_outs(pp, agg, &all);
+    struct op *child = eng_phys_agg(ph, agg, &all);
+    struct op_setop *op =
+        eng_op_new(ph, &setop_class, sizeof(*op), rel, rel->outs, rel->outs_count);
+    op->op.child[0] = child;
+    op->what = rel->setop;
+    op->all = rel->all;
+    op->pos = PP_ARRAY(pp, uint32_t, rel->outs_count);
+    for (uint32_t i = 0; i < rel->outs_count; i++)
+        op->pos[i] = eng_op_pos(pp, child, rel->outs[i]);
+    op->both_pos = eng_op_pos(pp, child, agg->outs[rel->outs_count]);
+    op->marked_pos = eng_op_pos(pp, child, agg->outs[rel->outs_count + 1]);
+    return &op->op;
+}
 
 struct op *
 eng_phys_setop(struct phys *ph, struct rel *rel, const struct bits *need)
@@ -281,29 +349,7 @@ eng_phys_setop(struct phys *ph, struct rel *rel, const struct bits *need)
         eng_rel_outs(pp, rel, &all);
         return eng_phys_agg(ph, as_group(pp, rel), &all);
     }
-    struct op *sides[2];
-    struct luma_type *types = PP_ARRAY(pp, struct luma_type, rel->outs_count);
-    uint32_t *pos[2];
-    for (uint32_t side = 0; side < 2; side++) {
-        struct bits below = {0, NULL};
-        eng_rel_outs(pp, rel->child[side], &below);
-        sides[side] = eng_phys(ph, rel->child[side], &below);
-        pos[side] =
-            side_positions(ph, rel, rel->child[side], sides[side], rel->outs, rel->outs_count);
-    }
-    struct op_setop *op =
-        eng_op_new(ph, &setop_class, sizeof(*op), rel, rel->outs, rel->outs_count);
-    for (uint32_t side = 0; side < 2; side++) {
-        op->op.child[side] = sides[side];
-        op->pos[side] = pos[side];
-    }
-    for (uint32_t i = 0; i < rel->outs_count; i++)
-        types[i] = op->op.types[i];
-    op->what = rel->setop;
-    op->all = rel->all;
-    if (eng_rowlay_init(pp->arena, types, rel->outs_count, 16, &op->lay) != LUMA_OK)
-        eng_pp_throw(pp, ENG_NOMEM(pp->ctx, "planning"));
-    return &op->op;
+    return phys_counted(ph, rel);
 }
 
 /* --- DISTINCT ON: the first row of each group, in the child's order --- */
@@ -338,7 +384,6 @@ first_next(struct part *p, const struct op *base, struct luma_batch **out)
 {
     const struct op_first *op = (const struct op_first *)base;
     struct first_state *st = p->x->op_state[base->id];
-    uint32_t cols = op->lay.cols;
     for (;;) {
         struct luma_batch *in;
         struct luma_arena *arena;
@@ -347,25 +392,9 @@ first_next(struct part *p, const struct op *base, struct luma_batch **out)
             return LUMA_OK;
         LUMA_TRY(eng_batch_arena(p, base, &arena));
         struct xenv e = eng_env(p, arena);
-        struct luma_vec *vecs = luma_arena_alloc(arena, sizeof(*vecs) * (cols + 1) * 2);
-        uint64_t *hashes = luma_arena_alloc(arena, sizeof(uint64_t) * (in->sel_rows + 1));
-        uint16_t *sel = luma_arena_alloc(arena, sizeof(uint16_t) * (in->rows + 8));
-        if (vecs == NULL || hashes == NULL || sel == NULL)
-            return ENG_NOMEM(p->ctx, "DISTINCT ON");
-        for (uint32_t i = 0; i < cols; i++)
-            vecs[i] = in->cols[op->pos[i]];
-        LUMA_TRY(eng_table_keys(&e, &op->lay, cols, vecs, in->sel, in->sel_rows, in->rows,
-                                vecs + cols + 1, hashes));
-        uint32_t n = 0;
-        for (uint32_t k = 0; k < in->sel_rows; k++) {
-            uint16_t at = (uint16_t)luma_batch_row(in, k);
-            uint64_t before = st->table.rows.count;
-            uint8_t *group;
-            LUMA_TRY(
-                eng_table_find(p->ctx, &st->table, vecs + cols + 1, &at, 1, &hashes[k], &group));
-            if (st->table.rows.count > before)
-                sel[n++] = at;
-        }
+        uint16_t *sel;
+        uint32_t n;
+        LUMA_TRY(eng_table_fresh(&e, &st->table, in, op->pos, &sel, &n));
         if (n == 0)
             continue;
         st->batch = *in;

@@ -1,42 +1,98 @@
 /*
  * op_window.c - window functions: the rows are kept, sorted once for each different window, and
- * every function walks the partitions of its window.
+ * every function walks the partitions of its window. What does not fit goes to disk
+ * (window_spill.c, window_sort.c).
  */
 #include "explain.h"
 #include "window.h"
+
+void
+eng_window_rows_empty(struct window_state *st, const struct rowlay *lay)
+{
+    eng_sort_run_fini(&st->run, st->budget);
+    st->at = 0;
+    st->arena->reset(st->arena);
+    eng_rows_init(&st->run.rows, lay, st->arena);
+}
+
+/* Memory is short: one way or the other, rows go to disk from now on. */
+static luma_rc
+relieve(struct part *p, const struct op_window *op, struct window_state *st)
+{
+    if (st->disk != NULL || st->sorting || !eng_window_spill_due(p->x, op, st))
+        return LUMA_OK;
+    return op->can_divide ? eng_window_spill_begin(p, op, st) : eng_window_sort_begin(p, op, st);
+}
 
 static luma_rc
 window_sink(struct part *p, void *arg, struct luma_batch *in)
 {
     const struct op_window *op = arg;
     struct window_state *st = p->x->op_state[op->op.id];
+    const struct luma_value none = {
+        .type = luma_type(LUMA_TYPE_INT8), .phys = LUMA_PHYS_I64, .i64 = 0};
     struct luma_arena *arena;
+    LUMA_TRY(relieve(p, op, st));
     LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
     struct xenv e = eng_env(p, arena);
-    struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (op->lay.cols + 1));
+    const struct rowlay *lay = &op->sorts[0].lay;
+    struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (lay->cols + 1));
     ENG_NEED(p->ctx, cols, "a window function");
     if (op->child_cols > 0)
         memcpy(cols, in->cols, sizeof(*cols) * op->child_cols);
     for (uint32_t i = 0; i < op->extra_count; i++)
         LUMA_TRY(eng_eval(&e, op->extra[i], in, in->sel, in->sel_rows, &cols[op->child_cols + i]));
-    if (st->disk == NULL && op->can_divide && eng_window_spill_due(p->x, st))
-        LUMA_TRY(eng_window_spill_begin(p, op, st));
+    eng_vec_of_value(&cols[op->kept], &none);
     if (st->disk != NULL)
         return eng_window_spill_append(&e, op, st, cols, in);
+    if (st->sorting)
+        return eng_window_sort_append(&e, op, st, cols, in);
     return eng_sort_append(&e, &st->run, st->budget, cols, NULL, NULL, 0, in->sel, in->sel_rows,
                            in->rows, NULL);
 }
 
-/* Keys of one window for all rows, read from the kept rows. */
+/* The key of one row, and in its row the bytes of it that are the partition's. */
 static luma_rc
-key_rows(struct part *p, const struct op_window *op, struct window_state *st,
-         const struct win_sort *ws, uint32_t **out_part_bytes)
+write_key(struct luma_ctx *ctx, struct window_state *st, const struct win_sort *ws,
+          const struct op_window *op, const struct luma_vec *keys, uint32_t k,
+          struct sort_item *item)
 {
+    const struct rowlay *lay = &op->sorts[0].lay; /* in memory rows have that, whatever the sort */
+    struct sort_tail *tail = SORT_TAIL(lay, item->row);
+    int64_t *part_bytes = (int64_t *)(void *)(item->row + lay->off[op->kept]);
+    size_t bytes = 0, at = 0;
+    for (uint32_t i = 0; i < ws->keys_count; i++)
+        bytes += eng.data->key_bound(&keys[i], k);
+    uint8_t *key = luma_arena_alloc_aligned(st->arena, bytes + 8, 1);
+    ENG_NEED(ctx, key, "a window function");
+    memset(key, 0, 8);
+    *part_bytes = 0;
+    for (uint32_t i = 0; i < ws->keys_count; i++) {
+        uint32_t flags = (ws->keys[i].desc ? LUMA_KEY_DESC : 0u) |
+                         (ws->keys[i].nulls_first ? LUMA_KEY_NULLS_FIRST : 0u);
+        at += eng.data->key_write(&keys[i], k, flags, key + at);
+        if (i + 1 == ws->partition_count)
+            *part_bytes = (int64_t)at;
+    }
+    uint8_t first8[8] = {0};
+    uint64_t prefix;
+    memcpy(first8, key, at < 8 ? at : 8);
+    memcpy(&prefix, first8, 8);
+    tail->key = key;
+    tail->bytes = (uint32_t)at;
+    item->prefix = __builtin_bswap64(prefix);
+    return LUMA_OK;
+}
+
+luma_rc
+eng_window_keys(struct part *p, const struct op_window *op, struct window_state *st,
+                const struct win_sort *ws)
+{
+    const struct rowlay *lay = &op->sorts[0].lay;
     uint64_t count = st->run.count;
-    uint32_t *part_bytes = luma_arena_alloc(st->arena, sizeof(uint32_t) * (count + 1));
-    struct luma_vec *cols = luma_arena_alloc(st->arena, sizeof(*cols) * (op->lay.cols + 1));
+    struct luma_vec *cols = luma_arena_alloc(st->arena, sizeof(*cols) * (lay->cols + 1));
     struct luma_vec *keys = luma_arena_alloc(st->arena, sizeof(*keys) * (ws->keys_count + 1));
-    if (part_bytes == NULL || cols == NULL || keys == NULL)
+    if (cols == NULL || keys == NULL)
         return ENG_NOMEM(p->ctx, "a window function");
     uint8_t *rows[LUMA_BATCH_ROWS];
     for (uint64_t first = 0; first < count; first += LUMA_BATCH_ROWS) {
@@ -48,92 +104,83 @@ key_rows(struct part *p, const struct op_window *op, struct window_state *st,
         for (uint32_t k = 0; k < n; k++)
             rows[k] = st->run.items[first + k].row;
         for (uint32_t c = 0; c < op->child_cols; c++)
-            LUMA_TRY(eng_rows_gather(&e, &op->lay, c, rows, NULL, n, n, &cols[c]));
+            LUMA_TRY(eng_rows_gather(&e, lay, c, rows, NULL, n, n, &cols[c]));
         struct luma_batch in = {
             .rows = n, .sel_rows = n, .cols = cols, .cols_count = op->child_cols};
         for (uint32_t i = 0; i < ws->keys_count; i++)
             LUMA_TRY(eng_eval(&e, ws->keys[i].xp, &in, NULL, n, &keys[i]));
-        for (uint32_t k = 0; k < n; k++) {
-            struct sort_tail *tail = SORT_TAIL(&op->lay, rows[k]);
-            size_t bytes = 0, at = 0;
-            for (uint32_t i = 0; i < ws->keys_count; i++)
-                bytes += eng.data->key_bound(&keys[i], k);
-            uint8_t *key = luma_arena_alloc_aligned(st->arena, bytes + 8, 1);
-            ENG_NEED(p->ctx, key, "a window function");
-            memset(key, 0, 8);
-            for (uint32_t i = 0; i < ws->keys_count; i++) {
-                if (i == ws->partition_count)
-                    part_bytes[tail->seq] = (uint32_t)at;
-                uint32_t flags = (ws->keys[i].desc ? LUMA_KEY_DESC : 0u) |
-                                 (ws->keys[i].nulls_first ? LUMA_KEY_NULLS_FIRST : 0u);
-                at += eng.data->key_write(&keys[i], k, flags, key + at);
-            }
-            if (ws->keys_count == ws->partition_count)
-                part_bytes[tail->seq] = (uint32_t)at;
-            uint8_t first8[8] = {0};
-            uint64_t prefix;
-            memcpy(first8, key, at < 8 ? at : 8);
-            memcpy(&prefix, first8, 8);
-            tail->key = key;
-            tail->bytes = (uint32_t)at;
-            st->run.items[first + k].prefix = __builtin_bswap64(prefix);
-        }
+        for (uint32_t k = 0; k < n; k++)
+            LUMA_TRY(write_key(p->ctx, st, ws, op, keys, k, &st->run.items[first + k]));
     }
-    *out_part_bytes = part_bytes;
     return LUMA_OK;
 }
 
 static bool
-same_prefix(const struct rowlay *lay, const struct sort_item *a, const struct sort_item *b,
-            const uint32_t *part_bytes)
+same_partition(const struct op_window *op, const struct sort_item *a, const struct sort_item *b)
 {
+    const struct rowlay *lay = &op->sorts[0].lay;
     const struct sort_tail *ta = SORT_TAIL(lay, a->row), *tb = SORT_TAIL(lay, b->row);
-    uint32_t n = part_bytes[ta->seq];
-    return n == part_bytes[tb->seq] && memcmp(ta->key, tb->key, n) == 0;
+    const int64_t *na = (const int64_t *)(const void *)(a->row + lay->off[op->kept]);
+    const int64_t *nb = (const int64_t *)(const void *)(b->row + lay->off[op->kept]);
+    return *na == *nb && memcmp(ta->key, tb->key, (size_t)*na) == 0;
+}
+
+/* Where the partition that begins at wp->first ends, and where its peer groups begin. */
+static luma_rc
+find_groups(struct luma_ctx *ctx, const struct op_window *op, uint64_t count, uint64_t *group_rows,
+            struct win_part *wp)
+{
+    const struct sort_item *items = wp->items;
+    uint64_t at = wp->first, groups = 0;
+    do {
+        if (at == wp->first || eng_sort_compare(wp->lay, &items[at - 1], &items[at]) != 0)
+            group_rows[groups++] = at;
+        if ((++at & 0xfff) == 0)
+            LUMA_TRY(eng.sched->yield(ctx));
+    } while (at < count && same_partition(op, &items[wp->first], &items[at]));
+    wp->last = at;
+    wp->groups = 0;
+    wp->groups_end = groups;
+    return LUMA_OK;
+}
+
+static luma_rc
+compute_part(struct part *p, const struct op_window *op, struct window_state *st, uint32_t which,
+             struct win_run *runs, struct win_part *wp)
+{
+    struct xenv e = eng_env(p, st->arena);
+    e.states = st->arena;
+    for (uint32_t f = 0; f < op->funcs_count; f++)
+        eng_window_run_begin(&op->funcs[f], wp, &runs[f]);
+    LUMA_TRY(eng_window_first(&e, wp));
+    while (wp->at < wp->last) {
+        uint32_t seq = SORT_TAIL(wp->lay, wp->items[wp->at].row)->seq;
+        for (uint32_t f = 0; f < op->funcs_count; f++)
+            if (op->funcs[f].sort == which)
+                LUMA_TRY(eng_window_value(&e, &op->funcs[f], wp, &runs[f], &st->results[f][seq]));
+        LUMA_TRY(eng_window_step(&e, wp));
+    }
+    return LUMA_OK;
 }
 
 static luma_rc
 run_sort(struct part *p, const struct op_window *op, struct window_state *st, uint32_t which)
 {
-    const struct win_sort *ws = &op->sorts[which];
     uint64_t count = st->run.count;
-    uint32_t *part_bytes;
-    LUMA_TRY(key_rows(p, op, st, ws, &part_bytes));
-    struct sort_item *items = st->run.items;
-    LUMA_TRY(eng_sort_items(p->ctx, &op->lay, items, count));
-    uint64_t *peers = luma_arena_alloc(st->arena, sizeof(uint64_t) * (count + 1) * 3);
-    ENG_NEED(p->ctx, peers, "a window function");
-    uint64_t *peer_first = peers, *peer_last = peers + count + 1, *group = peer_last + count + 1;
-    for (uint64_t first = 0; first < count;) {
-        uint64_t last = first + 1, groups = 0;
-        while (last < count && same_prefix(&op->lay, &items[first], &items[last], part_bytes))
-            if ((++last & 0xfff) == 0)
-                LUMA_TRY(eng.sched->yield(p->ctx));
-        for (uint64_t i = first; i < last;) {
-            uint64_t end = i + 1;
-            while (end < last && eng_sort_compare(&op->lay, &items[i], &items[end]) == 0)
-                end++;
-            for (uint64_t k = i; k < end; k++) {
-                peer_first[k] = i;
-                peer_last[k] = end;
-                group[k] = groups;
-            }
-            if ((++groups & 0xfff) == 0)
-                LUMA_TRY(eng.sched->yield(p->ctx));
-            i = end;
-        }
-        struct win_part wp = {&op->lay, items, first, last, peer_first, peer_last, group};
-        for (uint32_t f = 0; f < op->funcs_count; f++) {
-            if (op->funcs[f].sort != which)
-                continue;
-            struct luma_arena *arena;
-            LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
-            struct xenv e = eng_env(p, arena);
-            e.states = st->arena;
-            LUMA_TRY(eng_window_part(&e, &op->funcs[f], &wp, st->results[f]));
-        }
+    struct win_part wp = {.op = &op->op, .lay = &op->sorts[0].lay, .items = st->run.items};
+    LUMA_TRY(eng_window_keys(p, op, st, &op->sorts[which]));
+    LUMA_TRY(eng_sort_items(p->ctx, wp.lay, wp.items, count));
+    uint64_t *group_rows = luma_arena_alloc(st->arena, sizeof(*group_rows) * (count + 1));
+    struct win_run *runs = luma_arena_alloc(st->arena, sizeof(*runs) * (op->funcs_count + 1));
+    if (group_rows == NULL || runs == NULL)
+        return ENG_NOMEM(p->ctx, "a window function");
+    wp.group_rows = group_rows;
+    for (uint32_t f = 0; f < op->funcs_count; f++)
+        LUMA_TRY(eng_window_run_init(p->ctx, st->arena, &op->funcs[f], &runs[f]));
+    for (; wp.first < count; wp.first = wp.last) {
+        LUMA_TRY(find_groups(p->ctx, op, count, group_rows, &wp));
+        LUMA_TRY(compute_part(p, op, st, which, runs, &wp));
         LUMA_TRY(eng.sched->yield(p->ctx));
-        first = last;
     }
     return LUMA_OK;
 }
@@ -143,7 +190,7 @@ eng_window_compute(struct part *p, const struct op_window *op, struct window_sta
 {
     /* seq numbers rows from 1 on: results are found by it */
     for (uint64_t i = 0; i < st->run.count; i++)
-        SORT_TAIL(&op->lay, st->run.items[i].row)->seq = (uint32_t)i;
+        SORT_TAIL(&op->sorts[0].lay, st->run.items[i].row)->seq = (uint32_t)i;
     st->at = 0;
     st->results = LUMA_NEW_ARRAY(st->arena, struct luma_value *, op->funcs_count + 1);
     ENG_NEED(p->ctx, st->results, "a window function");
@@ -168,37 +215,42 @@ window_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     if (st->budget != NULL)
         st->arena = eng.mem->arena_create(st->budget, 32u << 10);
     ENG_NEED(ctx, st->arena, "a window function");
-    eng_rows_init(&st->run.rows, &op->lay, st->arena);
+    st->run.budget = st->budget;
+    st->run.arena = st->arena;
+    eng_rows_init(&st->run.rows, &op->sorts[0].lay, st->arena);
     LUMA_TRY(eng_open(x, ctx, base->child[0]));
     LUMA_TRY(eng_run(x, ctx, base->child[0], 1, window_sink, NULL, (void *)(uintptr_t)op));
     eng_release(x, base->child[0]);
-    return st->disk != NULL ? eng_window_spill_list(p, op, st) : eng_window_compute(p, op, st);
+    if (st->disk != NULL)
+        return eng_window_spill_list(p, st);
+    if (st->sorting)
+        return eng_window_sort_end(p, op, st);
+    return eng_window_compute(p, op, st);
 }
 
-static luma_rc
-result_column(struct xenv *e, const struct op_window *op, const struct window_state *st, uint32_t f,
-              uint8_t *const *rows, uint32_t n, struct luma_vec *out)
+luma_rc
+eng_window_column(struct xenv *e, const struct win_func *f, const struct luma_value *const *values,
+                  uint32_t n, struct luma_vec *out)
 {
-    const struct luma_value *all = st->results[f], *model = NULL;
+    const struct luma_value *model = NULL;
     bool same = true;
     for (uint32_t k = 0; k < n; k++) {
-        const struct luma_value *v = &all[SORT_TAIL(&op->lay, rows[k])->seq];
+        const struct luma_value *v = values[k];
         if (v->is_null)
             continue;
         same = same && (model == NULL || (model->phys == v->phys && model->scale == v->scale));
         model = v;
     }
     if (model == NULL) {
-        eng_vec_null(out, op->funcs[f].type);
+        eng_vec_null(out, f->type);
         return LUMA_OK;
     }
-    LUMA_TRY(
-        eng_vec_room(e, op->funcs[f].type, same ? model->phys : (uint32_t)LUMA_PHYS_STR, n, out));
+    LUMA_TRY(eng_vec_room(e, f->type, same ? model->phys : (uint32_t)LUMA_PHYS_STR, n, out));
     LUMA_TRY(eng_vec_bits(e, n, true, &out->valid));
     out->scale = model->scale;
     uint32_t bytes = luma_phys_bytes(out->phys);
     for (uint32_t k = 0; k < n; k++) {
-        const struct luma_value *v = &all[SORT_TAIL(&op->lay, rows[k])->seq];
+        const struct luma_value *v = values[k];
         struct luma_vec one;
         if (v->is_null) {
             luma_bit_clear(out->valid, k);
@@ -213,36 +265,85 @@ result_column(struct xenv *e, const struct op_window *op, const struct window_st
     return LUMA_OK;
 }
 
+/* Rows in memory: columns from the rows, results by their numbers. */
 static luma_rc
-window_next(struct part *p, const struct op *base, struct luma_batch **out)
+rows_out(struct xenv *e, const struct op_window *op, const struct window_state *st,
+         uint8_t *const *rows, uint32_t n, struct luma_vec *cols)
 {
-    const struct op_window *op = (const struct op_window *)base;
-    struct window_state *st = p->x->op_state[base->id];
+    const struct luma_value *values[LUMA_BATCH_ROWS];
+    const struct rowlay *lay = &op->sorts[0].lay;
+    for (uint32_t i = 0; i < op->op.cols_count; i++) {
+        uint32_t from = op->out_from[i];
+        if (from < op->kept) {
+            LUMA_TRY(eng_rows_gather(e, lay, from, rows, NULL, n, n, &cols[i]));
+            continue;
+        }
+        for (uint32_t k = 0; k < n; k++)
+            values[k] = &st->results[from - op->kept][SORT_TAIL(lay, rows[k])->seq];
+        LUMA_TRY(eng_window_column(e, &op->funcs[from - op->kept], values, n, &cols[i]));
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+next_in_memory(struct part *p, const struct op_window *op, struct window_state *st,
+               struct luma_batch **out)
+{
     uint8_t *rows[LUMA_BATCH_ROWS];
-    uint32_t n = 0, kept = op->child_cols + op->extra_count;
-    if (p->index > 0)
-        return LUMA_OK;
-    if (st->disk != NULL && st->at == st->run.count)
-        LUMA_TRY(eng_window_spill_next(p, op, st));
+    uint32_t n = 0;
     while (n < LUMA_BATCH_ROWS && st->at < st->run.count)
         rows[n++] = st->run.items[st->at++].row;
     if (n == 0)
         return LUMA_OK;
     struct luma_arena *arena;
-    LUMA_TRY(eng_batch_arena(p, base, &arena));
+    LUMA_TRY(eng_batch_arena(p, &op->op, &arena));
     struct xenv e = eng_env(p, arena);
-    struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (base->cols_count + 1));
+    struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (op->op.cols_count + 1));
     ENG_NEED(p->ctx, cols, "a window function");
-    for (uint32_t i = 0; i < base->cols_count; i++) {
-        if (op->out_from[i] < kept)
-            LUMA_TRY(eng_rows_gather(&e, &op->lay, op->out_from[i], rows, NULL, n, n, &cols[i]));
-        else
-            LUMA_TRY(result_column(&e, op, st, op->out_from[i] - kept, rows, n, &cols[i]));
-    }
-    st->batch =
-        (struct luma_batch){.rows = n, .sel_rows = n, .cols_count = base->cols_count, .cols = cols};
+    LUMA_TRY(rows_out(&e, op, st, rows, n, cols));
+    st->batch = (struct luma_batch){
+        .rows = n, .sel_rows = n, .cols_count = op->op.cols_count, .cols = cols};
     *out = &st->batch;
     return LUMA_OK;
+}
+
+static luma_rc
+next_on_disk(struct part *p, const struct op_window *op, struct window_state *st,
+             struct luma_batch **out)
+{
+    struct luma_batch *in;
+    LUMA_TRY(eng_window_sort_next(p, op, st, &in));
+    if (in == NULL)
+        return LUMA_OK;
+    struct luma_vec *cols =
+        luma_arena_alloc(p->batch[op->op.id], sizeof(*cols) * (op->op.cols_count + 1));
+    ENG_NEED(p->ctx, cols, "a window function");
+    for (uint32_t i = 0; i < op->op.cols_count; i++) {
+        uint32_t from = op->out_from[i];
+        cols[i] = in->cols[from < op->kept ? from : op->funcs[from - op->kept].col];
+    }
+    st->batch = *in;
+    st->batch.cols = cols;
+    st->batch.cols_count = op->op.cols_count;
+    *out = &st->batch;
+    return LUMA_OK;
+}
+
+static luma_rc
+window_next(struct part *p, const struct op *base, struct luma_batch **out)
+{
+    const struct op_window *op = (const struct op_window *)base;
+    struct window_state *st = p->x->op_state[base->id];
+    if (p->index > 0)
+        return LUMA_OK;
+    if (st->sorted != NULL) {
+        LUMA_TRY(next_on_disk(p, op, st, out));
+        if (*out != NULL)
+            return LUMA_OK;
+    }
+    if (st->disk != NULL && st->at == st->run.count)
+        LUMA_TRY(eng_window_spill_next(p, op, st));
+    return st->sorted != NULL ? next_on_disk(p, op, st, out) : next_in_memory(p, op, st, out);
 }
 
 static void
@@ -251,6 +352,7 @@ window_release(struct exec *x, const struct op *base)
     struct window_state *st = x->op_state[base->id];
     if (st->budget == NULL)
         return;
+    eng_window_sort_free(x, st);
     eng_window_spill_free(st);
     eng_sort_run_fini(&st->run, st->budget);
     eng.mem->arena_destroy(st->arena);
@@ -431,6 +533,29 @@ plan_division(struct win_build *b)
         eng_pp_throw(b->ph->pp, ENG_NOMEM(b->ph->pp->ctx, "planning"));
 }
 
+/* Results of a sort's functions stand behind what the sort before has made of a row. */
+static void
+plan_layouts(struct prep *pp, struct op_window *op)
+{
+    const struct op *child = op->op.child[0];
+    uint32_t cols = op->kept;
+    struct luma_type *types = PP_ARRAY(pp, struct luma_type, cols + 1 + op->funcs_count);
+    for (uint32_t i = 0; i < cols; i++)
+        types[i] = i < op->child_cols ? child->types[i] : op->extra[i - op->child_cols]->type;
+    types[cols++] = luma_type(LUMA_TYPE_INT8);
+    for (uint32_t s = 0; s < op->sorts_count; s++) {
+        if (eng_rowlay_init(pp->arena, types, cols, sizeof(struct sort_tail), &op->sorts[s].lay) !=
+            LUMA_OK)
+            eng_pp_throw(pp, ENG_NOMEM(pp->ctx, "planning"));
+        for (uint32_t f = 0; f < op->funcs_count; f++) {
+            if (op->funcs[f].sort != s)
+                continue;
+            op->funcs[f].col = cols;
+            types[cols++] = op->funcs[f].type;
+        }
+    }
+}
+
 static void
 need_window(struct prep *pp, struct bits *need, const struct rel *rel)
 {
@@ -456,14 +581,9 @@ eng_phys_window(struct phys *ph, struct rel *rel, const struct bits *need)
     struct win_build b = {.ph = ph, .op = op, .comp = eng_comp(ph, child)};
     for (uint32_t i = 0; i < rel->aggs_count; i++)
         build_func(&b, rel->aggs[i], &op->funcs[i]);
-    if (op->sorts_count > 0)
-        plan_division(&b);
-    uint32_t kept = op->child_cols + op->extra_count;
-    struct luma_type *types = PP_ARRAY(pp, struct luma_type, kept);
-    for (uint32_t i = 0; i < kept; i++)
-        types[i] = i < op->child_cols ? child->types[i] : op->extra[i - op->child_cols]->type;
-    if (eng_rowlay_init(pp->arena, types, kept, sizeof(struct sort_tail), &op->lay) != LUMA_OK)
-        eng_pp_throw(pp, ENG_NOMEM(pp->ctx, "planning"));
+    plan_division(&b);
+    uint32_t kept = op->kept = op->child_cols + op->extra_count;
+    plan_layouts(pp, op);
     op->out_from = PP_ARRAY(pp, uint32_t, count);
     for (uint32_t i = 0; i < count; i++) {
         op->out_from[i] = UINT32_MAX;

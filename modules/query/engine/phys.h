@@ -65,6 +65,8 @@ luma_rc eng_limit_values(struct exec *x, struct luma_ctx *ctx, const struct xp *
                          const struct xp *offset, int64_t *out_limit, int64_t *out_offset);
 luma_rc eng_batch_copy(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_batch *in,
                        struct luma_batch *out);
+/* What its selected rows take, copied. */
+size_t eng_batch_bytes(const struct luma_batch *batch);
 luma_rc eng_parts_make(struct exec *x, struct luma_ctx *ctx, uint32_t parts);
 
 /* --- xp_sub.c: subqueries that run once --- */

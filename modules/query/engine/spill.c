@@ -75,9 +75,17 @@ eng_spill_close(struct exec *x, struct spill *spill)
 {
     if (spill->file == NULL)
         return;
-    __atomic_fetch_add(&x->root->spilled, eng.temp->bytes(spill->file), __ATOMIC_RELAXED);
+    uint64_t bytes = eng.temp->bytes(spill->file);
+    __atomic_fetch_add(&x->root->spilled, bytes, __ATOMIC_RELAXED);
     eng.temp->close(spill->file);
     spill->file = NULL;
+    spill->gone += bytes;
+}
+
+uint64_t
+eng_spill_bytes(const struct spill *spill)
+{
+    return spill->gone + (spill->file == NULL ? 0 : eng.temp->bytes(spill->file));
 }
 
 /* --- writing --- */
@@ -321,7 +329,9 @@ eng_spool_flush(struct luma_ctx *ctx, struct spool *s)
     } else {
         LUMA_TRY(eng.temp->write(ctx, file, s->fill, bytes, &offset));
     }
-    s->blocks[s->count++] = (struct spool_block){offset, (uint32_t)bytes, s->fill_rows};
+    const struct spool_block *last = s->count == 0 ? NULL : &s->blocks[s->count - 1];
+    uint64_t first = last == NULL ? 0 : last->first + last->rows;
+    s->blocks[s->count++] = (struct spool_block){offset, (uint32_t)bytes, s->fill_rows, first};
     s->bytes += bytes;
     s->fill_rows = s->text_bytes = 0;
     return LUMA_OK;

@@ -19,11 +19,13 @@
 struct spill {
     struct luma_event lock;
     struct luma_temp *file; /* atomic: pairs with the release in spill.c */
+    uint64_t gone;          /* bytes of files that are closed already */
 };
 
 struct spool_block {
     uint64_t offset;
     uint32_t bytes, rows;
+    uint64_t first; /* rows in the blocks before */
 };
 
 struct spool {
@@ -57,6 +59,8 @@ bool eng_spill_due(const struct exec *x, size_t mine);
 /* How much an operator of this execution may take now, for one of `parts` that do the same. */
 size_t eng_spill_share(const struct exec *x, uint32_t parts);
 void eng_spill_close(struct exec *x, struct spill *spill); /* counts what was written */
+/* Written so far, to files that are closed, too. */
+uint64_t eng_spill_bytes(const struct spill *spill);
 
 void eng_spool_init(struct spool *s, struct spill *spill, struct luma_budget *budget,
                     const struct luma_type *types, uint32_t cols, uint32_t block_rows);

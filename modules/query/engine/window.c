@@ -1,5 +1,10 @@
-/* window.c - one window function over one partition. */
+/*
+ * window.c - one window function at one row of a partition. The rows come one after the other; what
+ * a function looks at besides is anywhere in the partition, which lies in memory or on disk.
+ */
 #include "window.h"
+
+#define SPAN_ROWS 512
 
 /* A partition may be the whole table. */
 #define WIN_YIELD(e, i)                           \
@@ -9,13 +14,68 @@
     } while (0)
 
 struct frame {
-    uint64_t lo, hi; /* items [lo, hi) */
+    uint64_t lo, hi; /* rows [lo, hi) */
 };
 
-static struct luma_value
-col_value(const struct win_part *wp, uint64_t item, uint32_t col)
+/* --- the partition --- */
+
+static luma_rc
+col_value(struct xenv *e, const struct win_part *wp, uint64_t row, uint32_t col,
+          struct luma_value *out)
 {
-    return eng_row_value(wp->lay, wp->items[item].row, col);
+    if (wp->disk != NULL)
+        return eng_window_disk_value(e, wp->disk, row, col, out);
+    *out = eng_row_value(wp->lay, wp->items[row].row, col);
+    return LUMA_OK;
+}
+
+/* First row of a group; of the one behind the last: the end. */
+static luma_rc
+group_row(struct xenv *e, const struct win_part *wp, uint64_t group, uint64_t *out)
+{
+    *out = wp->last;
+    if (group >= wp->groups_end)
+        return LUMA_OK;
+    if (wp->disk != NULL)
+        return eng_window_disk_group(e, wp->disk, group, out);
+    *out = wp->group_rows[group - wp->groups];
+    return LUMA_OK;
+}
+
+luma_rc
+eng_window_first(struct xenv *e, struct win_part *wp)
+{
+    wp->at = wp->peer_first = wp->first;
+    wp->group = wp->groups;
+    return group_row(e, wp, wp->group + 1, &wp->peer_last);
+}
+
+luma_rc
+eng_window_step(struct xenv *e, struct win_part *wp)
+{
+    WIN_YIELD(e, wp->at);
+    if (++wp->at < wp->peer_last)
+        return LUMA_OK;
+    wp->group++;
+    wp->peer_first = wp->peer_last;
+    return group_row(e, wp, wp->group + 1, &wp->peer_last);
+}
+
+/* A value of another row, to be kept. */
+static luma_rc
+take_value(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint64_t row,
+           uint32_t col, struct luma_value *out)
+{
+    LUMA_TRY(col_value(e, wp, row, col, out));
+    out->type = f->type;
+    if (wp->disk == NULL || out->is_null || out->phys != LUMA_PHYS_STR ||
+        out->str.bytes <= LUMA_STR_INLINE_MAX)
+        return LUMA_OK;
+    char *copy = luma_arena_alloc_aligned(e->arena, out->str.bytes, 1);
+    ENG_NEED(e->ctx, copy, "a window function");
+    memcpy(copy, out->str.ptr, out->str.bytes);
+    out->str.ptr = copy;
+    return LUMA_OK;
 }
 
 static int64_t
@@ -60,9 +120,10 @@ set_null(struct luma_value *out, struct luma_type type)
 /* --- frames --- */
 
 static luma_rc
-offset_of(struct xenv *e, const struct win_part *wp, uint64_t item, uint32_t col, int64_t *out)
+offset_of(struct xenv *e, const struct win_part *wp, uint32_t col, int64_t *out)
 {
-    struct luma_value v = col_value(wp, item, col);
+    struct luma_value v;
+    LUMA_TRY(col_value(e, wp, wp->at, col, &v));
     if (v.is_null || as_int(&v) < 0)
         return LUMA_FAIL_SQL(e->ctx, LUMA_E_INVALID, v.is_null ? "22004" : "22013",
                              v.is_null ? "frame offset must not be null"
@@ -92,54 +153,67 @@ range_number(const struct luma_value *v)
     }
 }
 
-/* RANGE with an offset: the first item (or one past the last) within `delta` of the current value.
- */
-static uint64_t
-range_edge(const struct win_func *f, const struct win_part *wp, uint64_t item, double delta,
-           bool upper)
+/* Does the row of that value stand before the edge that lies at `limit`? */
+static bool
+before_edge(const struct win_func *f, const struct luma_value *v, double limit, bool upper)
 {
-    struct luma_value cur = col_value(wp, item, f->order_col);
-    if (cur.is_null)
-        return upper ? wp->peer_last[item] : wp->peer_first[item];
-    double at = range_number(&cur), limit = f->order_desc ? at - delta : at + delta;
+    double x = range_number(v);
+    if (f->order_desc)
+        return upper ? x >= limit : x > limit;
+    return upper ? x <= limit : x < limit;
+}
+
+/* RANGE with an offset: the first row (or one past the last) within `delta` of the current value.
+ */
+static luma_rc
+range_edge(struct xenv *e, const struct win_func *f, const struct win_part *wp,
+           const struct luma_value *cur, double delta, bool upper, uint64_t *out)
+{
+    *out = upper ? wp->peer_last : wp->peer_first;
+    if (cur->is_null)
+        return LUMA_OK;
+    double at = range_number(cur), limit = f->order_desc ? at - delta : at + delta;
     uint64_t lo = wp->first, hi = wp->last;
     while (lo < hi) {
         uint64_t mid = lo + (hi - lo) / 2;
-        struct luma_value v = col_value(wp, mid, f->order_col);
-        bool before;
-        if (v.is_null) /* nulls stand together at one end: on which side of us are they? */
-            before = mid < item;
-        else if (f->order_desc)
-            before = upper ? range_number(&v) >= limit : range_number(&v) > limit;
-        else
-            before = upper ? range_number(&v) <= limit : range_number(&v) < limit;
-        if (before)
+        struct luma_value v;
+        LUMA_TRY(col_value(e, wp, mid, f->order_col, &v));
+        /* nulls stand together at one end: on which side of us are they? */
+        if (v.is_null ? mid < wp->at : before_edge(f, &v, limit, upper))
             lo = mid + 1;
         else
             hi = mid;
     }
-    return lo;
-}
-
-static uint64_t
-group_edge(const struct win_part *wp, uint64_t item, int64_t delta, bool upper)
-{
-    uint64_t at = item;
-    for (; delta < 0; delta++) {
-        if (wp->peer_first[at] == wp->first)
-            return wp->first;
-        at = wp->peer_first[at] - 1;
-    }
-    for (; delta > 0; delta--) {
-        if (wp->peer_last[at] == wp->last)
-            return wp->last;
-        at = wp->peer_last[at];
-    }
-    return upper ? wp->peer_last[at] : wp->peer_first[at];
+    *out = lo;
+    return LUMA_OK;
 }
 
 static luma_rc
-bound(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint64_t item,
+range_bound(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint32_t col,
+            bool back, bool upper, uint64_t *out)
+{
+    struct luma_value v, key;
+    LUMA_TRY(col_value(e, wp, wp->at, col, &v));
+    double delta = v.is_null ? 0 : range_number(&v);
+    LUMA_TRY(col_value(e, wp, wp->at, f->order_col, &key));
+    if (key.type.id == LUMA_TYPE_DATE && v.phys != LUMA_PHYS_B16)
+        delta *= 86400e6;
+    return range_edge(e, f, wp, &key, back ? -delta : delta, upper, out);
+}
+
+static luma_rc
+group_edge(struct xenv *e, const struct win_part *wp, int64_t delta, bool upper, uint64_t *out)
+{
+    int64_t to = (int64_t)(wp->group - wp->groups) + delta;
+    if (to < 0) {
+        *out = wp->first;
+        return LUMA_OK;
+    }
+    return group_row(e, wp, wp->groups + (uint64_t)to + upper, out);
+}
+
+static luma_rc
+bound(struct xenv *e, const struct win_func *f, const struct win_part *wp,
       enum luma_frame_bound what, uint32_t col, bool upper, uint64_t *out)
 {
     int64_t n = 0;
@@ -152,61 +226,46 @@ bound(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint6
         return LUMA_OK;
     case LUMA_BOUND_CURRENT:
         if (f->mode == LUMA_FRAME_ROWS)
-            *out = upper ? item + 1 : item;
+            *out = upper ? wp->at + 1 : wp->at;
         else
-            *out = upper ? wp->peer_last[item] : wp->peer_first[item];
+            *out = upper ? wp->peer_last : wp->peer_first;
         return LUMA_OK;
     default:
         break;
     }
     bool back = what == LUMA_BOUND_PRECEDING;
-    if (f->mode == LUMA_FRAME_RANGE) {
-        struct luma_value v = col_value(wp, item, col);
-        double delta = v.is_null ? 0 : range_number(&v);
-        struct luma_value key = col_value(wp, item, f->order_col);
-        if (key.type.id == LUMA_TYPE_DATE && v.phys != LUMA_PHYS_B16)
-            delta *= 86400e6;
-        *out = range_edge(f, wp, item, back ? -delta : delta, upper);
-        return LUMA_OK;
-    }
-    LUMA_TRY(offset_of(e, wp, item, col, &n));
-    if (f->mode == LUMA_FRAME_GROUPS) {
-        int64_t reach = (int64_t)(wp->last - wp->first);
-        n = n > reach ? reach : n;
-        bool outside = back && upper && (int64_t)wp->group_no[item] < n;
-        *out = outside ? wp->first : group_edge(wp, item, back ? -n : n, upper);
-        if (!back && !upper && *out == wp->last)
-            *out = wp->last;
-        return LUMA_OK;
-    }
-    int64_t at = (int64_t)item + (back ? -n : n) + (upper ? 1 : 0);
-    if (!back && n > (int64_t)(wp->last - item))
-        at = (int64_t)wp->last;
+    if (f->mode == LUMA_FRAME_RANGE)
+        return range_bound(e, f, wp, col, back, upper, out);
+    LUMA_TRY(offset_of(e, wp, col, &n));
+    int64_t reach = (int64_t)(wp->last - wp->first);
+    n = n > reach ? reach : n;
+    if (f->mode == LUMA_FRAME_GROUPS)
+        return group_edge(e, wp, back ? -n : n, upper, out);
+    int64_t at = (int64_t)wp->at + (back ? -n : n) + (upper ? 1 : 0);
     *out = at < (int64_t)wp->first ? wp->first : at > (int64_t)wp->last ? wp->last : (uint64_t)at;
     return LUMA_OK;
 }
 
 static luma_rc
-frame_of(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint64_t item,
-         struct frame *out)
+frame_of(struct xenv *e, const struct win_func *f, const struct win_part *wp, struct frame *out)
 {
-    LUMA_TRY(bound(e, f, wp, item, f->start, f->start_off, false, &out->lo));
-    LUMA_TRY(bound(e, f, wp, item, f->end, f->end_off, true, &out->hi));
+    LUMA_TRY(bound(e, f, wp, f->start, f->start_off, false, &out->lo));
+    LUMA_TRY(bound(e, f, wp, f->end, f->end_off, true, &out->hi));
     if (out->hi < out->lo)
         out->hi = out->lo;
     return LUMA_OK;
 }
 
 static bool
-excluded(const struct win_func *f, const struct win_part *wp, uint64_t item, uint64_t k)
+excluded(const struct win_func *f, const struct win_part *wp, uint64_t row)
 {
     switch (f->exclude) {
     case 1:
-        return k == item;
+        return row == wp->at;
     case 2:
-        return k >= wp->peer_first[item] && k < wp->peer_last[item];
+        return row >= wp->peer_first && row < wp->peer_last;
     case 3:
-        return k != item && k >= wp->peer_first[item] && k < wp->peer_last[item];
+        return row != wp->at && row >= wp->peer_first && row < wp->peer_last;
     default:
         return false;
     }
@@ -214,133 +273,202 @@ excluded(const struct win_func *f, const struct win_part *wp, uint64_t item, uin
 
 /* --- aggregates --- */
 
+luma_rc
+eng_window_run_init(struct luma_ctx *ctx, struct luma_arena *arena, const struct win_func *f,
+                    struct win_run *run)
+{
+    memset(run, 0, sizeof(*run));
+    if (f->kind != WIN_AGG)
+        return LUMA_OK;
+    run->state = luma_arena_zalloc(arena, f->agg.bytes + 16);
+    ENG_NEED(ctx, run->state, "a window function");
+    return LUMA_OK;
+}
+
+static void
+state_empty(const struct win_func *f, struct win_run *run)
+{
+    memset(run->state, 0, f->agg.bytes);
+    if (run->arena != NULL)
+        run->arena->reset(run->arena);
+}
+
+void
+eng_window_run_begin(const struct win_func *f, const struct win_part *wp, struct win_run *run)
+{
+    run->done = wp->first;
+    run->lo = run->hi = UINT64_MAX;
+    if (run->state != NULL)
+        state_empty(f, run);
+}
+
+/* Some of the rows [lo, hi), SPAN_ROWS at most, and where their columns are. */
+struct span {
+    uint32_t n;
+    struct luma_batch *batch; /* on disk; the span begins at row `at` of it */
+    uint32_t at;
+};
+
+static luma_rc
+span_of(struct xenv *e, const struct win_part *wp, uint64_t lo, uint64_t hi, struct span *out)
+{
+    memset(out, 0, sizeof(*out));
+    hi = hi - lo > SPAN_ROWS ? lo + SPAN_ROWS : hi;
+    if (wp->disk != NULL)
+        return eng_window_disk_rows(e, wp->disk, lo, hi, &out->batch, &out->at, &out->n);
+    out->n = (uint32_t)(hi - lo);
+    return LUMA_OK;
+}
+
+static bool
+passes_filter(const struct win_func *f, const struct win_part *wp, const struct span *span,
+              uint64_t lo, uint32_t k)
+{
+    struct luma_value ok = span->batch == NULL
+                               ? eng_row_value(wp->lay, wp->items[lo + k].row, f->filter)
+                               : eng.data->vec_value(&span->batch->cols[f->filter], span->at + k);
+    return !ok.is_null && ok.b;
+}
+
+static luma_rc
+add_span(struct xenv *e, const struct win_func *f, const struct win_part *wp,
+         const struct span *span, uint64_t lo, uint8_t *state)
+{
+    uint8_t *rows[SPAN_ROWS], *states[SPAN_ROWS];
+    uint16_t sel[SPAN_ROWS];
+    struct luma_vec args[4];
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < span->n; k++) {
+        if ((f->exclude != 0 && excluded(f, wp, lo + k)) ||
+            (f->filter != UINT32_MAX && !passes_filter(f, wp, span, lo, k)))
+            continue;
+        rows[n] = span->batch == NULL ? wp->items[lo + k].row : NULL;
+        sel[n] = (uint16_t)(span->at + k);
+        states[n++] = state;
+    }
+    if (n == 0)
+        return LUMA_OK;
+    for (uint32_t i = 0; i < f->args_count; i++) {
+        if (span->batch != NULL)
+            args[i] = span->batch->cols[f->args[i]];
+        else
+            LUMA_TRY(eng_rows_gather(e, wp->lay, f->args[i], rows, NULL, n, n, &args[i]));
+    }
+    if (span->batch != NULL)
+        return eng_agg_update_many(e, &f->agg, states, 0, args, sel, n, span->batch->rows);
+    return eng_agg_update_many(e, &f->agg, states, 0, args, NULL, n, n);
+}
+
 static luma_rc
 agg_add(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint64_t lo,
-        uint64_t hi, uint64_t item, uint8_t *state)
+        uint64_t hi, uint8_t *state)
 {
-    uint8_t *rows[512], *states[512];
-    while (lo < hi) {
-        uint32_t n = 0;
-        for (; lo < hi && n < 512; lo++) {
-            if (f->exclude != 0 && excluded(f, wp, item, lo))
-                continue;
-            if (f->filter != UINT32_MAX) {
-                struct luma_value ok = col_value(wp, lo, f->filter);
-                if (ok.is_null || !ok.b)
-                    continue;
-            }
-            rows[n] = wp->items[lo].row;
-            states[n++] = state;
-        }
-        if (n == 0)
-            continue;
-        struct luma_vec args[4];
-        for (uint32_t i = 0; i < f->args_count && i < 4; i++)
-            LUMA_TRY(eng_rows_gather(e, wp->lay, f->args[i], rows, NULL, n, n, &args[i]));
-        LUMA_TRY(eng_agg_update_many(e, &f->agg, states, 0, args, NULL, n, n));
+    struct xenv step = *e;
+    for (uint32_t spans = 1; lo < hi; spans++) {
+        struct span span;
+        LUMA_TRY(eng_step_arena(e->p, wp->op, &step.arena));
+        LUMA_TRY(span_of(&step, wp, lo, hi, &span));
+        LUMA_TRY(add_span(&step, f, wp, &span, lo, state));
+        lo += span.n;
+        if (spans % 8 == 0)
+            LUMA_TRY(eng.sched->yield(e->ctx));
     }
     return LUMA_OK;
 }
 
+/* The state goes on: what its value points to is copied. */
 static luma_rc
-agg_value(struct xenv *e, const struct win_func *f, uint8_t *state, struct luma_value *out)
+agg_value(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint8_t *state,
+          struct luma_value *out)
 {
     struct luma_vec vec;
-    struct xenv keep = {e->x, e->p, e->ctx, e->states, e->states};
-    LUMA_TRY(eng_agg_finish(&keep, &f->agg, &state, 0, 1, &vec));
+    struct xenv step = *e;
+    LUMA_TRY(eng_step_arena(e->p, wp->op, &step.arena));
+    LUMA_TRY(eng_agg_finish(&step, &f->agg, &state, 0, 1, &vec));
     *out = eng.data->vec_value(&vec, 0);
     out->type = f->type;
+    if (out->is_null || out->phys != LUMA_PHYS_STR || out->str.bytes <= LUMA_STR_INLINE_MAX)
+        return LUMA_OK;
+    char *copy = luma_arena_alloc_aligned(e->arena, out->str.bytes, 1);
+    ENG_NEED(e->ctx, copy, "a window function");
+    memcpy(copy, out->str.ptr, out->str.bytes);
+    out->str.ptr = copy;
     return LUMA_OK;
 }
 
 /* Frames that begin with the partition grow; others are added up anew for each row. */
 static luma_rc
-run_aggregate(struct xenv *e, const struct win_func *f, const struct win_part *wp,
-              struct luma_value *results)
+value_of_aggregate(struct xenv *e, const struct win_func *f, const struct win_part *wp,
+                   struct win_run *run, struct luma_value *out)
 {
-    uint8_t *state = luma_arena_zalloc(e->states, f->agg.bytes + 16);
-    ENG_NEED(e->ctx, state, "a window function");
     bool grows = f->start == LUMA_BOUND_UNBOUNDED_PRECEDING && f->exclude == 0;
-    uint64_t done = wp->first, last_hi = UINT64_MAX, last_lo = UINT64_MAX;
-    struct luma_value value;
-    memset(&value, 0, sizeof(value));
-    for (uint64_t i = wp->first; i < wp->last; i++) {
-        struct frame fr;
-        LUMA_TRY(frame_of(e, f, wp, i, &fr));
-        if (fr.hi != last_hi || fr.lo != last_lo || f->exclude != 0) {
-            if (!grows || fr.hi < done) {
-                memset(state, 0, f->agg.bytes);
-                done = fr.lo;
-            }
-            LUMA_TRY(agg_add(e, f, wp, done, fr.hi, i, state));
-            done = fr.hi > done ? fr.hi : done;
-            LUMA_TRY(agg_value(e, f, state, &value));
-            last_hi = fr.hi;
-            last_lo = fr.lo;
+    struct frame fr;
+    LUMA_TRY(frame_of(e, f, wp, &fr));
+    if (fr.hi != run->hi || fr.lo != run->lo || f->exclude != 0) {
+        if (!grows || fr.hi < run->done) {
+            state_empty(f, run);
+            run->done = fr.lo;
         }
-        results[SORT_TAIL(wp->lay, wp->items[i].row)->seq] = value;
-        WIN_YIELD(e, i);
+        LUMA_TRY(agg_add(e, f, wp, run->done, fr.hi, run->state));
+        run->done = fr.hi > run->done ? fr.hi : run->done;
+        LUMA_TRY(agg_value(e, f, wp, run->state, &run->value));
+        run->lo = fr.lo;
+        run->hi = fr.hi;
     }
+    *out = run->value;
     return LUMA_OK;
 }
 
 /* --- values of other rows --- */
 
 static luma_rc
-run_offset(struct xenv *e, const struct win_func *f, const struct win_part *wp,
-           struct luma_value *results)
+value_at_offset(struct xenv *e, const struct win_func *f, const struct win_part *wp,
+                struct luma_value *out)
 {
-    for (uint64_t i = wp->first; i < wp->last; i++) {
-        struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
-        int64_t n = 1;
-        WIN_YIELD(e, i);
-        if (f->args_count > 1) {
-            struct luma_value v = col_value(wp, i, f->args[1]);
-            if (v.is_null) {
-                set_null(out, f->type);
-                continue;
-            }
-            n = as_int(&v);
-        }
-        int64_t at = f->kind == WIN_LAG ? (int64_t)i - n : (int64_t)i + n;
-        if (at >= (int64_t)wp->first && at < (int64_t)wp->last)
-            *out = col_value(wp, (uint64_t)at, f->args[0]);
-        else if (f->args_count > 2)
-            *out = col_value(wp, i, f->args[2]);
-        else
-            set_null(out, f->type);
-        out->type = f->type;
+    int64_t n = 1, before = (int64_t)(wp->at - wp->first), behind = (int64_t)(wp->last - wp->at);
+    set_null(out, f->type);
+    if (f->args_count > 1) {
+        struct luma_value v;
+        LUMA_TRY(col_value(e, wp, wp->at, f->args[1], &v));
+        if (v.is_null)
+            return LUMA_OK;
+        n = as_int(&v);
     }
+    if (f->kind == WIN_LAG)
+        n = n == INT64_MIN ? INT64_MAX : -n;
+    if (n >= -before && n < behind)
+        return take_value(e, f, wp, (uint64_t)((int64_t)wp->at + n), f->args[0], out);
+    if (f->args_count > 2)
+        return take_value(e, f, wp, wp->at, f->args[2], out);
     return LUMA_OK;
 }
 
 static luma_rc
-run_value(struct xenv *e, const struct win_func *f, const struct win_part *wp,
-          struct luma_value *results)
+value_in_frame(struct xenv *e, const struct win_func *f, const struct win_part *wp,
+               struct luma_value *out)
 {
-    for (uint64_t i = wp->first; i < wp->last; i++) {
-        struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
-        struct frame fr;
-        WIN_YIELD(e, i);
-        LUMA_TRY(frame_of(e, f, wp, i, &fr));
-        int64_t nth = 1;
-        bool from_end = f->kind == WIN_LAST_VALUE;
-        if (f->kind == WIN_NTH_VALUE) {
-            struct luma_value v = col_value(wp, i, f->args[1]);
-            nth = v.is_null ? 0 : as_int(&v);
-            if (!v.is_null && nth <= 0)
-                return LUMA_FAIL_SQL(e->ctx, LUMA_E_INVALID, "22016",
-                                     "argument of nth_value must be greater than zero");
-        }
-        set_null(out, f->type);
-        for (uint64_t k = fr.lo; k < fr.hi && nth > 0; k++) {
-            uint64_t at = from_end ? fr.hi - 1 - (k - fr.lo) : k;
-            WIN_YIELD(e, k);
-            if (excluded(f, wp, i, at) || --nth > 0)
-                continue;
-            *out = col_value(wp, at, f->args[0]);
-            out->type = f->type;
-        }
+    struct frame fr;
+    int64_t nth = 1;
+    bool from_end = f->kind == WIN_LAST_VALUE;
+    LUMA_TRY(frame_of(e, f, wp, &fr));
+    set_null(out, f->type);
+    if (f->kind == WIN_NTH_VALUE) {
+        struct luma_value v;
+        LUMA_TRY(col_value(e, wp, wp->at, f->args[1], &v));
+        if (v.is_null)
+            return LUMA_OK;
+        nth = as_int(&v);
+        if (nth <= 0)
+            return LUMA_FAIL_SQL(e->ctx, LUMA_E_INVALID, "22016",
+                                 "argument of nth_value must be greater than zero");
+    }
+    uint64_t skip = f->exclude == 0 ? (uint64_t)nth - 1 : 0;
+    nth -= (int64_t)skip;
+    for (uint64_t k = skip; k < fr.hi - fr.lo; k++) {
+        uint64_t row = from_end ? fr.hi - 1 - k : fr.lo + k;
+        WIN_YIELD(e, k);
+        if (!excluded(f, wp, row) && --nth == 0)
+            return take_value(e, f, wp, row, f->args[0], out);
     }
     return LUMA_OK;
 }
@@ -348,78 +476,69 @@ run_value(struct xenv *e, const struct win_func *f, const struct win_part *wp,
 /* --- ranks --- */
 
 static luma_rc
-run_ntile(struct xenv *e, const struct win_func *f, const struct win_part *wp,
-          struct luma_value *results)
+value_of_ntile(struct xenv *e, const struct win_func *f, const struct win_part *wp,
+               struct win_run *run, struct luma_value *out)
 {
-    struct luma_value v = col_value(wp, wp->first, f->args[0]);
-    int64_t rows = (int64_t)(wp->last - wp->first), n = v.is_null ? 0 : as_int(&v);
-    if (!v.is_null && n <= 0)
+    if (wp->at == wp->first) /* one value for the partition: that of its first row */
+        LUMA_TRY(col_value(e, wp, wp->first, f->args[0], &run->value));
+    const struct luma_value *v = &run->value;
+    int64_t rows = (int64_t)(wp->last - wp->first), n = v->is_null ? 0 : as_int(v);
+    if (!v->is_null && n <= 0)
         return LUMA_FAIL_SQL(e->ctx, LUMA_E_INVALID, "22014",
                              "argument of ntile must be greater than zero");
-    for (uint64_t i = wp->first; i < wp->last; i++) {
-        struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
-        int64_t at = (int64_t)(i - wp->first);
-        WIN_YIELD(e, i);
-        if (n == 0) {
-            set_null(out, f->type);
-            continue;
-        }
-        int64_t size = rows / n, larger = rows % n;
-        int64_t bucket = at < larger * (size + 1)
-                             ? at / (size + 1)
-                             : larger + (at - larger * (size + 1)) / (size == 0 ? 1 : size);
-        set_int(out, f->type, bucket + 1);
-    }
+    set_null(out, f->type);
+    if (n == 0)
+        return LUMA_OK;
+    int64_t at = (int64_t)(wp->at - wp->first), size = rows / n, larger = rows % n;
+    int64_t bucket = at < larger * (size + 1)
+                         ? at / (size + 1)
+                         : larger + (at - larger * (size + 1)) / (size == 0 ? 1 : size);
+    set_int(out, f->type, bucket + 1);
     return LUMA_OK;
 }
 
-static luma_rc
-run_rank(struct xenv *e, const struct win_func *f, const struct win_part *wp,
-         struct luma_value *results)
+static void
+value_of_rank(const struct win_func *f, const struct win_part *wp, struct luma_value *out)
 {
     double rows = (double)(wp->last - wp->first);
-    for (uint64_t i = wp->first; i < wp->last; i++) {
-        struct luma_value *out = &results[SORT_TAIL(wp->lay, wp->items[i].row)->seq];
-        int64_t rank = (int64_t)(wp->peer_first[i] - wp->first) + 1;
-        WIN_YIELD(e, i);
-        switch (f->kind) {
-        case WIN_ROW_NUMBER:
-            set_int(out, f->type, (int64_t)(i - wp->first) + 1);
-            break;
-        case WIN_RANK:
-            set_int(out, f->type, rank);
-            break;
-        case WIN_DENSE_RANK:
-            set_int(out, f->type, (int64_t)wp->group_no[i] + 1);
-            break;
-        case WIN_PERCENT_RANK:
-            set_f64(out, rows <= 1 ? 0 : (double)(rank - 1) / (rows - 1));
-            break;
-        default:
-            set_f64(out, (double)(wp->peer_last[i] - wp->first) / rows);
-            break;
-        }
+    int64_t rank = (int64_t)(wp->peer_first - wp->first) + 1;
+    switch (f->kind) {
+    case WIN_ROW_NUMBER:
+        set_int(out, f->type, (int64_t)(wp->at - wp->first) + 1);
+        break;
+    case WIN_RANK:
+        set_int(out, f->type, rank);
+        break;
+    case WIN_DENSE_RANK:
+        set_int(out, f->type, (int64_t)(wp->group - wp->groups) + 1);
+        break;
+    case WIN_PERCENT_RANK:
+        set_f64(out, rows <= 1 ? 0 : (double)(rank - 1) / (rows - 1));
+        break;
+    default:
+        set_f64(out, (double)(wp->peer_last - wp->first) / rows);
+        break;
     }
-    return LUMA_OK;
 }
 
 luma_rc
-eng_window_part(struct xenv *e, const struct win_func *f, const struct win_part *wp,
-                struct luma_value *results)
+eng_window_value(struct xenv *e, const struct win_func *f, const struct win_part *wp,
+                 struct win_run *run, struct luma_value *out)
 {
     switch (f->kind) {
     case WIN_AGG:
-        return run_aggregate(e, f, wp, results);
+        return value_of_aggregate(e, f, wp, run, out);
     case WIN_LAG:
     case WIN_LEAD:
-        return run_offset(e, f, wp, results);
+        return value_at_offset(e, f, wp, out);
     case WIN_FIRST_VALUE:
     case WIN_LAST_VALUE:
     case WIN_NTH_VALUE:
-        return run_value(e, f, wp, results);
+        return value_in_frame(e, f, wp, out);
     case WIN_NTILE:
-        return run_ntile(e, f, wp, results);
+        return value_of_ntile(e, f, wp, run, out);
     default:
-        return run_rank(e, f, wp, results);
+        value_of_rank(f, wp, out);
+        return LUMA_OK;
     }
 }

@@ -1,7 +1,7 @@
 /*
  * window_spill.c - window functions over more rows than fit: rows go to disk by the hash of what
  * all windows partition by, and are computed some partitions at a time. What does not fit is
- * divided again by the next bits.
+ * divided again by the next bits; what that does not divide, one huge partition, is sorted on disk.
  */
 #include "window.h"
 
@@ -11,6 +11,7 @@
 struct win_item {
     const struct spool *spool;
     uint32_t level;
+    bool whole; /* dividing has left all rows together */
 };
 
 struct win_divided {
@@ -26,10 +27,18 @@ struct win_disk {
     struct win_item *items;
 };
 
-bool
-eng_window_spill_due(const struct exec *x, const struct window_state *st)
+static uint64_t
+results_bytes(const struct op_window *op, uint64_t rows)
 {
-    return eng_spill_due(x, eng.mem->used_bytes(st->budget) * COMPUTE_FACTOR);
+    return rows * op->funcs_count * sizeof(struct luma_value);
+}
+
+bool
+eng_window_spill_due(const struct exec *x, const struct op_window *op,
+                     const struct window_state *st)
+{
+    return eng_spill_due(x, eng.mem->used_bytes(st->budget) * COMPUTE_FACTOR +
+                                results_bytes(op, st->run.count));
 }
 
 /* Rows by the hash of the partition keys, which are computed from the operator below's columns. */
@@ -68,7 +77,8 @@ eng_window_spill_begin(struct part *p, const struct op_window *op, struct window
     uint8_t *rows[LUMA_BATCH_ROWS];
     ENG_NEED(p->ctx, disk, "a window function");
     disk->arena = p->arena;
-    eng_spools_init(&disk->spools, &st->spill, p->x->budget, op->lay.types, op->lay.cols);
+    const struct rowlay *lay = &op->sorts[0].lay;
+    eng_spools_init(&disk->spools, &st->spill, p->x->budget, lay->types, lay->cols);
     st->disk = disk;
     for (uint64_t first = 0; first < st->run.count; first += LUMA_BATCH_ROWS) {
         uint64_t left = st->run.count - first;
@@ -77,23 +87,22 @@ eng_window_spill_begin(struct part *p, const struct op_window *op, struct window
         LUMA_TRY(eng_step_arena(p, &op->op, &arena));
         LUMA_TRY(eng.sched->yield(p->ctx));
         struct xenv e = eng_env(p, arena);
-        struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (op->lay.cols + 1));
+        struct luma_vec *cols = luma_arena_alloc(arena, sizeof(*cols) * (lay->cols + 1));
         ENG_NEED(p->ctx, cols, "a window function");
         for (uint32_t i = 0; i < n; i++)
             rows[i] = st->run.items[first + i].row;
-        for (uint32_t c = 0; c < op->lay.cols; c++)
-            LUMA_TRY(eng_rows_gather(&e, &op->lay, c, rows, NULL, n, n, &cols[c]));
+        for (uint32_t c = 0; c < lay->cols; c++)
+            LUMA_TRY(eng_rows_gather(&e, lay, c, rows, NULL, n, n, &cols[c]));
         struct luma_batch in = {.rows = n, .sel_rows = n};
         LUMA_TRY(append(&e, op, &disk->spools, 0, cols, &in));
     }
-    eng_sort_run_fini(&st->run, st->budget);
-    st->arena->reset(st->arena);
-    eng_rows_init(&st->run.rows, &op->lay, st->arena);
+    eng_window_rows_empty(st, lay);
     return LUMA_OK;
 }
 
 static luma_rc
-push(struct luma_ctx *ctx, struct window_state *st, const struct spool *spool, uint32_t level)
+push(struct luma_ctx *ctx, struct window_state *st, const struct spool *spool, uint32_t level,
+     bool whole)
 {
     struct win_disk *disk = st->disk;
     if (spool->rows == 0)
@@ -106,24 +115,41 @@ push(struct luma_ctx *ctx, struct window_state *st, const struct spool *spool, u
         disk->items = items;
         disk->room = room;
     }
-    disk->items[disk->count++] = (struct win_item){spool, level};
+    disk->items[disk->count++] = (struct win_item){spool, level, whole};
     return LUMA_OK;
 }
 
 luma_rc
-eng_window_spill_list(struct part *p, const struct op_window *op, struct window_state *st)
+eng_window_spill_list(struct part *p, struct window_state *st)
 {
-    (void)op;
     LUMA_TRY(eng_spools_flush(p->ctx, &st->disk->spools));
     for (uint32_t k = 0; k < SPILL_FANOUT; k++)
-        LUMA_TRY(push(p->ctx, st, &st->disk->spools.of[k], 0));
+        LUMA_TRY(push(p->ctx, st, &st->disk->spools.of[k], 0, false));
     return LUMA_OK;
 }
 
-/* Reads the item's rows: into the run, or into the spools that divide them. */
+/* Where an item's rows go: into spools that divide them, the runs of a sort, or memory. */
+struct win_target {
+    const struct op_window *op;
+    struct window_state *st;
+    struct spools *spools;
+    uint32_t level;
+};
+
 static luma_rc
-read_item(struct part *p, const struct op_window *op, struct window_state *st,
-          const struct win_item *item, struct spools *into)
+take_batch(struct xenv *e, const struct win_target *to, struct luma_batch *batch)
+{
+    struct window_state *st = to->st;
+    if (to->spools != NULL)
+        return append(e, to->op, to->spools, to->level, batch->cols, batch);
+    if (st->sorting)
+        return eng_window_sort_append(e, to->op, st, batch->cols, batch);
+    return eng_sort_append(e, &st->run, st->budget, batch->cols, NULL, NULL, 0, NULL, batch->rows,
+                           batch->rows, NULL);
+}
+
+static luma_rc
+read_item(struct part *p, const struct win_item *item, const struct win_target *to)
 {
     struct spool_reader reader;
     luma_rc rc = LUMA_OK;
@@ -131,16 +157,14 @@ read_item(struct part *p, const struct op_window *op, struct window_state *st,
     while (rc == LUMA_OK) {
         struct luma_arena *arena;
         struct luma_batch *batch = NULL;
-        rc = eng_step_arena(p, &op->op, &arena);
+        rc = eng_batch_arena(p, &to->op->op, &arena);
         reader.cols = NULL;
         if (rc == LUMA_OK)
             rc = eng_spool_read(p->ctx, &reader, arena, &batch);
         if (rc != LUMA_OK || batch == NULL)
             break;
         struct xenv e = eng_env(p, arena);
-        rc = into != NULL ? append(&e, op, into, item->level + 1, batch->cols, batch)
-                          : eng_sort_append(&e, &st->run, st->budget, batch->cols, NULL, NULL, 0,
-                                            NULL, batch->rows, batch->rows, NULL);
+        rc = take_batch(&e, to, batch);
         if (rc == LUMA_OK)
             rc = eng.sched->yield(p->ctx);
     }
@@ -149,18 +173,23 @@ read_item(struct part *p, const struct op_window *op, struct window_state *st,
 }
 
 static luma_rc
-divide(struct part *p, const struct op_window *op, struct window_state *st,
-       const struct win_item *item)
+divide(struct part *p, const struct win_target *memory, const struct win_item *item)
 {
+    struct window_state *st = memory->st;
+    const struct rowlay *lay = &memory->op->sorts[0].lay;
     struct win_divided *made = LUMA_NEW(st->disk->arena, struct win_divided);
     ENG_NEED(p->ctx, made, "a window function");
-    eng_spools_init(&made->spools, &st->spill, p->x->budget, op->lay.types, op->lay.cols);
+    eng_spools_init(&made->spools, &st->spill, p->x->budget, lay->types, lay->cols);
     made->next = st->disk->divided;
     st->disk->divided = made;
-    LUMA_TRY(read_item(p, op, st, item, &made->spools));
+    struct win_target to = *memory;
+    to.spools = &made->spools;
+    to.level = item->level + 1;
+    LUMA_TRY(read_item(p, item, &to));
     LUMA_TRY(eng_spools_flush(p->ctx, &made->spools));
     for (uint32_t k = 0; k < SPILL_FANOUT; k++)
-        LUMA_TRY(push(p->ctx, st, &made->spools.of[k], item->level + 1));
+        LUMA_TRY(push(p->ctx, st, &made->spools.of[k], to.level,
+                      made->spools.of[k].rows == item->spool->rows));
     return LUMA_OK;
 }
 
@@ -168,20 +197,23 @@ luma_rc
 eng_window_spill_next(struct part *p, const struct op_window *op, struct window_state *st)
 {
     struct win_disk *disk = st->disk;
-    eng_sort_run_fini(&st->run, st->budget);
-    st->at = 0;
-    st->arena->reset(st->arena);
-    eng_rows_init(&st->run.rows, &op->lay, st->arena);
-    while (disk->count > 0 && st->run.count == 0) {
+    const struct win_target memory = {op, st, NULL, 0};
+    eng_window_rows_empty(st, &op->sorts[0].lay);
+    while (disk->count > 0) {
         struct win_item item = disk->items[--disk->count];
-        uint64_t bytes = item.spool->bytes + item.spool->rows * (uint64_t)op->lay.bytes;
-        if (item.level + 1 < SPILL_LEVELS && bytes * COMPUTE_FACTOR > eng_spill_share(p->x, 1)) {
-            LUMA_TRY(divide(p, op, st, &item));
+        uint64_t bytes = item.spool->bytes + item.spool->rows * (uint64_t)op->sorts[0].lay.bytes;
+        bytes = bytes * COMPUTE_FACTOR + results_bytes(op, item.spool->rows);
+        bool fits = bytes <= eng_spill_share(p->x, 1);
+        if (!fits && !item.whole && item.level + 1 < SPILL_LEVELS) {
+            LUMA_TRY(divide(p, &memory, &item));
             continue;
         }
-        LUMA_TRY(read_item(p, op, st, &item, NULL));
+        if (!fits)
+            LUMA_TRY(eng_window_sort_begin(p, op, st));
+        LUMA_TRY(read_item(p, &item, &memory));
+        return st->sorting ? eng_window_sort_end(p, op, st) : eng_window_compute(p, op, st);
     }
-    return st->run.count == 0 ? LUMA_OK : eng_window_compute(p, op, st);
+    return LUMA_OK;
 }
 
 void

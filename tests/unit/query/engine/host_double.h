@@ -2,6 +2,10 @@
 #ifndef TEST_ENGINE_HOST_DOUBLE_H
 #define TEST_ENGINE_HOST_DOUBLE_H
 
+#include <lumadb/host/temp.h>
+
+#include <stdlib.h>
+
 #include "base/ctx.h"
 #include "base/mem.h"
 #include "data/data.h"
@@ -67,6 +71,15 @@ double_bits_to_sel(const uint64_t *bits, size_t n, uint16_t *out)
     return count;
 }
 
+static size_t
+double_bits_count(const uint64_t *bits, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += luma_bit_get(bits, i);
+    return count;
+}
+
 static void
 double_take_32(const uint32_t *x, const uint16_t *sel, size_t n, uint32_t *out)
 {
@@ -112,6 +125,78 @@ double_cmp2_i32(enum luma_cmp op, const int32_t *x, const int32_t *y, size_t n, 
             luma_bit_set(out, i);
 }
 
+/* --- temporary files, in memory that no budget counts --- */
+
+struct luma_temp {
+    uint8_t *data;
+    size_t bytes, room;
+};
+
+static struct {
+    uint64_t bytes; /* written to all files */
+    uint32_t open;
+} double_temps;
+
+static luma_rc
+double_temp_create(struct luma_ctx *ctx, struct luma_temp **out_file)
+{
+    (void)ctx;
+    *out_file = calloc(1, sizeof(**out_file));
+    double_temps.open++;
+    return *out_file == NULL ? LUMA_E_NOMEM : LUMA_OK;
+}
+
+static luma_rc
+double_temp_write(struct luma_ctx *ctx, struct luma_temp *file, const void *data, size_t bytes,
+                  uint64_t *out_offset)
+{
+    (void)ctx;
+    if (file->bytes + bytes > file->room) {
+        file->room = (file->bytes + bytes) * 2;
+        file->data = realloc(file->data, file->room);
+    }
+    memcpy(file->data + file->bytes, data, bytes);
+    *out_offset = file->bytes;
+    file->bytes += bytes;
+    double_temps.bytes += bytes;
+    return LUMA_OK;
+}
+
+static luma_rc
+double_temp_read(struct luma_ctx *ctx, struct luma_temp *file, void *buf, size_t bytes,
+                 uint64_t offset)
+{
+    (void)ctx;
+    if (offset + bytes > file->bytes)
+        return LUMA_E_CORRUPT;
+    memcpy(buf, file->data + offset, bytes);
+    return LUMA_OK;
+}
+
+static uint64_t
+double_temp_bytes(const struct luma_temp *file)
+{
+    return file->bytes;
+}
+
+static void
+double_temp_close(struct luma_temp *file)
+{
+    if (file == NULL)
+        return;
+    free(file->data);
+    free(file);
+    double_temps.open--;
+}
+
+static const struct luma_host_temp double_temp = {
+    .create = double_temp_create,
+    .write = double_temp_write,
+    .read = double_temp_read,
+    .bytes = double_temp_bytes,
+    .close = double_temp_close,
+};
+
 static const struct luma_host_sched double_sched = {
     .yield = double_yield,
     .now_ns = double_now,
@@ -126,6 +211,7 @@ static const struct luma_host_session double_session = {.format = double_format}
 static const struct luma_simd double_simd = {
     .name = "double",
     .bits_to_sel = double_bits_to_sel,
+    .bits_count = double_bits_count,
     .take_32 = double_take_32,
     .sum_i32 = double_sum_i32,
     .cmp_i32 = double_cmp_i32,
@@ -140,6 +226,7 @@ double_host(void)
     eng.sched = &double_sched;
     eng.session = &double_session;
     eng.simd = &double_simd;
+    eng.temp = &double_temp;
 }
 
 #endif

@@ -130,6 +130,7 @@ cell(const struct luma_vec *vec, uint32_t row)
 {
     struct luma_value v = lk_data_host.vec_value(vec, row);
     return v.is_null                  ? NONE
+           : v.phys == LUMA_PHYS_F64  ? (int64_t)(v.f64 * 1e9)
            : v.phys == LUMA_PHYS_I64  ? v.i64
            : v.phys == LUMA_PHYS_I128 ? (int64_t)v.i128
                                       : v.i32;
@@ -139,6 +140,15 @@ struct answer {
     uint32_t count, cols;
     int64_t (*rows)[4];
 };
+
+static size_t grant; /* bytes of memory a plan may take; 0: what it likes */
+
+static void
+limit_memory(size_t bytes)
+{
+    struct luma_budget *all = lk_budget_root();
+    lk_budget_set_limit(all, bytes == 0 ? 0 : lk_budget_used(all) + bytes);
+}
 
 static void
 run(const struct luma_plan *plan, struct answer *out)
@@ -150,10 +160,13 @@ run(const struct luma_plan *plan, struct answer *out)
     out->cols = plan->cols_count;
     out->rows = malloc(sizeof(*out->rows) * 4000000 / 4);
     ck_assert_int_eq(eng_engine.prepare(ctx, NULL, NULL, plan, NULL, 0, &query), LUMA_OK);
-    ck_assert_int_eq(eng_engine.open(ctx, NULL, NULL, query, NULL, 0, &result), LUMA_OK);
+    limit_memory(grant);
+    luma_rc rc = eng_engine.open(ctx, NULL, NULL, query, NULL, 0, &result);
+    ck_assert_msg(rc == LUMA_OK, "%s", request.error.message);
     for (;;) {
         struct luma_batch *batch;
-        ck_assert_int_eq(result->next(ctx, result, &batch), LUMA_OK);
+        rc = result->next(ctx, result, &batch);
+        ck_assert_msg(rc == LUMA_OK, "%s", request.error.message);
         if (batch->sel_rows == 0)
             break;
         for (uint32_t k = 0; k < batch->sel_rows; k++, out->count++) {
@@ -166,6 +179,7 @@ run(const struct luma_plan *plan, struct answer *out)
     }
     ck_assert_uint_eq(result->rows_done, out->count);
     result->close(result);
+    limit_memory(0);
     eng_engine.release(query);
 }
 
@@ -418,6 +432,133 @@ START_TEST(set_operations)
 }
 END_TEST
 
+/* --- more rows than memory: the same answers by way of files --- */
+
+#define SPILL_ROWS 10000
+
+static int32_t many_rows[2][SPILL_ROWS][2];
+
+static void
+same_when_short(const struct luma_plan *plan, size_t bytes)
+{
+    struct answer want, got;
+    uint64_t before = double_temps.bytes;
+    run(plan, &want);
+    ck_assert_uint_eq(double_temps.bytes, before);
+    grant = bytes;
+    run(plan, &got);
+    grant = 0;
+    ck_assert_uint_gt(double_temps.bytes, before);
+    ck_assert_uint_eq(double_temps.open, 0);
+    same_rows(&got, &want);
+}
+
+START_TEST(set_operations_on_disk)
+{
+    for (uint32_t i = 0; i < SPILL_ROWS * 2; i++) {
+        int32_t *row = many_rows[i % 2][i / 2];
+        row[0] = rand() % 50 == 0 ? NONE : rand() % 1500;
+        row[1] = rand() % 2;
+    }
+    struct luma_plan *plan = plan_new(LUMA_PLAN_SETOP, 2, values(many_rows[0], SPILL_ROWS),
+                                      values(many_rows[1], SPILL_ROWS));
+    plan->setop = (enum luma_setop)(LUMA_SETOP_UNION + 1 + _i / 2);
+    plan->all = _i % 2 == 1;
+    same_when_short(plan, (size_t)1000 << 10);
+}
+END_TEST
+
+static const struct luma_func window_funcs[] = {
+    {.name = "row_number"},   {.name = "rank"},      {.name = "dense_rank"},
+    {.name = "percent_rank"}, {.name = "cume_dist"}, {.name = "ntile"},
+    {.name = "lag"},          {.name = "lead"},      {.name = "first_value"},
+    {.name = "last_value"},   {.name = "nth_value"},
+};
+
+static struct luma_expr *
+const_int4(int32_t v)
+{
+    struct luma_expr *e = expr_new(LUMA_EXPR_CONST, int4());
+    e->value = (struct luma_value){.type = int4(), .phys = LUMA_PHYS_I32, .i32 = v};
+    return e;
+}
+
+/* A frame from somewhere to somewhere behind it. */
+static void
+random_frame(struct luma_window *w)
+{
+    static const int32_t offsets[] = {0, 1, 3, 700, 100000};
+    uint32_t a = (uint32_t)rand() % 5, b = (uint32_t)rand() % 5;
+    w->start = (enum luma_frame_bound)(a < b ? a : b);
+    w->end = (enum luma_frame_bound)(a < b ? b : a);
+    if (w->start == LUMA_BOUND_UNBOUNDED_FOLLOWING)
+        w->start = LUMA_BOUND_CURRENT;
+    if (w->end == LUMA_BOUND_UNBOUNDED_PRECEDING)
+        w->end = LUMA_BOUND_CURRENT;
+    w->start_offset = const_int4(offsets[rand() % 5]);
+    w->end_offset = const_int4(offsets[rand() % 5]);
+    w->exclude = rand() % 3 == 0 ? (uint8_t)(rand() % 4) : 0;
+}
+
+/* By the first column, and where it matters which of its equals comes first, by the second, too. */
+static struct luma_window *
+random_window(bool unique)
+{
+    struct luma_window *w = LUMA_NEW(arena, struct luma_window);
+    struct luma_sort_key *order = LUMA_NEW_ARRAY(arena, struct luma_sort_key, 2);
+    w->mode = (enum luma_frame_mode)(unique ? 2 * (rand() % 2) : 1 + rand() % 2);
+    w->partition_count = (uint32_t)rand() % 2;
+    w->partition = LUMA_NEW_ARRAY(arena, struct luma_expr *, 1);
+    w->partition[0] = col(0, int4());
+    order[0] = (struct luma_sort_key){col(0, int4()), rand() % 2 == 0, rand() % 2 == 0};
+    order[1] = (struct luma_sort_key){col(1, int4()), rand() % 2 == 0, false};
+    w->order = order;
+    w->order_count = unique ? 2 : 1;
+    random_frame(w);
+    return w;
+}
+
+static struct luma_expr *
+random_function(void)
+{
+    uint32_t which = (uint32_t)rand() % (LUMA_COUNTOF(window_funcs) + 4);
+    bool ranks = which >= 1 && which <= 4, sums = which >= LUMA_COUNTOF(window_funcs);
+    const struct luma_func *func =
+        sums ? (which % 2 == 0 ? &func_sum : &func_count) : &window_funcs[which];
+    struct luma_type type = luma_type(which == 3 || which == 4 ? LUMA_TYPE_FLOAT8 : LUMA_TYPE_INT8);
+    struct luma_expr *e = expr_new(LUMA_EXPR_WINDOW, which >= 6 && !sums ? int4() : type);
+    e->func = func;
+    e->window = random_window(!ranks && !(sums && rand() % 2 == 0));
+    e->args = LUMA_NEW_ARRAY(arena, struct luma_expr *, 3);
+    if (which == 5) {
+        e->args[e->args_count++] = const_int4(1 + rand() % 9);
+    } else if (which > 5 && func != &func_count) {
+        e->args[e->args_count++] = col(1, int4());
+        if (which == 6 || which == 7 || which == 10)
+            e->args[e->args_count++] = const_int4(1 + rand() % (rand() % 2 == 0 ? 5 : 3000));
+        if ((which == 6 || which == 7) && rand() % 2 == 0)
+            e->args[e->args_count++] = const_int4(-7);
+    }
+    return e;
+}
+
+START_TEST(window_functions_on_disk)
+{
+    static const int32_t keys_of[] = {1, 6, SPILL_ROWS};
+    srand((unsigned)_i);
+    for (int32_t i = 0; i < SPILL_ROWS; i++) {
+        many_rows[0][i][0] = rand() % 50 == 0 ? NONE : rand() % keys_of[_i % 3];
+        many_rows[0][i][1] = (int32_t)((int64_t)i * 7919 % SPILL_ROWS);
+    }
+    struct luma_plan *plan = plan_new(LUMA_PLAN_WINDOW, 4, values(many_rows[0], SPILL_ROWS), NULL);
+    plan->windows_count = 2;
+    plan->windows = LUMA_NEW_ARRAY(arena, struct luma_expr *, 2);
+    plan->windows[0] = random_function();
+    plan->windows[1] = random_function();
+    same_when_short(plan, (size_t)1600 << 10);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -429,6 +570,9 @@ main(void)
     tcase_add_loop_test(t, groups_in_order, 0, 4);
     tcase_add_test(t, top_rows);
     tcase_add_loop_test(t, set_operations, 0, 6);
+    tcase_add_loop_test(t, set_operations_on_disk, 0, 4);
+    tcase_add_loop_test(t, window_functions_on_disk, 0,
+                        getenv("LUMA_TEST_FULL") != NULL ? 3000 : 60);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
