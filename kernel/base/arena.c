@@ -11,6 +11,12 @@
 #define ARENA_MAGIC      0x6172656eu
 #define ARENA_BLOCK_MAX  ((size_t)2 << 20)
 #define ARENA_KEEP_BYTES ((size_t)64 << 10)
+/* Each allocation is one of the heap: overruns show, and each of them can fail in a test. */
+#ifdef LK_ARENA_ALONE
+#define ARENA_ALONE 1
+#else
+#define ARENA_ALONE LK_ASAN
+#endif
 
 struct arena_block {
     struct arena_block *next; /* older block */
@@ -48,7 +54,7 @@ arena_no_room(struct luma_arena *pub)
 static bool
 is_huge(size_t bytes)
 {
-    return !LK_ASAN && bytes <= LK_HUGE_BYTES && bytes >= LK_HUGE_BYTES - LK_HUGE_BYTES / 16;
+    return !ARENA_ALONE && bytes <= LK_HUGE_BYTES && bytes >= LK_HUGE_BYTES - LK_HUGE_BYTES / 16;
 }
 
 static struct arena_block *
@@ -86,7 +92,7 @@ arena_grow_alone(struct arena *a, size_t bytes, size_t align)
     struct arena_block *block = block_create(a, sizeof(*block) + bytes + align);
     if (block == NULL)
         return NULL;
-    if (a->blocks == NULL || LK_ASAN) { /* there is no current block to stay in front */
+    if (a->blocks == NULL || ARENA_ALONE) { /* there is no current block to stay in front */
         block->next = a->blocks;
         a->blocks = block;
         arena_no_room(&a->pub);
@@ -103,7 +109,7 @@ arena_grow(struct luma_arena *pub, size_t bytes, size_t align)
     struct arena *a = arena_of(pub);
     if (bytes > SIZE_MAX / 4)
         return NULL;
-    if (LK_ASAN || bytes + align > a->next_bytes / 4)
+    if (ARENA_ALONE || bytes + align > a->next_bytes / 4)
         return arena_grow_alone(a, bytes, align);
     struct arena_block *block = block_create(a, a->next_bytes);
     if (block == NULL)
@@ -126,7 +132,7 @@ arena_reset(struct luma_arena *pub)
     for (struct arena_block *block = a->blocks; block != NULL; block = next) {
         next = block->next;
         /* The largest block that is cheap to keep serves the next round. */
-        if (!LK_ASAN && block->bytes <= ARENA_KEEP_BYTES &&
+        if (!ARENA_ALONE && block->bytes <= ARENA_KEEP_BYTES &&
             (keep == NULL || block->bytes > keep->bytes)) {
             if (keep != NULL)
                 block_destroy(a, keep);

@@ -86,8 +86,9 @@ numeric_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type ty
     lki_num_strip(&num);
     if (lki_num_finite(&num))
         lki_num_trunc(&num, num.dscale); /* what lies below the display scale does not count */
-    if (lki_num_store(&calc, &num, &v.str) != LUMA_OK)
-        return bad(ctx, type);
+    luma_rc rc = lki_num_store(&calc, &num, &v.str);
+    if (rc != LUMA_OK)
+        return rc == LUMA_E_NOMEM ? LUMA_FAIL(ctx, rc, "out of memory") : bad(ctx, type);
     if (type.mod <= 0) {
         *out = v;
         return LUMA_OK;

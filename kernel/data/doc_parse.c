@@ -273,11 +273,12 @@ number_payload(struct parser *ps, const char *p, size_t bytes, struct node *node
         node->text = luma_arena_copy(ps->arena, &v, 8);
         return node->text != NULL || fail_with(ps, LUMA_E_NOMEM, "53200", "out of memory");
     }
-    if (lki_num_parse(&calc, p, bytes, &num) != LKI_PARSE_OK || calc.failed)
+    luma_rc rc = lki_num_parse(&calc, p, bytes, &num) == LKI_PARSE_OK || calc.failed
+                     ? lki_num_store(&calc, &num, &str)
+                     : LUMA_E_RANGE;
+    if (rc == LUMA_E_RANGE)
         return fail_with(ps, LUMA_E_RANGE, "22003", "value overflows numeric format");
-    if (lki_num_store(&calc, &num, &str) != LUMA_OK)
-        return fail_with(ps, LUMA_E_RANGE, "22003", "value overflows numeric format");
-    copy = luma_arena_copy(ps->arena, luma_str_data(&str), str.bytes);
+    copy = rc == LUMA_OK ? luma_arena_copy(ps->arena, luma_str_data(&str), str.bytes) : NULL;
     if (copy == NULL)
         return fail_with(ps, LUMA_E_NOMEM, "53200", "out of memory");
     node->kind = LKI_DOC_NUMBER;

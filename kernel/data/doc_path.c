@@ -226,7 +226,8 @@ leaf_text(const struct luma_vec *vec, uint32_t row, struct luma_arena *arena, st
         return true;
     }
     char *copy = luma_arena_copy(arena, text, n);
-    *out = luma_str_make(copy, (uint32_t)n);
+    if (copy != NULL)
+        *out = luma_str_make(copy, (uint32_t)n);
     return copy != NULL;
 }
 
@@ -257,8 +258,10 @@ lk_data_leaf_as(struct luma_ctx *ctx, struct luma_arena *arena, const struct lum
         join.used = 0;
         void *copy =
             lki_leaf_doc(&join, vec, row) ? luma_arena_copy(arena, join.data, join.used) : NULL;
-        rc = copy == NULL ? no_memory(ctx) : LUMA_OK;
-        *to = luma_str_make(copy, (uint32_t)join.used);
+        if (copy != NULL)
+            *to = luma_str_make(copy, (uint32_t)join.used);
+        else
+            rc = no_memory(ctx);
     }
     lk_data_join_fini(&join);
     return rc;

@@ -61,7 +61,7 @@ lk_data_numeric_from_f64(struct luma_ctx *ctx, struct luma_arena *arena, double 
         return store(ctx, &calc, &num, out);
     }
     snprintf(text, sizeof(text), "%.15g", v);
-    if (lki_num_parse(&calc, text, strlen(text), &num) != LKI_PARSE_OK)
+    if (lki_num_parse(&calc, text, strlen(text), &num) != LKI_PARSE_OK && !calc.failed)
         return LUMA_FAIL(ctx, LUMA_E_RANGE, "value overflows numeric format");
     return store(ctx, &calc, &num, out);
 }
@@ -250,6 +250,8 @@ lk_data_numeric_op(struct luma_ctx *ctx, struct luma_arena *arena, enum luma_num
     struct lki_calc calc = {arena, false};
     struct lki_num x = lki_num_load(&calc, a), y = lki_num_load(&calc, b), r = plain_zero();
 
+    if (calc.failed) /* zeros are not what was meant */
+        return store(ctx, &calc, &r, out);
     if (lki_num_finite(&x) && lki_num_finite(&y))
         LUMA_TRY(op_finite(ctx, &calc, op, &x, &y, &r));
     else

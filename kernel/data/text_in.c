@@ -208,12 +208,15 @@ numeric_from(struct luma_ctx *ctx, struct luma_arena *arena, struct luma_type ty
     case LKI_PARSE_OK:
         break;
     case LKI_PARSE_RANGE:
-        return LUMA_FAIL(ctx, LUMA_E_RANGE, "value overflows numeric format");
+        return calc.failed ? LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory")
+                           : LUMA_FAIL(ctx, LUMA_E_RANGE, "value overflows numeric format");
     default:
         return lki_text_syntax(ctx, "numeric", text);
     }
-    if (lki_num_store(&calc, &num, &v.str) != LUMA_OK)
-        return LUMA_FAIL(ctx, LUMA_E_RANGE, "value overflows numeric format");
+    luma_rc rc = lki_num_store(&calc, &num, &v.str);
+    if (rc != LUMA_OK)
+        return LUMA_FAIL(ctx, rc,
+                         rc == LUMA_E_NOMEM ? "out of memory" : "value overflows numeric format");
     if (type.mod <= 0) {
         *out = v;
         return LUMA_OK;

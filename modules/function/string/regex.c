@@ -182,6 +182,8 @@ compile(const struct luma_func_call *call, struct luma_slice pattern, struct lum
         pcre2_compile((PCRE2_SPTR)luma_str_data(&text), text.bytes, options, &error, &at, context);
     if (out->code == NULL) {
         PCRE2_UCHAR reason[160];
+        if (error == PCRE2_ERROR_HEAP_FAILED)
+            return luma_func_no_memory(call);
         pcre2_get_error_message(error, reason, sizeof(reason));
         return bad_regex(call, (const char *)reason);
     }
@@ -294,6 +296,8 @@ match(struct matcher *m, const struct luma_str *s, size_t at, int *out_groups)
     *out_groups = 0;
     if (rc == PCRE2_ERROR_NOMATCH)
         return LUMA_OK;
+    if (rc == PCRE2_ERROR_NOMEMORY)
+        return luma_func_no_memory(m->call);
     return LUMA_FAIL_SQL(m->call->ctx, LUMA_E_LIMIT, "54001",
                          "regular expression is too complex for this text");
 }

@@ -45,7 +45,8 @@ luma_rc
 sql_named_put(struct luma_ctx *ctx, struct luma_session *session, const char *name,
               struct luma_stmt *stmt)
 {
-    struct sql_session *own = sql_session_of(session);
+    struct sql_session *own;
+    LUMA_TRY(sql_session_need(ctx, session, &own));
     if (*named_place(own, name) != NULL)
         return LUMA_FAIL_SQL(ctx, LUMA_E_EXISTS, "42P05",
                              "prepared statement \"%s\" already exists", name);
@@ -65,7 +66,8 @@ sql_named_put(struct luma_ctx *ctx, struct luma_session *session, const char *na
 struct luma_stmt *
 sql_named_get(struct luma_session *session, const char *name)
 {
-    struct sql_named *named = *named_place(sql_session_of(session), name);
+    struct sql_session *own = sql_session_of(session);
+    struct sql_named *named = own == NULL ? NULL : *named_place(own, name);
     return named != NULL ? named->stmt : NULL;
 }
 
@@ -73,6 +75,8 @@ void
 sql_named_drop(struct luma_session *session, const char *name)
 {
     struct sql_session *own = sql_session_of(session);
+    if (own == NULL)
+        return;
     if (name == NULL) {
         sql_named_fini(own);
         return;
@@ -314,7 +318,8 @@ sql_cursors_close(struct sql_session *own, bool all)
 struct luma_result *
 sql_cursor_get(struct luma_session *session, const char *name)
 {
-    struct sql_cursor *c = *cursor_place(sql_session_of(session), name);
+    struct sql_session *own = sql_session_of(session);
+    struct sql_cursor *c = own == NULL ? NULL : *cursor_place(own, name);
     return c != NULL ? &c->base : NULL;
 }
 

@@ -35,14 +35,17 @@ path_next(const char *p, char *out, size_t room)
 }
 
 static void
-path_append(struct sql_session *own, uint64_t id)
+path_append(struct sql_bind *b, uint64_t id)
 {
+    struct sql_session *own = b->own;
     for (uint32_t i = 0; i < own->path_count; i++)
         if (own->path[i] == id)
             return;
     uint64_t *grown = realloc(own->path, sizeof(uint64_t) * (own->path_count + 1));
-    if (grown == NULL)
-        return;
+    if (grown == NULL) {
+        free(LUMA_TAKE(own->path_text)); /* half a path is none */
+        SQL_THROW(b, -1, LUMA_E_NOMEM, "53200", "out of memory");
+    }
     own->path = grown;
     own->path[own->path_count++] = id;
 }
@@ -79,16 +82,16 @@ path_refresh(struct sql_bind *b)
     own->path_count = 0;
     own->path_create = UINT32_MAX;
     if (strstr(text, "pg_temp") == NULL && own->temp_schema_id != 0)
-        path_append(own, own->temp_schema_id);
+        path_append(b, own->temp_schema_id);
     if (strstr(text, "pg_catalog") == NULL)
-        path_append(own, LUMA_CAT_ID_PG_CATALOG);
+        path_append(b, LUMA_CAT_ID_PG_CATALOG);
     char name[128];
     for (const char *p = path_next(text, name, sizeof(name)); p != NULL;
          p = path_next(p, name, sizeof(name))) {
         uint64_t id = path_schema(b, name);
         if (id == 0)
             continue;
-        path_append(own, id);
+        path_append(b, id);
         if (own->path_create == UINT32_MAX)
             own->path_create = own->path_count - 1;
     }

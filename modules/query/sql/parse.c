@@ -135,7 +135,9 @@ sql_parse_nested(struct sql_bind *b, const char *text)
     parse_on_stack(&call);
     if (call.failed)
         sql_throw(b, -1, parse_failed(b->ctx, &call));
-    if (call.tree == NULL || call.tree->n_stmts != 1)
+    if (call.tree == NULL)
+        SQL_THROW(b, -1, LUMA_E_NOMEM, "53200", "out of memory");
+    if (call.tree->n_stmts != 1)
         SQL_THROW(b, -1, LUMA_E_INTERNAL, "XX000", "stored text is not one statement: %s", text);
     return call.tree->stmts[0]->stmt;
 }

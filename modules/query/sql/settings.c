@@ -147,6 +147,7 @@ struct names {
     struct luma_arena *arena;
     const char **list;
     uint32_t count, room;
+    bool failed;
 };
 
 static void
@@ -155,17 +156,22 @@ collect_name(void *arg, const struct luma_setting_info *info)
     struct names *names = arg;
     if (info->source != NULL && strcmp(info->source, "default") == 0)
         return;
-    if (names->count < names->room)
-        names->list[names->count++] = luma_arena_text(names->arena, info->name, strlen(info->name));
+    if (names->count == names->room)
+        return;
+    const char *name = luma_arena_text(names->arena, info->name, strlen(info->name));
+    names->list[names->count++] = name;
+    names->failed = names->failed || name == NULL;
 }
 
 static luma_rc
 reset_all(struct sql_utility *u)
 {
-    struct names names = {u->ctx->arena, LUMA_NEW_ARRAY(u->ctx->arena, const char *, 512), 0, 512};
-    if (names.list == NULL)
+    struct names names = {u->ctx->arena, LUMA_NEW_ARRAY(u->ctx->arena, const char *, 512), 0, 512,
+                          false};
+    if (names.list != NULL)
+        sql_host->session->setting_each(u->session, collect_name, &names);
+    if (names.list == NULL || names.failed)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
-    sql_host->session->setting_each(u->session, collect_name, &names);
     for (uint32_t i = 0; i < names.count; i++)
         if (reset_name(u, names.list[i]) != LUMA_OK)
             luma_error_reset(u->ctx->error); /* what cannot be set cannot be reset either */
@@ -200,6 +206,7 @@ struct show {
     struct luma_arena *arena;
     const char **cells;
     uint32_t rows, room;
+    bool failed;
 };
 
 static void
@@ -209,23 +216,27 @@ show_each(void *arg, const struct luma_setting_info *info)
     if (show->rows == show->room)
         return;
     const char *texts[3] = {info->name, info->value, info->help};
-    for (int i = 0; i < 3; i++)
-        show->cells[show->rows * 3 + (uint32_t)i] =
+    for (uint32_t i = 0; i < 3; i++) {
+        const char *cell =
             texts[i] != NULL ? luma_arena_text(show->arena, texts[i], strlen(texts[i])) : "";
+        show->cells[show->rows * 3 + i] = cell;
+        show->failed = show->failed || cell == NULL;
+    }
     show->rows++;
 }
 
 static luma_rc
 show_all(struct sql_utility *u)
 {
-    struct show show = {u->ctx->arena, LUMA_NEW_ARRAY(u->ctx->arena, const char *, 3 * 512), 0,
-                        512};
+    struct show show = {u->ctx->arena, LUMA_NEW_ARRAY(u->ctx->arena, const char *, 3 * 512), 0, 512,
+                        false};
     struct luma_type text = luma_type(LUMA_TYPE_TEXT);
     struct luma_result_col cols[3] = {
         {"name", text, 0, 0}, {"setting", text, 0, 0}, {"description", text, 0, 0}};
-    if (show.cells == NULL)
+    if (show.cells != NULL)
+        sql_host->session->setting_each(u->session, show_each, &show);
+    if (show.cells == NULL || show.failed)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
-    sql_host->session->setting_each(u->session, show_each, &show);
     return sql_result_rows(u->ctx, u->session, "SHOW", cols, 3, show.cells, show.rows,
                            u->out_result);
 }

@@ -197,7 +197,10 @@ struct sql_session {
     uint64_t foreign_refs_version;
 };
 
-struct sql_session *sql_session_of(struct luma_session *session);
+/* What the language keeps of a session; sql_session_need comes first in a request and makes it. */
+struct sql_session *sql_session_of(struct luma_session *session); /* NULL: not made yet */
+luma_rc sql_session_need(struct luma_ctx *ctx, struct luma_session *session,
+                         struct sql_session **out_own);
 luma_rc sql_stmt_prepare(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
                          const struct luma_type *types, uint32_t types_count,
                          struct luma_stmt **out_stmt);

@@ -22,7 +22,7 @@ session_fini(void *content)
     sql_cursors_close(own, true);
     sql_named_fini(own);
     sql_foreign_fini(own);
-    for (uint32_t i = 0; own->cache != NULL && i < CACHE_SLOTS; i++)
+    for (uint32_t i = 0; i < CACHE_SLOTS; i++)
         while (own->cache[i] != NULL) {
             struct luma_stmt *stmt = own->cache[i];
             own->cache[i] = stmt->cache_next;
@@ -41,15 +41,27 @@ struct sql_session *
 sql_session_of(struct luma_session *session)
 {
     void **slot = sql_host->session->slot(session, &slot_owner, session_fini);
-    if (LUMA_UNLIKELY(*slot == NULL)) {
+    return slot == NULL ? NULL : *slot;
+}
+
+luma_rc
+sql_session_need(struct luma_ctx *ctx, struct luma_session *session, struct sql_session **out_own)
+{
+    void **slot = sql_host->session->slot(session, &slot_owner, session_fini);
+    if (LUMA_UNLIKELY(slot != NULL && *slot == NULL)) {
         struct sql_session *own = calloc(1, sizeof(*own));
-        if (own == NULL)
-            abort(); /* a session costs one small block; without it nothing goes on */
-        own->session = session;
-        own->cache = calloc(CACHE_SLOTS, sizeof(*own->cache));
+        if (own != NULL && (own->cache = calloc(CACHE_SLOTS, sizeof(*own->cache))) == NULL) {
+            free(own);
+            own = NULL;
+        }
+        if (own != NULL)
+            own->session = session;
         *slot = own;
     }
-    return *slot;
+    if (slot == NULL || *slot == NULL)
+        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
+    *out_own = *slot;
+    return LUMA_OK;
 }
 
 /* ---- life ---- */
@@ -145,7 +157,7 @@ static struct luma_stmt *
 cache_find(struct sql_session *own, struct luma_slice text, const uint32_t *oids, uint32_t count,
            uint64_t hash)
 {
-    if (own->cache == NULL || text.bytes > CACHED_TEXT_BYTES_MAX)
+    if (text.bytes > CACHED_TEXT_BYTES_MAX)
         return NULL;
     for (struct luma_stmt *s = own->cache[hash % CACHE_SLOTS]; s != NULL; s = s->cache_next)
         if (s->cache_hash == hash && s->literals == NULL && s->parse->bytes == text.bytes &&
@@ -176,7 +188,7 @@ cache_evict(struct sql_session *own)
 static void
 cache_put(struct sql_session *own, struct luma_stmt *stmt, uint64_t hash)
 {
-    if (own->cache == NULL || stmt->node == NULL || !sql_stmt_is_plan(stmt->node) ||
+    if (stmt->node == NULL || !sql_stmt_is_plan(stmt->node) ||
         stmt->parse->bytes > CACHED_TEXT_BYTES_MAX || sql_conf->cached_statements == 0)
         return;
     while (own->cache_count >= (uint64_t)sql_conf->cached_statements)
@@ -215,7 +227,7 @@ shared_statement(struct luma_ctx *ctx, struct luma_session *session, struct luma
     *out_begin = LUMA_OK;
     struct sql_session *own = sql_session_of(session);
     struct sql_literals *literals = luma_arena_alloc(ctx->arena, sizeof(*literals));
-    if (own->cache == NULL || sql_conf->cached_statements == 0 || literals == NULL ||
+    if (sql_conf->cached_statements == 0 || literals == NULL ||
         !sql_normalize(text, ctx->arena, literals))
         return NULL;
     struct luma_slice plain = luma_slice(literals->text, literals->bytes);
@@ -267,7 +279,8 @@ static luma_rc
 script(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
        struct luma_stmt ***out_stmts, uint32_t *out_count)
 {
-    struct sql_session *own = sql_session_of(session);
+    struct sql_session *own;
+    LUMA_TRY(sql_session_need(ctx, session, &own));
     uint64_t hash = text_hash(text, NULL, 0);
     struct luma_stmt *hit = cache_find(own, text, NULL, 0, hash);
     luma_rc begin = LUMA_OK;
@@ -503,7 +516,8 @@ luma_rc
 sql_stmt_cached(struct luma_ctx *ctx, struct luma_session *session, struct luma_slice text,
                 const uint32_t *type_oids, uint32_t types_count, struct luma_stmt **out_stmt)
 {
-    struct sql_session *own = sql_session_of(session);
+    struct sql_session *own;
+    LUMA_TRY(sql_session_need(ctx, session, &own));
     uint64_t hash = text_hash(text, type_oids, types_count);
     struct luma_stmt *stmt = cache_find(own, text, type_oids, types_count, hash);
     if (stmt != NULL) {
