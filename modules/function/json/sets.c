@@ -14,6 +14,13 @@ wants_text(const struct luma_func *func)
 }
 
 static luma_rc
+not_an_array(const struct luma_func_call *call, char kind)
+{
+    return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "22023", "cannot extract elements from %s",
+                         kind == 'o' ? "an object" : "a scalar");
+}
+
+static luma_rc
 rows_open(const struct luma_func_call *call, const struct luma_value *args, uint32_t args_count,
           void **out_state)
 {
@@ -33,8 +40,7 @@ rows_open(const struct luma_func_call *call, const struct luma_value *args, uint
     LUMA_TRY(js_doc_at(call, &vec, 0, &s->doc));
     kind = js_host->data->doc_kind(s->doc);
     if (elements && kind != 'a')
-        return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "22023", "cannot extract elements from %s",
-                             kind == 'o' ? "an object" : "a scalar");
+        return not_an_array(call, kind);
     if (!elements && kind != 'o')
         return LUMA_FAIL_SQL(call->ctx, LUMA_E_INVALID, "22023", "cannot call %s on a non-object",
                              call->func->name);
@@ -90,6 +96,55 @@ rows_next(const struct luma_func_call *call, void *state, struct luma_batch *out
     return LUMA_OK;
 }
 
+/* The array of a call, and how many elements it has. */
+static luma_rc
+elements_at(const struct luma_func_call *call, const struct luma_vec *vec, uint32_t row,
+            struct luma_slice *out_doc, uint32_t *out_count)
+{
+    char kind;
+
+    *out_count = 0;
+    if (luma_vec_is_null(vec, row))
+        return LUMA_OK;
+    LUMA_TRY(js_doc_at(call, vec, row, out_doc));
+    kind = js_host->data->doc_kind(*out_doc);
+    if (kind != 'a')
+        return not_an_array(call, kind);
+    *out_count = js_host->data->doc_count(*out_doc);
+    return LUMA_OK;
+}
+
+static luma_rc
+elements_expand(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+                const uint16_t *sel, uint32_t rows, struct luma_func_expand *at,
+                struct luma_batch *out, uint16_t *origin)
+{
+    struct luma_vec *col = LUMA_NEW(call->arena, struct luma_vec);
+    bool text = wants_text(call->func);
+    uint32_t n = 0;
+
+    (void)args_count;
+    if (col == NULL || !luma_vec_init(col, call->arena, call->result, LUMA_BATCH_ROWS))
+        return luma_func_no_memory(call);
+    for (; at->row < rows && n < LUMA_BATCH_ROWS; at->row++, at->item = 0) {
+        struct luma_slice array = {0}, name, doc;
+        uint32_t count;
+        LUMA_TRY(elements_at(call, &args[0], sel == NULL ? at->row : sel[at->row], &array, &count));
+        for (; at->item < count && n < LUMA_BATCH_ROWS; at->item++) {
+            if (!js_host->data->doc_at(array, at->item, &name, &doc))
+                return LUMA_FAIL(call->ctx, LUMA_E_CORRUPT, "a stored document is not sound");
+            LUMA_TRY(put_doc(call, col, n, LUMA_BATCH_ROWS, doc, text));
+            origin[n++] = (uint16_t)at->row;
+        }
+        if (at->item < count)
+            break;
+    }
+    out->rows = out->sel_rows = n;
+    out->cols_count = 1;
+    out->cols = col;
+    return LUMA_OK;
+}
+
 static luma_rc
 each_columns(const struct luma_func_call *call, const struct luma_value *args, uint32_t args_count,
              uint32_t *out_count, const char *const **out_names, const struct luma_type **out_types)
@@ -128,7 +183,7 @@ value_columns(const struct luma_func_call *call, const struct luma_value *args, 
 
 static const struct luma_func_set names_set = {.open = rows_open, .next = rows_next};
 static const struct luma_func_set values_set = {
-    .columns = value_columns, .open = rows_open, .next = rows_next};
+    .columns = value_columns, .open = rows_open, .next = rows_next, .expand = elements_expand};
 static const struct luma_func_set each_set = {
     .columns = each_columns, .open = rows_open, .next = rows_next};
 

@@ -377,14 +377,67 @@ unnest_next(const struct luma_func_call *call, void *state, struct luma_batch *o
     return LUMA_OK;
 }
 
-static const struct luma_func_set unnest_set = {.open = unnest_open, .next = unnest_next};
+/* Elements of an array from at->item on; strings stay where they lie. */
+static luma_rc
+put_elements(const struct luma_func_call *call, const struct luma_str *array, struct luma_type elem,
+             uint32_t count, struct luma_func_expand *at, struct luma_vec *col, uint32_t *inout_n,
+             uint16_t *origin)
+{
+    const struct luma_host_data *data = string_host->data;
+    struct luma_value value;
+
+    for (; at->item < count && *inout_n < LUMA_BATCH_ROWS; at->item++) {
+        LUMA_TRY(data->array_get(array, elem, at->item, &value));
+        if (!value.is_null && col->phys == LUMA_PHYS_STR && value.phys == LUMA_PHYS_STR) {
+            if (col->valid != NULL)
+                luma_bit_set(col->valid, *inout_n);
+            ((struct luma_str *)col->data)[*inout_n] = value.str;
+        } else if (data->vec_set(call->arena, col, *inout_n, &value) != LUMA_OK) {
+            return luma_func_no_memory(call);
+        }
+        origin[(*inout_n)++] = (uint16_t)at->row;
+    }
+    return LUMA_OK;
+}
+
+static luma_rc
+unnest_expand(const struct luma_func_call *call, const struct luma_vec *args, uint32_t args_count,
+              const uint16_t *sel, uint32_t rows, struct luma_func_expand *at,
+              struct luma_batch *out, uint16_t *origin)
+{
+    struct luma_vec *col = LUMA_NEW(call->arena, struct luma_vec);
+    uint32_t n = 0;
+
+    (void)args_count;
+    if (col == NULL || !luma_vec_init(col, call->arena, call->result, LUMA_BATCH_ROWS))
+        return luma_func_no_memory(call);
+    for (; at->row < rows && n < LUMA_BATCH_ROWS; at->row++, at->item = 0) {
+        uint32_t row = sel == NULL ? at->row : sel[at->row], count;
+        if (luma_vec_is_null(&args[0], row))
+            continue;
+        const struct luma_str *array = luma_vec_at(&args[0], row);
+        count = string_host->data->array_count(array);
+        LUMA_TRY(
+            put_elements(call, array, luma_type_elem(args[0].type), count, at, col, &n, origin));
+        if (at->item < count)
+            break;
+    }
+    out->rows = out->sel_rows = n;
+    out->cols_count = 1;
+    out->cols = col;
+    return LUMA_OK;
+}
+
+static const struct luma_func_set split_set = {.open = unnest_open, .next = unnest_next};
+static const struct luma_func_set unnest_set = {
+    .open = unnest_open, .next = unnest_next, .expand = unnest_expand};
 
 #define ARRAY LUMA_T(ANYARRAY)
 #define ELEM  LUMA_T(ANYELEMENT)
 #define OP    LUMA_FUNC_OPERATOR
-#define SET(name_, flags_, result_, ...)                                             \
+#define SET(name_, flags_, set_, result_, ...)                                       \
     LUMA_FUNC_OP_(name_, LUMA_FUNC_SET | (flags_), LUMA_OP_NONE, NULL, __VA_ARGS__), \
-        .result = result_, .set = &unnest_set                                        \
+        .result = result_, .set = &(set_)                                            \
     }
 
 static const struct luma_func array_functions[] = {
@@ -409,9 +462,9 @@ static const struct luma_func array_functions[] = {
     LUMA_FUNC("@>", STRICT | OP, LUMA_T(BOOL), array_contains, ARRAY, ARRAY),
     LUMA_FUNC("<@", STRICT | OP, LUMA_T(BOOL), array_contains, ARRAY, ARRAY),
     LUMA_FUNC("&&", STRICT | OP, LUMA_T(BOOL), array_contains, ARRAY, ARRAY),
-    SET("unnest", STRICT, ELEM, ARRAY),
-    SET("string_to_table", 0, TEXT, TEXT, TEXT),
-    SET("string_to_table", 0, TEXT, TEXT, TEXT, TEXT),
+    SET("unnest", STRICT, unnest_set, ELEM, ARRAY),
+    SET("string_to_table", 0, split_set, TEXT, TEXT, TEXT),
+    SET("string_to_table", 0, split_set, TEXT, TEXT, TEXT, TEXT),
 };
 
 const struct luma_func_part string_array = {array_functions, LUMA_COUNTOF(array_functions)};

@@ -315,8 +315,10 @@ ancestors_close(void *state)
     (void)state;
 }
 
-static const struct luma_func_set ancestors_set = {ancestors_columns, ancestors_open,
-                                                   ancestors_next, ancestors_close};
+static const struct luma_func_set ancestors_set = {.columns = ancestors_columns,
+                                                   .open = ancestors_open,
+                                                   .next = ancestors_next,
+                                                   .close = ancestors_close};
 
 /* ---- the table ---- */
 

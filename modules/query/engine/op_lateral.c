@@ -186,6 +186,9 @@ eng_phys_lateral(struct phys *ph, struct rel *rel, const struct bits *need)
 {
     struct prep *pp = ph->pp;
     struct rel *right = rel->child[1];
+    struct op *expand = eng_phys_expand(ph, rel, need);
+    if (expand != NULL)
+        return expand;
     struct bits below = eng_bits_copy(pp, need);
     eng_need_list(pp, &below, &rel->conds);
     eng_rel_free_vars(pp, right, &below);

@@ -1,90 +1,7 @@
-/* op_set.c - functions that return rows: in FROM, and in select lists. */
+/* op_set.c - functions that return rows: in FROM, and several side by side in select lists. */
 #include "explain.h"
 #include "phys.h"
-
-struct set_call {
-    const struct luma_func *func;
-    void *bound;
-    struct luma_type type;
-    uint32_t args_count;
-    struct xp **args;
-};
-
-/* One running call. */
-struct set_run {
-    struct luma_func_call call;
-    void *state;
-    bool open, ended;
-    struct luma_batch batch;
-};
-
-static void
-build_call(struct comp *c, const struct ex *ex, struct set_call *out)
-{
-    struct luma_type types[LUMA_FUNC_ARGS_MAX];
-    const struct luma_value *consts[LUMA_FUNC_ARGS_MAX];
-    if (ex->kind != LUMA_EXPR_SET || ex->func == NULL || ex->func->set == NULL)
-        eng_pp_throw(c->pp, LUMA_FAIL(c->pp->ctx, LUMA_E_INTERNAL, "plan: not a set function"));
-    out->func = ex->func;
-    out->type = ex->type;
-    out->args_count = ex->args_count;
-    out->args = eng_compile_all(c, ex->args, ex->args_count);
-    for (uint32_t i = 0; i < ex->args_count && i < LUMA_FUNC_ARGS_MAX; i++) {
-        types[i] = ex->args[i]->type;
-        consts[i] = ex->args[i]->kind == LUMA_EXPR_CONST ? &ex->args[i]->value : NULL;
-    }
-    eng_bind(c->pp, ex->func, types, consts, ex->args_count, ex->type, &out->bound);
-}
-
-/* args: one value each; the run's rows live in arena. A strict call with a null has no rows. */
-static luma_rc
-set_begin(struct xenv *e, const struct set_call *sc, const struct luma_value *args,
-          struct set_run *run)
-{
-    memset(run, 0, sizeof(*run));
-    run->call = (struct luma_func_call){.ctx = e->ctx,
-                                        .arena = e->arena,
-                                        .func = sc->func,
-                                        .format = e->x->format,
-                                        .bound = sc->bound,
-                                        .result = sc->type};
-    for (uint32_t i = 0; i < sc->args_count; i++)
-        if (args[i].is_null && (sc->func->flags & LUMA_FUNC_STRICT)) {
-            run->ended = true;
-            return LUMA_OK;
-        }
-    LUMA_TRY(sc->func->set->open(&run->call, args, sc->args_count, &run->state));
-    run->open = true;
-    return LUMA_OK;
-}
-
-static void
-set_end(struct set_run *run)
-{
-    if (run->open && run->call.func->set->close != NULL)
-        run->call.func->set->close(run->state);
-    run->open = false;
-}
-
-static luma_rc
-set_next(struct luma_ctx *ctx, struct luma_arena *arena, struct set_run *run)
-{
-    if (run->ended) {
-        run->batch.rows = run->batch.sel_rows = 0;
-        return LUMA_OK;
-    }
-    run->call.ctx = ctx;
-    run->call.arena = arena;
-    memset(&run->batch, 0, sizeof(run->batch));
-    LUMA_TRY(run->call.func->set->next(&run->call, run->state, &run->batch));
-    if (run->batch.sel == NULL)
-        run->batch.sel_rows = run->batch.rows;
-    if (run->batch.rows == 0) {
-        run->ended = true;
-        set_end(run);
-    }
-    return LUMA_OK;
-}
+#include "set.h"
 
 /* --- FROM f(...) --- */
 
@@ -113,7 +30,7 @@ set_func_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     ENG_NEED(ctx, args, "a set function");
     for (uint32_t i = 0; i < op->call.args_count; i++)
         LUMA_TRY(eng_eval_value(&e, op->call.args[i], &args[i]));
-    return set_begin(&e, &op->call, args, &st->run);
+    return eng_set_begin(&e, &op->call, args, &st->run);
 }
 
 static luma_rc
@@ -126,7 +43,7 @@ set_func_next(struct part *p, const struct op *base, struct luma_batch **out)
         return LUMA_OK;
     LUMA_TRY(eng.sched->yield(p->ctx));
     LUMA_TRY(eng_batch_arena(p, base, &arena));
-    LUMA_TRY(set_next(p->ctx, arena, &st->run));
+    LUMA_TRY(eng_set_next(p->ctx, arena, &st->run));
     if (st->run.batch.rows == 0)
         return LUMA_OK;
     struct xenv e = eng_env(p, arena);
@@ -158,7 +75,7 @@ static void
 set_func_close(struct exec *x, const struct op *base)
 {
     struct set_func_state *st = x->op_state[base->id];
-    set_end(&st->run);
+    eng_set_end(&st->run);
 }
 
 static const struct op_class set_func_class = {
@@ -184,7 +101,7 @@ eng_phys_set_func(struct phys *ph, struct rel *rel, const struct bits *need)
         project->outs_count = rel->outs_count;
         return eng_phys_project(ph, project, need);
     }
-    build_call(&c, rel->exprs[0], &op->call);
+    eng_set_build(&c, rel->exprs[0], &op->call);
     op->func_cols = rel->outs_count - (rel->plan->with_ordinality ? 1 : 0);
     op->col = PP_ARRAY(ph->pp, uint32_t, count);
     for (uint32_t i = 0; i < count; i++)
@@ -193,7 +110,7 @@ eng_phys_set_func(struct phys *ph, struct rel *rel, const struct bits *need)
     return &op->op;
 }
 
-/* --- select lists --- */
+/* --- several in one select list --- */
 
 struct op_project_set {
     struct op op;
@@ -273,7 +190,7 @@ ps_row(struct part *p, const struct op_project_set *op, struct project_set_part 
         struct luma_value *args = ps->values + op->op.cols_count + s * LUMA_FUNC_ARGS_MAX;
         for (uint32_t a = 0; a < op->sets[s].args_count; a++)
             args[a] = eng.data->vec_value(&ps->args[s * LUMA_FUNC_ARGS_MAX + a], row);
-        LUMA_TRY(set_begin(&e, &op->sets[s], args, &ps->runs[s]));
+        LUMA_TRY(eng_set_begin(&e, &op->sets[s], args, &ps->runs[s]));
     }
     ps->running = true;
     return LUMA_OK;
@@ -287,7 +204,7 @@ ps_emit(struct part *p, const struct op_project_set *op, struct project_set_part
     struct xenv e = eng_env(p, arena);
     uint32_t rows = 0;
     for (uint32_t s = 0; s < op->sets_count; s++) {
-        LUMA_TRY(set_next(p->ctx, arena, &ps->runs[s]));
+        LUMA_TRY(eng_set_next(p->ctx, arena, &ps->runs[s]));
         rows = ps->runs[s].batch.sel_rows > rows ? ps->runs[s].batch.sel_rows : rows;
     }
     if (rows == 0) {
@@ -381,7 +298,10 @@ eng_phys_project_set(struct phys *ph, struct rel *rel, const struct bits *need)
 {
     struct prep *pp = ph->pp;
     struct bits below = {0, NULL};
+    struct op *alone = eng_phys_expand_list(ph, rel);
     (void)need; /* sets decide how many rows there are: all columns are made */
+    if (alone != NULL)
+        return alone;
     eng_need_exs(pp, &below, rel->exprs, rel->exprs_count);
     struct op *child = rel->child[0] == NULL ? NULL : eng_phys(ph, rel->child[0], &below);
     struct op_project_set *op =
@@ -396,7 +316,7 @@ eng_phys_project_set(struct phys *ph, struct rel *rel, const struct bits *need)
             op->exprs[i] = eng_compile(&c, rel->exprs[i]);
             continue;
         }
-        build_call(&c, rel->exprs[i], &op->sets[op->sets_count]);
+        eng_set_build(&c, rel->exprs[i], &op->sets[op->sets_count]);
         op->set_col[op->sets_count++] = i;
     }
     return &op->op;

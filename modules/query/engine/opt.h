@@ -67,6 +67,9 @@ void eng_rel_each_ex(struct rel *rel, void (*fn)(void *arg, struct ex **ex), voi
 struct rel *eng_rel_new(struct prep *pp, enum rel_kind kind, struct rel *child);
 void eng_rel_outs(struct prep *pp, struct rel *rel, struct bits *out);
 struct rel *eng_rel_filter(struct prep *pp, struct rel *child, const struct ex_list *conds);
+/* The function of FROM t, f(t.a) that is called for each row of t and nothing else; NULL: rel is no
+ * such join. (op_expand.c) */
+struct rel *eng_set_of_lateral(const struct rel *rel);
 bool eng_rel_defines(const struct rel *rel, uint32_t var);
 
 /* --- import.c --- */

@@ -19,6 +19,7 @@ struct paths {
     struct prep *pp;
     struct rel *rel;   /* whose expressions are looked at */
     struct rel *below; /* the node that gives it its rows; rel itself for a scan's conditions */
+    bool numbers;      /* casts may ask for stored numbers */
 };
 
 /* --- the columns --- */
@@ -210,7 +211,7 @@ field(struct paths *p, const struct ex *ex, bool number)
         return NULL;
     const struct luma_path path = {.steps = steps + from,
                                    .steps_count = STEPS_MAX - from,
-                                   .any_type = number && p->below == scan,
+                                   .any_type = number && p->numbers && p->below == scan,
                                    .type = ex->type,
                                    .of = p->pp->vars[base].type};
     uint32_t var = path_var(p->pp, scan, base, &path);
@@ -273,11 +274,16 @@ eng_paths(struct prep *pp, struct rel *rel)
 {
     if (rel == NULL || positional(rel))
         return;
-    struct paths p = {pp, rel, rel->kind == REL_SCAN ? rel : rel->child[0]};
+    struct paths p = {pp, rel, rel->kind == REL_SCAN ? rel : rel->child[0], true};
     if (rel->kind == REL_SCAN || rel->kind == REL_AGG || rel->kind == REL_PROJECT ||
         rel->kind == REL_PROJECT_SET || rel->kind == REL_FILTER || rel->kind == REL_SORT)
         if (p.below != NULL)
             eng_rel_each_ex(rel, replace, &p);
+    struct rel *set = rel->kind == REL_JOIN ? eng_set_of_lateral(rel) : NULL;
+    if (set != NULL) {
+        struct paths of_set = {pp, set, rel->child[0], false};
+        eng_rel_each_ex(set, replace, &of_set);
+    }
     eng_paths(pp, rel->child[0]);
     eng_paths(pp, rel->child[1]);
 }

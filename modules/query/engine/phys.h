@@ -46,6 +46,9 @@ struct op *eng_phys_gather(struct phys *ph, struct op *child); /* op_gather.c */
 struct op *eng_phys_set_func(struct phys *ph, struct rel *rel,
                              const struct bits *need); /* op_set.c */
 struct op *eng_phys_project_set(struct phys *ph, struct rel *rel, const struct bits *need);
+/* Rows times what a function makes of them: NULL, another operator has to do it. (op_expand.c) */
+struct op *eng_phys_expand(struct phys *ph, struct rel *rel, const struct bits *need);
+struct op *eng_phys_expand_list(struct phys *ph, struct rel *rel);
 struct op *eng_phys_distinct(struct phys *ph, struct rel *rel,
                              const struct bits *need); /* op_setop.c */
 struct op *eng_phys_setop(struct phys *ph, struct rel *rel, const struct bits *need);

@@ -175,8 +175,8 @@ subscripts_close(void *state)
     (void)state; /* lies in the arena */
 }
 
-static const struct luma_func_set subscripts_set = {NULL, subscripts_open, subscripts_next,
-                                                    subscripts_close};
+static const struct luma_func_set subscripts_set = {
+    .open = subscripts_open, .next = subscripts_next, .close = subscripts_close};
 
 /* ---- pg_options_to_table(text[]): "name=value" in two columns ---- */
 
@@ -245,8 +245,10 @@ options_next(const struct luma_func_call *call, void *arg, struct luma_batch *ou
     return LUMA_OK;
 }
 
-static const struct luma_func_set options_set = {options_columns, options_open, options_next,
-                                                 subscripts_close};
+static const struct luma_func_set options_set = {.columns = options_columns,
+                                                 .open = options_open,
+                                                 .next = options_next,
+                                                 .close = subscripts_close};
 
 /* ---- ordered-set aggregates, over the sorted array of a group's values ---- */
 

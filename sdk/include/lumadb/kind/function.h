@@ -95,6 +95,12 @@ struct luma_func_aggregate {
     luma_rc (*finish)(const struct luma_func_call *call, void *state, struct luma_value *out);
 };
 
+/* Where the calls of a batch have come to: a position in the selection, and the result rows of that
+ * call that were given. */
+struct luma_func_expand {
+    uint32_t row, item;
+};
+
 /* Set-returning functions: produce columns in batches. */
 struct luma_func_set {
     /* Names and types of the result columns; single column named like the function when NULL. */
@@ -106,6 +112,14 @@ struct luma_func_set {
     /* Up to LUMA_BATCH_ROWS rows; rows 0: end. */
     luma_rc (*next)(const struct luma_func_call *call, void *state, struct luma_batch *out);
     void (*close)(void *state);
+    /* Many calls at once, one for each row sel[0..rows) of args (FLAT or CONST): goes on where *at
+     * says, gives up to LUMA_BATCH_ROWS result rows, the calls in order and the rows of each in
+     * order, origin[i] the position in the selection that row i belongs to, and moves *at; at->row
+     * = rows: that was all. A STRICT function passes calls with a null over. No row need be given
+     * while there is more to come. NULL: open and next do it. */
+    luma_rc (*expand)(const struct luma_func_call *call, const struct luma_vec *args,
+                      uint32_t args_count, const uint16_t *sel, uint32_t rows,
+                      struct luma_func_expand *at, struct luma_batch *out, uint16_t *origin);
 };
 
 struct luma_func {
