@@ -10,6 +10,8 @@
 
 #include "write.h"
 
+#define TAG_BYTES 64
+
 luma_rc
 pg_flush(struct pg_conn *c)
 {
@@ -197,13 +199,11 @@ run_statement(struct pg_conn *c, struct luma_stmt *stmt, bool last)
     c->host->stats->add(c->pg->statements, 1);
     LUMA_TRY(c->sql->execute(ctx, c->session, stmt, &opts, &result));
     luma_rc rc = send_result(c, result);
-    const char *tag =
-        result->tag == NULL ? "" : luma_arena_text(ctx->arena, result->tag, strlen(result->tag));
+    char tag[TAG_BYTES]; /* a COMMIT is done: nothing may fail any more */
+    snprintf(tag, sizeof(tag), "%s", result->tag == NULL ? "" : result->tag);
     bool tag_rows = result->tag_rows;
     uint64_t rows = result->rows_done;
     result->close(result);
-    if (rc == LUMA_OK && tag == NULL)
-        rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "out of memory");
     /* The last statement's success is the transaction's: said when it is durable. */
     if (rc == LUMA_OK && last)
         rc = c->ses->implicit_commit(ctx, c->session);
