@@ -179,6 +179,21 @@ pack_named(void *arg, const struct lk_manifest_key *key, struct luma_slice value
     return LUMA_OK;
 }
 
+/* What is read with a history only. */
+static luma_rc
+past_check(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
+{
+    struct check *c = arg;
+    struct lk_pack_place place;
+    struct lk_bytes bytes;
+    lk_bytes_init(&bytes, NULL);
+    luma_rc rc = !lk_pack_place_read(value, &place)
+                     ? LUMA_FAIL(c->ctx, LUMA_E_CORRUPT, "the manifest's entry cannot be read")
+                     : lk_pack_read(c->ctx, c->store, &place, &bytes);
+    lk_bytes_fini(&bytes);
+    return judge(c, c->ctx, rc, "the history of", key->a);
+}
+
 static luma_rc
 files_check(struct check *c)
 {
@@ -190,8 +205,11 @@ files_check(struct check *c)
         qsort(c->files, c->files_count, sizeof(c->files[0]), by_kind_and_id);
     LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_SEGMENT, 0, segment_named, c));
     LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_RUN, 0, run_named, c));
-    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_DELETES, 0, pack_named, c));
-    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_ROWS, 0, pack_named, c));
+    LUMA_TRY(lk_packs_each(m, pack_named, c));
+    static const uint32_t past[] = {LK_MANIFEST_HISTORY, LK_MANIFEST_PAST, LK_MANIFEST_ENDS,
+                                    LK_MANIFEST_BEGINS};
+    for (size_t i = 0; i < LUMA_COUNTOF(past); i++)
+        LUMA_TRY(lk_manifest_each(m, past[i], 0, past_check, c));
     uint64_t count = 0, bytes = 0;
     for (size_t i = 0; i < c->files_count; i++) {
         for (size_t k = 0; k < c->store->named_count && !c->files[i].named; k++)

@@ -15,6 +15,7 @@ struct work {
     struct lk_view *view; /* at the beginning; with a new front hot table when rows are flushed */
     bool flush;           /* rows go to segments and hot index parts to runs */
     uint64_t gen;
+    uint64_t history_from;        /* of the state at the mark */
     struct lk_versions *versions; /* per frozen hot table, then all of them at the end */
     bool *left;                   /* per frozen hot table: it stays in the view */
     struct lk_seg **segs;         /* new ones */
@@ -30,6 +31,9 @@ struct checkpoint {
     struct luma_ctx *ctx;
     struct lk_store *store;
     uint64_t commit, horizon;
+    bool history;          /* what the past needs is written as well */
+    int64_t mark_us;       /* when the mark was made; 0: in recovery, some time before it */
+    uint64_t floor;        /* oldest commit that can be read */
     struct lk_needs needs; /* of old versions */
     lk_lsn lsn;
     struct work *works;
@@ -126,6 +130,7 @@ work_add(void *arg, struct lk_coll *coll)
     w->next = cp->works;
     cp->works = w;
     w->view = lk_coll_view(coll, NULL);
+    w->history_from = atomic_load(&coll->history_from);
     /* Rows in a damaged pack stay there for who may mend it: new ones do not take their place. */
     uint64_t few = wanted ? 0 : cp->store->conf.small_bytes;
     w->flush =
@@ -170,11 +175,33 @@ work_flush(struct checkpoint *cp, struct work *w)
 
 struct pack_rows {
     struct checkpoint *cp;
-    struct lk_bytes bytes;
+    struct lk_bytes bytes, begins;
     uint64_t count;
     struct lk_snapshot snap;
     uint64_t gen;
 };
+
+static bool
+row_write(struct pack_rows *rows, const struct lk_version *v)
+{
+    rows->count++;
+    return lk_bytes_varint(&rows->bytes, (uint64_t)v->rowid) &&
+           lk_bytes_sized(&rows->bytes, luma_slice(v->tuple, v->tuple_bytes)) &&
+           (!rows->cp->history ||
+            lk_bytes_varint(&rows->begins, lk_stamp_resolve(rows->snap.slots, &v->begin)));
+}
+
+static luma_rc
+rows_name(struct checkpoint *cp, uint32_t kind, uint64_t coll_id, const struct lk_bytes *bytes,
+          uint64_t count)
+{
+    struct lk_manifest_key key = {.kind = kind, .a = coll_id};
+    if (count > 0)
+        return lk_pack_name(cp->ctx, cp->store, &cp->pack, lk_bytes_view(bytes), count, &key,
+                            &cp->edit);
+    lk_manifest_remove(&cp->edit, kind, coll_id, 0);
+    return LUMA_OK;
+}
 
 static luma_rc
 rows_pack(struct checkpoint *cp, struct work *w)
@@ -183,36 +210,38 @@ rows_pack(struct checkpoint *cp, struct work *w)
     rows.snap = (struct lk_snapshot){.slots = &cp->store->slots, .commit = cp->commit};
     struct lk_versions list = {NULL, 0, 0};
     lk_bytes_init(&rows.bytes, NULL);
+    lk_bytes_init(&rows.begins, NULL);
     luma_rc rc = LUMA_OK;
     for (uint32_t i = 0; rc == LUMA_OK && i < w->view->hots_count; i++) {
         for (uint32_t s = 0; rc == LUMA_OK && s < LK_HOT_SHARDS; s++) {
             list.count = 0;
             rc = lk_hot_collect(w->view->hots[i], s, &rows.snap, rows.gen, &list);
-            for (uint32_t k = 0; rc == LUMA_OK && k < list.count; k++) {
-                const struct lk_version *v = list.items[k];
-                rows.count++;
-                if (!lk_bytes_varint(&rows.bytes, (uint64_t)v->rowid) ||
-                    !lk_bytes_sized(&rows.bytes, luma_slice(v->tuple, v->tuple_bytes)))
-                    rc = LUMA_E_NOMEM;
-            }
+            for (uint32_t k = 0; rc == LUMA_OK && k < list.count; k++)
+                rc = row_write(&rows, list.items[k]) ? LUMA_OK : LUMA_E_NOMEM;
         }
     }
     lk_versions_fini(&list);
     if (rc != LUMA_OK)
         rc = no_memory(cp->ctx);
-    if (rc == LUMA_OK && rows.count > 0) {
-        struct lk_pack_place place;
-        rc = lk_pack_add(cp->ctx, cp->store, &cp->pack, lk_bytes_view(&rows.bytes), rows.count,
-                         &place);
-        lk_bytes_reset(&cp->value);
-        if (rc == LUMA_OK && !lk_pack_place_write(&cp->value, &place))
-            rc = no_memory(cp->ctx);
-        if (rc == LUMA_OK)
-            lk_manifest_put(&cp->edit, LK_MANIFEST_ROWS, w->coll->id, 0, lk_bytes_view(&cp->value));
-    }
-    if (rc == LUMA_OK && rows.count == 0)
-        lk_manifest_remove(&cp->edit, LK_MANIFEST_ROWS, w->coll->id, 0);
+    if (rc == LUMA_OK)
+        rc = rows_name(cp, LK_MANIFEST_ROWS, w->coll->id, &rows.bytes, rows.count);
+    if (rc == LUMA_OK && cp->history)
+        rc = rows_name(cp, LK_MANIFEST_BEGINS, w->coll->id, &rows.begins, rows.count);
     lk_bytes_fini(&rows.bytes);
+    lk_bytes_fini(&rows.begins);
+    return rc;
+}
+
+/* The rows of the map that ended within the history. */
+static luma_rc
+ends_pack(struct checkpoint *cp, struct lk_seg *seg)
+{
+    struct lk_ends ends = {NULL, 0, 0};
+    luma_rc rc = lk_ends_gather(seg, &cp->store->slots, cp->horizon, cp->commit, NULL, &ends);
+    rc = rc != LUMA_OK ? no_memory(cp->ctx)
+                       : lk_ends_pack(cp->ctx, cp->store, &cp->pack, &ends, cp->horizon,
+                                      seg->info.object_id, &cp->edit);
+    lk_ends_fini(&ends);
     return rc;
 }
 
@@ -229,6 +258,8 @@ deletes_pack(struct checkpoint *cp, struct lk_seg *seg)
         rc = lk_deletes_pack(cp->ctx, cp->store, &cp->pack, bitmap, seg->info.object_id, &cp->value,
                              &cp->edit);
     roaring_bitmap_free(bitmap);
+    if (rc == LUMA_OK && cp->history)
+        rc = ends_pack(cp, seg);
     if (rc != LUMA_OK)
         atomic_store(&seg->dirty, true);
     return rc;
@@ -281,6 +312,8 @@ diff_segment(void *arg, const struct lk_manifest_key *key, struct luma_slice val
         return LUMA_OK;
     lk_manifest_remove(&d->cp->edit, LK_MANIFEST_SEGMENT, key->a, key->b);
     lk_manifest_remove(&d->cp->edit, LK_MANIFEST_DELETES, key->b, 0);
+    if (d->cp->history)
+        lk_manifest_remove(&d->cp->edit, LK_MANIFEST_ENDS, key->b, 0);
     lk_manifest_remove(&d->cp->edit, LK_MANIFEST_LIES, key->b, 0);
     return object_gone(d->cp, LK_OBJECT_SEGMENT, key->b);
 }
@@ -370,6 +403,42 @@ put_arrivals(struct checkpoint *cp, struct work *w)
     return LUMA_OK;
 }
 
+/* Versions that have ended in memory; older ones that cannot be read any more go. */
+static luma_rc
+past_edit(struct checkpoint *cp, struct work *w)
+{
+    uint64_t from = w->view == NULL ? UINT64_MAX : w->history_from;
+    LUMA_TRY(lk_past_drop(cp->store->manifest, w->coll->id, from, &cp->edit));
+    if (w->view == NULL || (w->flush && w->coll->rows_broken == NULL))
+        lk_manifest_remove(&cp->edit, LK_MANIFEST_BEGINS, w->coll->id, 0);
+    if (w->view == NULL)
+        return LUMA_OK;
+    return lk_past_pack(cp->ctx, w->coll, w->view, &cp->pack, LK_MAX(cp->horizon, w->history_from),
+                        cp->commit, &cp->edit);
+}
+
+/* How far the past reaches back that the edit makes readable. */
+static luma_rc
+history_edit(struct checkpoint *cp)
+{
+    struct lk_pack_place place;
+    struct lk_bytes marks;
+    uint64_t count = 0;
+    lk_bytes_init(&marks, NULL);
+    luma_rc rc =
+        lk_history_write(cp->store, cp->commit, cp->mark_us, &marks, &count, &cp->floor)
+            ? lk_pack_add(cp->ctx, cp->store, &cp->pack, lk_bytes_view(&marks), count, &place)
+            : no_memory(cp->ctx);
+    lk_bytes_fini(&marks);
+    LUMA_TRY(rc);
+    lk_bytes_reset(&cp->value);
+    if (!lk_pack_place_write(&cp->value, &place) || !lk_bytes_varint(&cp->value, cp->floor) ||
+        !lk_bytes_varint(&cp->value, (uint64_t)cp->store->history.window_us))
+        return no_memory(cp->ctx);
+    lk_manifest_put(&cp->edit, LK_MANIFEST_HISTORY, 0, 0, lk_bytes_view(&cp->value));
+    return lk_past_drop(cp->store->manifest, 0, cp->floor, &cp->edit);
+}
+
 static luma_rc
 work_edit(struct checkpoint *cp, struct work *w)
 {
@@ -380,14 +449,15 @@ work_edit(struct checkpoint *cp, struct work *w)
     if (w->view == NULL) {
         lk_manifest_remove(&cp->edit, LK_MANIFEST_ROWS, coll_id, 0);
         lk_manifest_remove(&cp->edit, LK_MANIFEST_COLL, coll_id, 0);
-        return LUMA_OK;
+        return cp->history ? past_edit(cp, w) : LUMA_OK;
     }
     lk_bytes_reset(&cp->value);
     struct lk_bytes def;
     lk_bytes_init(&def, NULL);
     bool ok = lk_def_write(&w->view->def->coll, &def) &&
               lk_bytes_varint(&cp->value, (uint64_t)atomic_load(&w->coll->next_rowid)) &&
-              lk_bytes_sized(&cp->value, lk_bytes_view(&def));
+              lk_bytes_sized(&cp->value, lk_bytes_view(&def)) &&
+              (!cp->history || lk_bytes_varint(&cp->value, w->history_from));
     lk_bytes_fini(&def);
     if (!ok)
         return no_memory(cp->ctx);
@@ -396,6 +466,8 @@ work_edit(struct checkpoint *cp, struct work *w)
     for (uint32_t i = 0; i < w->view->segs_count; i++)
         if (committed_by(cp, &w->view->segs[i]->begin))
             LUMA_TRY(deletes_pack(cp, w->view->segs[i]));
+    if (cp->history)
+        LUMA_TRY(past_edit(cp, w));
     if (!w->flush)
         return rows_pack(cp, w);
     if (w->coll->rows_broken == NULL)
@@ -426,11 +498,16 @@ static luma_rc
 checkpoint_mark(struct checkpoint *cp)
 {
     struct lk_store *store = cp->store;
+    if (cp->history)
+        lk_history_hold(store);
     lk_mutex_lock(&store->commit_lock);
     cp->commit = store->commit;
     if (store->wal != NULL)
         cp->lsn = lk_wal_position(store->wal);
-    (void)lk_slots_snapshot(&store->slots, &store->slots.slots[0]);
+    if (!cp->history)
+        (void)lk_slots_snapshot(&store->slots, &store->slots.slots[0]);
+    else if (store->wal != NULL)
+        cp->mark_us = lk_io_wall_us(store->conf.io);
     for (uint32_t i = 0; i < LK_SEQUENCES_BUCKETS; i++) {
         for (const struct lk_sequence *seq = store->sequences[i]; seq != NULL; seq = seq->next) {
             if (seq->commit <= store->checkpoint_commit)
@@ -620,21 +697,6 @@ works_free(struct checkpoint *cp)
     }
 }
 
-struct pack_use {
-    uint64_t id;
-    bool used;
-};
-
-static luma_rc
-pack_used(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
-{
-    (void)key;
-    struct pack_use *use = arg;
-    struct lk_pack_place place;
-    use->used = use->used || (lk_pack_place_read(value, &place) && place.object_id == use->id);
-    return LUMA_OK;
-}
-
 struct packs {
     uint64_t *ids;
     size_t count, room;
@@ -646,16 +708,14 @@ pack_list(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     (void)key;
     struct packs *packs = arg;
     struct lk_pack_place place;
-    if (!lk_pack_place_read(value, &place))
+    if (!lk_pack_place_read(value, &place) ||
+        (packs->count > 0 && packs->ids[packs->count - 1] == place.object_id))
         return LUMA_OK;
-    for (size_t i = 0; i < packs->count; i++)
-        if (packs->ids[i] == place.object_id)
-            return LUMA_OK;
     if (packs->count == packs->room) {
         size_t room = packs->room == 0 ? 32 : packs->room * 2;
         uint64_t *ids = realloc(packs->ids, room * sizeof(*ids));
         if (ids == NULL)
-            return LUMA_OK; /* the pack stays until the next start */
+            return LUMA_E_NOMEM;
         packs->ids = ids;
         packs->room = room;
     }
@@ -663,11 +723,39 @@ pack_list(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     return LUMA_OK;
 }
 
-static luma_rc
+static int
+by_number(const void *a, const void *b)
+{
+    uint64_t na = *(const uint64_t *)a, nb = *(const uint64_t *)b;
+    return (na > nb) - (na < nb);
+}
+
+/* Ascending, duplicates possible. False: out of memory. */
+static bool
 packs_of(const struct lk_manifest *m, struct packs *out)
 {
-    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_ROWS, 0, pack_list, out));
-    return lk_manifest_each(m, LK_MANIFEST_DELETES, 0, pack_list, out);
+    if (lk_packs_each(m, pack_list, out) != LUMA_OK)
+        return false;
+    if (out->count > 1)
+        qsort(out->ids, out->count, sizeof(out->ids[0]), by_number);
+    return true;
+}
+
+/* Those of `before` that are not in `after`. Without memory to note one it stays until the next
+ * start; the edit is committed. */
+static void
+packs_gone(struct checkpoint *cp, const struct packs *before, const struct packs *after)
+{
+    for (size_t i = 0, k = 0; i < before->count; i++) {
+        uint64_t id = before->ids[i];
+        if (i > 0 && before->ids[i - 1] == id)
+            continue;
+        while (k < after->count && after->ids[k] < id)
+            k++;
+        if ((k == after->count || after->ids[k] != id) &&
+            object_gone(cp, LK_OBJECT_DELETES, id) != LUMA_OK)
+            luma_error_reset(cp->ctx->error);
+    }
 }
 
 /* Commits the edit and removes packs that it left without a reference. */
@@ -675,20 +763,13 @@ static luma_rc
 edit_commit(struct checkpoint *cp)
 {
     struct lk_manifest *m = cp->store->manifest;
-    struct packs packs = {NULL, 0, 0};
-    luma_rc rc = packs_of(m, &packs);
-    if (rc == LUMA_OK)
-        rc = lk_manifest_commit(cp->ctx, m, &cp->edit);
-    for (size_t i = 0; rc == LUMA_OK && i < packs.count; i++) {
-        struct pack_use use = {packs.ids[i], false};
-        rc = lk_manifest_each(m, LK_MANIFEST_ROWS, 0, pack_used, &use);
-        if (rc == LUMA_OK)
-            rc = lk_manifest_each(m, LK_MANIFEST_DELETES, 0, pack_used, &use);
-        /* Without memory to note it the pack stays until the next start; the edit is committed. */
-        if (!use.used && object_gone(cp, LK_OBJECT_DELETES, packs.ids[i]) != LUMA_OK)
-            luma_error_reset(cp->ctx->error);
-    }
-    free(packs.ids);
+    struct packs before = {NULL, 0, 0}, after = {NULL, 0, 0};
+    bool known = packs_of(m, &before);
+    luma_rc rc = lk_manifest_commit(cp->ctx, m, &cp->edit);
+    if (rc == LUMA_OK && known && packs_of(m, &after))
+        packs_gone(cp, &before, &after);
+    free(before.ids);
+    free(after.ids);
     return rc;
 }
 
@@ -704,6 +785,8 @@ checkpoint_write(struct checkpoint *cp)
             LUMA_TRY(work_flush(cp, w));
     for (struct work *w = cp->works; w != NULL; w = w->next)
         LUMA_TRY(work_edit(cp, w));
+    if (cp->history)
+        LUMA_TRY(history_edit(cp));
     LUMA_TRY(lk_pack_finish(cp->ctx, &cp->pack));
     return state_edit(cp);
 }
@@ -721,8 +804,7 @@ checkpoint_run(struct checkpoint *cp)
         LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
     cp->horizon = LK_MIN(lk_slots_horizon(&store->slots), cp->commit);
     /* Any commit of a history that is kept may be asked for. */
-    lk_slots_needs(&store->slots, store->conf.history_ns > 0 ? cp->horizon : cp->commit,
-                   &cp->needs);
+    lk_slots_needs(&store->slots, cp->history ? cp->horizon : cp->commit, &cp->needs);
 
     if (LK_MUTANT(ORDER_SWAPPED) && store->wal != NULL)
         lk_wal_trim(store->wal, cp->lsn);
@@ -756,6 +838,7 @@ checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store, const struct lk_
                   lk_lsn lsn)
 {
     struct checkpoint cp = {.ctx = ctx, .store = store, .wanted = wanted, .lsn = lsn};
+    cp.history = store->history.window_us != 0;
     uint64_t start_ns = lk_io_now_ns(store->conf.io);
     atomic_store(&store->checkpoint_wanted, false);
     atomic_store(&store->loads, 0);

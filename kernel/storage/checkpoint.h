@@ -29,11 +29,32 @@ LUMA_NODISCARD luma_rc lk_pack_add(struct luma_ctx *ctx, struct lk_store *store,
                                    uint64_t count, struct lk_pack_place *out_place);
 LUMA_NODISCARD luma_rc lk_pack_finish(struct luma_ctx *ctx, struct lk_pack_writer *pack);
 void lk_pack_abort(struct lk_pack_writer *pack);
+/* The same, and the manifest's entry that says where. */
+LUMA_NODISCARD luma_rc lk_pack_name(struct luma_ctx *ctx, struct lk_store *store,
+                                    struct lk_pack_writer *pack, struct luma_slice bytes,
+                                    uint64_t count, const struct lk_manifest_key *key,
+                                    struct lk_manifest_edit *edit);
 /* A delete map of a segment into the pack, its place into the edit; scratch is the caller's. */
 LUMA_NODISCARD luma_rc lk_deletes_pack(struct luma_ctx *ctx, struct lk_store *store,
                                        struct lk_pack_writer *pack, roaring_bitmap_t *bitmap,
                                        uint64_t segment_id, struct lk_bytes *scratch,
                                        struct lk_manifest_edit *edit);
+
+/* With a history: when the rows of the map ended, or that no entry says so any more. */
+LUMA_NODISCARD luma_rc lk_ends_pack(struct luma_ctx *ctx, struct lk_store *store,
+                                    struct lk_pack_writer *pack, struct lk_ends *ends,
+                                    uint64_t base, uint64_t segment_id,
+                                    struct lk_manifest_edit *edit);
+/* With a history: versions in the view's hot tables, and nowhere else, that ended after the commit
+ * that the collection's objects describe and up to `to`, and that a snapshot from `floor` on sees.
+ */
+LUMA_NODISCARD luma_rc lk_past_pack(struct luma_ctx *ctx, struct lk_coll *coll,
+                                    const struct lk_view *view, struct lk_pack_writer *pack,
+                                    uint64_t floor, uint64_t to, struct lk_manifest_edit *edit);
+/* Such versions that are needed no longer, of collections of which `from` tells that nothing before
+ * it can be read. */
+LUMA_NODISCARD luma_rc lk_past_drop(const struct lk_manifest *manifest, uint64_t coll_id,
+                                    uint64_t from, struct lk_manifest_edit *edit);
 
 /* Versions, in row id order, as segments of at most LK_SEGMENT_ROWS_MAX rows. Sets seg and seg_row
  * of each version. Appends to *segs (freed by the caller, references given). */

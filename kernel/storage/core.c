@@ -152,6 +152,7 @@ lk_core_close(struct lk_store *store)
     lk_rwlock_fini(&store->colls_lock);
     lk_mutex_fini(&store->commit_lock);
     lk_mutex_fini(&store->archive_lock);
+    lk_history_close(store);
     free(store->named);
     free(store->dir);
     free(store->wal_dir);
@@ -240,6 +241,7 @@ parts_open(struct luma_ctx *ctx, struct lk_store *store)
     if (store->hot_budget == NULL || lk_slots_init(&store->slots, store->budget) != LUMA_OK)
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "store: out of memory");
     atomic_store(&store->slots.used, 1); /* slot 0 is the checkpoint's */
+    LUMA_TRY(lk_history_open(ctx, store));
     luma_rc rc = lk_cache_create(store->budget, conf->cache_bytes, &store->cache);
     if (rc != LUMA_OK)
         return LUMA_FAIL(ctx, rc, "store: no memory for a cache of %llu bytes",
@@ -274,6 +276,7 @@ lk_core_open(struct luma_ctx *ctx, const struct lk_store_conf *conf, bool read_o
     lk_rwlock_init(&store->colls_lock, LK_LOCK_STORE_COLLS);
     lk_mutex_init(&store->commit_lock, LK_LOCK_STORE_COMMIT);
     lk_mutex_init(&store->archive_lock, LK_LOCK_STORE_ARCHIVE);
+    lk_mutex_init(&store->history.lock, LK_LOCK_STORE_HISTORY);
     stats_open(&store->stats);
 
     luma_rc rc = folders_open(ctx, store, read_only);

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "data/data.h"
 #include "storage/cache/cache.h"
+#include "storage/history.h"
 #include "storage/hot/hot.h"
 #include "storage/manifest/manifest.h"
 #include "storage/run/run.h"
@@ -173,6 +174,29 @@ LUMA_NODISCARD luma_rc lk_claims_carry(const struct lk_seg *from, struct lk_seg 
                                        const int64_t *rows);
 void lk_claims_free(struct lk_seg *seg);
 
+/* --- when rows ended, for a history that outlives the process (ends.c) --- */
+
+struct lk_end {
+    uint64_t commit;
+    uint32_t row;
+};
+struct lk_ends {
+    struct lk_end *items;
+    size_t count, room;
+};
+void lk_ends_fini(struct lk_ends *ends);
+/* Rows that ended after `from` and up to `to`; rows: their numbers in a segment that took them over
+ * (-1: not there), NULL: as they are. LUMA_E_NOMEM. */
+LUMA_NODISCARD luma_rc lk_ends_gather(struct lk_seg *seg, const struct lk_slots *slots,
+                                      uint64_t from, uint64_t to, const int64_t *rows,
+                                      struct lk_ends *out);
+/* Sorts them; base: all of them came later. */
+LUMA_NODISCARD bool lk_ends_write(struct lk_ends *ends, uint64_t base, struct lk_bytes *out);
+/* Rows of the segment's delete map that ended after `floor` leave it for ends of their own, as if
+ * they had been deleted since the start. LUMA_E_CORRUPT: some may have. */
+LUMA_NODISCARD luma_rc lk_ends_read(struct luma_ctx *ctx, struct lk_seg *seg,
+                                    struct luma_slice bytes, uint64_t floor);
+
 /* Takes bitmap: at recovery. */
 void lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap);
 uint64_t lk_seg_deleted(struct lk_seg *seg); /* rows, roughly */
@@ -289,6 +313,8 @@ struct lk_view_edit {
     const struct lk_cidx *building_gone; /* no longer */
     uint64_t gen;                        /* 0: as before */
 };
+/* Does the new view show older snapshots what the old one did? */
+bool lk_view_same_rows(const struct lk_view *old, const struct lk_view *view);
 /* Publishes; the latch is held alone. LUMA_E_NOMEM: nothing changed. */
 LUMA_NODISCARD luma_rc lk_coll_edit(struct lk_coll *coll, const struct lk_view_edit *edit);
 /* The same for what only the transaction with the pending view sees. */
@@ -455,6 +481,7 @@ struct lk_store {
     uint32_t cold_place; /* where old segments go; 0: nowhere */
     struct lk_file *place_locks[LK_PLACES_MAX];
     struct lk_slots slots;
+    struct lk_history history;
 
     struct lk_rwlock colls_lock;
     struct lk_coll *colls[LK_COLLS_BUCKETS];
@@ -498,6 +525,13 @@ struct lk_pack_place {
 };
 LUMA_NODISCARD bool lk_pack_place_write(struct lk_bytes *out, const struct lk_pack_place *place);
 LUMA_NODISCARD bool lk_pack_place_read(struct luma_slice bytes, struct lk_pack_place *out);
+/* The same where more follows. */
+void lk_pack_place_take(struct lk_reader *r, struct lk_pack_place *out);
+/* Every entry of the manifest whose value begins with a place in a pack. */
+LUMA_NODISCARD luma_rc lk_packs_each(const struct lk_manifest *manifest,
+                                     luma_rc (*fn)(void *arg, const struct lk_manifest_key *key,
+                                                   struct luma_slice value),
+                                     void *arg);
 LUMA_NODISCARD luma_rc lk_pack_read(struct luma_ctx *ctx, struct lk_store *store,
                                     const struct lk_pack_place *place, struct lk_bytes *out);
 

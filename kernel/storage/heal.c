@@ -130,6 +130,8 @@ manifest_edit(struct luma_ctx *ctx, struct lk_coll *coll, const struct old_runs 
             rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "index: out of memory");
     }
     if (rc == LUMA_OK)
+        lk_history_raise(coll->store, &edit, lk_history_floor(coll->store));
+    if (rc == LUMA_OK)
         rc = lk_manifest_commit(ctx, coll->store->manifest, &edit);
     lk_manifest_edit_fini(&edit);
     lk_bytes_fini(&value);

@@ -178,8 +178,9 @@ inputs_are_there(const struct judge *j, const struct lk_coll *coll,
 
 static luma_rc
 merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll,
-              struct lk_cidx *cidx, const struct lk_run_merge *merge)
+              const struct judge *j, const struct lk_run_merge *merge)
 {
+    struct lk_cidx *cidx = j->cidx;
     struct lk_manifest_edit edit;
     struct lk_bytes value;
     lk_manifest_edit_init(&edit);
@@ -194,6 +195,7 @@ merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll
                             lk_bytes_view(&value));
         for (uint32_t i = 0; i < merge->inputs_count; i++)
             lk_manifest_remove(&edit, LK_MANIFEST_RUN, coll->id, merge->inputs[i].object_id);
+        lk_history_raise(store, &edit, j->horizon);
         rc = lk_manifest_commit(ctx, store->manifest, &edit);
     }
     lk_manifest_edit_fini(&edit);
@@ -239,7 +241,7 @@ run_merge(struct pass *pass, struct lk_coll *coll, struct judge *j)
     lk_wait_lock(store->conf.sched, &store->work_lock);
     if (inputs_are_there(j, coll, &merge)) {
         pass->work = true;
-        rc = merge_publish(pass->ctx, store, coll, j->cidx, &merge);
+        rc = merge_publish(pass->ctx, store, coll, j, &merge);
     } else {
         lk_object_remove(store->objects, LK_OBJECT_RUN, merge.output.object_id);
     }

@@ -272,6 +272,22 @@ inputs_merge(struct rows_merge *m)
 
 /* --- publishing --- */
 
+/* And when, as far as the history needs it. */
+static luma_rc
+ends_pack(struct rows_merge *m, uint64_t object_id, struct lk_pack_writer *pack,
+          struct lk_manifest_edit *edit)
+{
+    struct lk_ends ends = {NULL, 0, 0};
+    luma_rc rc = LUMA_OK;
+    for (uint32_t i = 0; rc == LUMA_OK && i < m->count; i++)
+        rc = lk_ends_gather(m->inputs[i].seg, &m->store->slots, m->horizon,
+                            m->store->checkpoint_commit, m->inputs[i].rows, &ends);
+    rc = rc != LUMA_OK ? no_memory(m->ctx)
+                       : lk_ends_pack(m->ctx, m->store, pack, &ends, m->horizon, object_id, edit);
+    lk_ends_fini(&ends);
+    return rc;
+}
+
 /* Rows of the result that have ended in the state that the manifest describes now. */
 static luma_rc
 ended_pack(struct rows_merge *m, uint64_t object_id, struct lk_pack_writer *pack,
@@ -289,6 +305,8 @@ ended_pack(struct rows_merge *m, uint64_t object_id, struct lk_pack_writer *pack
     lk_bytes_fini(&value);
     if (ended != NULL)
         roaring_bitmap_free(ended);
+    if (rc == LUMA_OK && lk_history_floor(m->store) != UINT64_MAX)
+        rc = ends_pack(m, object_id, pack, edit);
     return rc == LUMA_OK ? lk_pack_finish(m->ctx, pack) : rc;
 }
 
@@ -312,10 +330,13 @@ manifest_edit(struct rows_merge *m, const struct lk_segment_info *info)
         uint64_t id = m->inputs[i].seg->info.object_id;
         lk_manifest_remove(&edit, LK_MANIFEST_SEGMENT, m->coll->id, id);
         lk_manifest_remove(&edit, LK_MANIFEST_DELETES, id, 0);
+        if (lk_history_floor(m->store) != UINT64_MAX)
+            lk_manifest_remove(&edit, LK_MANIFEST_ENDS, id, 0);
         lk_manifest_remove(&edit, LK_MANIFEST_LIES, id, 0);
     }
     if (rc == LUMA_OK && info != NULL)
         rc = ended_pack(m, info->object_id, &pack, &edit);
+    lk_history_raise(m->store, &edit, m->horizon);
     lk_pack_abort(&pack);
     if (rc == LUMA_OK)
         rc = lk_manifest_commit(m->ctx, m->store->manifest, &edit);

@@ -42,6 +42,9 @@ enum lk_mutant {
     LK_MUTANT_MOVE_UNSYNCED,      /* a segment is moved before its copy is durable */
     LK_MUTANT_MOVE_NAMELESS,      /* or before the name of the copy is */
     LK_MUTANT_MOVE_UNNAMED,       /* the manifest does not say that it lies elsewhere */
+    LK_MUTANT_ENDS_LOST,          /* when rows of segments ended is not kept */
+    LK_MUTANT_PAST_LOST,          /* nor the versions that ended in memory */
+    LK_MUTANT_PAST_PRUNED,        /* nor, when the log is replayed, any state but the last */
     /* Of transactions: the test of histories must catch these. */
     LK_MUTANT_CONFLICT_UNSEEN, /* a snapshot changes rows that others have changed since */
     LK_MUTANT_CHANGE_UNTOLD,   /* who waited for a row is not told that it has changed */

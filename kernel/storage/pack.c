@@ -12,16 +12,50 @@ lk_pack_place_write(struct lk_bytes *out, const struct lk_pack_place *place)
            lk_bytes_u32(out, place->crc);
 }
 
+void
+lk_pack_place_take(struct lk_reader *r, struct lk_pack_place *out)
+{
+    out->object_id = lk_reader_u64(r);
+    out->offset = lk_reader_varint(r);
+    out->bytes = lk_reader_varint(r);
+    out->count = lk_reader_varint(r);
+    out->crc = lk_reader_u32(r);
+}
+
 bool
 lk_pack_place_read(struct luma_slice bytes, struct lk_pack_place *out)
 {
     struct lk_reader r = lk_reader(bytes);
-    out->object_id = lk_reader_u64(&r);
-    out->offset = lk_reader_varint(&r);
-    out->bytes = lk_reader_varint(&r);
-    out->count = lk_reader_varint(&r);
-    out->crc = lk_reader_u32(&r);
+    lk_pack_place_take(&r, out);
     return !r.failed;
+}
+
+luma_rc
+lk_packs_each(const struct lk_manifest *manifest,
+              luma_rc (*fn)(void *arg, const struct lk_manifest_key *key, struct luma_slice value),
+              void *arg)
+{
+    static const uint32_t kinds[] = {LK_MANIFEST_DELETES, LK_MANIFEST_ROWS, LK_MANIFEST_HISTORY,
+                                     LK_MANIFEST_PAST,    LK_MANIFEST_ENDS, LK_MANIFEST_BEGINS};
+    for (size_t i = 0; i < LUMA_COUNTOF(kinds); i++)
+        LUMA_TRY(lk_manifest_each(manifest, kinds[i], 0, fn, arg));
+    return LUMA_OK;
+}
+
+luma_rc
+lk_pack_name(struct luma_ctx *ctx, struct lk_store *store, struct lk_pack_writer *pack,
+             struct luma_slice bytes, uint64_t count, const struct lk_manifest_key *key,
+             struct lk_manifest_edit *edit)
+{
+    struct lk_pack_place place;
+    struct lk_bytes value;
+    LUMA_TRY(lk_pack_add(ctx, store, pack, bytes, count, &place));
+    lk_bytes_init(&value, NULL);
+    bool ok = lk_pack_place_write(&value, &place);
+    if (ok)
+        lk_manifest_put(edit, key->kind, key->a, key->b, lk_bytes_view(&value));
+    lk_bytes_fini(&value);
+    return ok ? LUMA_OK : LUMA_FAIL(ctx, LUMA_E_NOMEM, "pack: out of memory");
 }
 
 luma_rc

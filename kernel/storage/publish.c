@@ -43,6 +43,20 @@ lk_view_define(struct luma_ctx *ctx, struct lk_store *store, struct lk_def *def,
     return rc;
 }
 
+bool
+lk_view_same_rows(const struct lk_view *old, const struct lk_view *view)
+{
+    if (old == NULL || view == NULL || old->hots[0] != view->hots[0] ||
+        old->def->coll.cols_count != view->def->coll.cols_count)
+        return false;
+    for (uint32_t i = 0; i < old->def->coll.cols_count; i++) {
+        const struct luma_store_col *a = &old->def->coll.cols[i], *b = &view->def->coll.cols[i];
+        if (a->id != b->id || a->type.id != b->type.id)
+            return false;
+    }
+    return true;
+}
+
 static bool
 hot_gone(const struct lk_view_edit *edit, const struct lk_hot *hot)
 {

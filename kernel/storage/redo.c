@@ -317,6 +317,8 @@ apply_define(struct apply *a)
     }
     if (rc == LUMA_OK) {
         atomic_store(&coll->touched, a->commit);
+        if (!lk_view_same_rows(old, view))
+            atomic_store(&coll->history_from, a->commit);
         lk_coll_publish(coll, view);
     }
     lk_view_unref(old);
@@ -336,8 +338,10 @@ apply_empty(struct apply *a, bool drop)
         return apply_damaged(a, "empties a dropped collection");
     if (!drop)
         rc = lk_view_define(a->ctx, a->store, old->def, old, true, NULL, 0, &view);
-    if (rc == LUMA_OK)
+    if (rc == LUMA_OK) {
+        atomic_store(&coll->history_from, a->commit);
         lk_coll_publish(coll, view);
+    }
     lk_view_unref(old);
     return rc;
 }

@@ -81,6 +81,10 @@ struct lk_coll *lk_redo_rows_coll(struct lk_redo_rows *rows, uint64_t coll_id);
 LUMA_NODISCARD luma_rc lk_redo_rows_add(struct luma_ctx *ctx, struct lk_redo_rows *rows,
                                         struct lk_coll *coll, uint64_t commit, enum lk_redo_op op,
                                         int64_t rowid, struct luma_slice tuple);
+/* A version that is in the past already; those of rows that go on come after these. */
+LUMA_NODISCARD luma_rc lk_redo_rows_ended(struct luma_ctx *ctx, struct lk_redo_rows *rows,
+                                          struct lk_coll *coll, uint64_t begin, uint64_t end,
+                                          int64_t rowid, struct luma_slice tuple);
 /* Bytes of what was gathered and not yet applied. */
 uint64_t lk_redo_rows_bytes(const struct lk_redo_rows *rows);
 /* Applies what was gathered. */
@@ -88,6 +92,10 @@ LUMA_NODISCARD luma_rc lk_redo_rows_settle(struct luma_ctx *ctx, struct lk_redo_
 /* Gives all hot rows their index entries: when everything has been applied, or before a
  * checkpoint. Those that are there already are kept once. */
 LUMA_NODISCARD luma_rc lk_redo_rows_index(struct luma_ctx *ctx, struct lk_store *store);
+/* Versions that checkpoints put aside for the history (past.c); the collection's rows are there.
+ * LUMA_E_CORRUPT: some cannot be read. */
+LUMA_NODISCARD luma_rc lk_past_load(struct luma_ctx *ctx, struct lk_redo_rows *rows,
+                                    struct lk_coll *coll, const struct lk_def *def);
 /* Ends a row wherever its current version lies. */
 LUMA_NODISCARD luma_rc lk_redo_row_end(struct luma_ctx *ctx, struct lk_coll *coll,
                                        struct lk_view *view, uint64_t commit, int64_t rowid);

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "storage/mutant.h"
 #include "storage/redo.h"
 
 #define BATCH_OPS        16384u
@@ -15,6 +16,7 @@
 #define BATCH_COLLS      256u
 #define TARGETS_SEARCHED 8u
 #define AHEAD            8 /* operations whose memory is asked for early */
+#define OP_ENDED         255 /* not in the log: a version that ended with the commit before its tuple */
 /* Entries given to an index at once: many, so that few steps lie between one and the next. */
 #define INDEX_ROWS ((uint64_t)1 << 20)
 
@@ -24,7 +26,7 @@ struct row_op {
     size_t offset; /* of the tuple in the batch's data */
     uint32_t bytes;
     uint16_t target;
-    uint8_t op; /* enum lk_redo_op */
+    uint8_t op; /* enum lk_redo_op, OP_ENDED */
 };
 
 /* A collection that the batch changes. */
@@ -155,9 +157,10 @@ op_room(struct shard_ops *shard)
     return &shard->ops[shard->count];
 }
 
-luma_rc
-lk_redo_rows_add(struct luma_ctx *ctx, struct lk_redo_rows *rows, struct lk_coll *coll,
-                 uint64_t commit, enum lk_redo_op op, int64_t rowid, struct luma_slice tuple)
+/* A place for one more operation, whose tuple comes next in the data. */
+static luma_rc
+op_add(struct luma_ctx *ctx, struct lk_redo_rows *rows, struct lk_coll *coll, int64_t rowid,
+       struct row_op **out_op)
 {
     if (rows->ops == BATCH_OPS || rows->data.bytes >= BATCH_BYTES ||
         rows->targets_count == BATCH_COLLS)
@@ -166,19 +169,43 @@ lk_redo_rows_add(struct luma_ctx *ctx, struct lk_redo_rows *rows, struct lk_coll
     LUMA_TRY(target_of(ctx, rows, coll, &target));
     struct shard_ops *shard = &rows->shards[lk_hot_shard(rowid)];
     struct row_op *to = op_room(shard);
-    size_t offset = rows->data.bytes;
-    if (to == NULL || tuple.bytes > LK_TUPLE_BYTES_MAX || !lk_bytes_slice(&rows->data, tuple))
+    if (to == NULL)
         return no_memory(ctx);
-    *to = (struct row_op){.commit = commit, .rowid = rowid, .offset = offset};
-    to->target = (uint16_t)target;
-    to->bytes = (uint32_t)tuple.bytes;
-    to->op = (uint8_t)op;
+    *to = (struct row_op){.rowid = rowid, .offset = rows->data.bytes, .target = (uint16_t)target};
     shard->count++;
     rows->ops++;
+    *out_op = to;
+    return LUMA_OK;
+}
+
+luma_rc
+lk_redo_rows_add(struct luma_ctx *ctx, struct lk_redo_rows *rows, struct lk_coll *coll,
+                 uint64_t commit, enum lk_redo_op op, int64_t rowid, struct luma_slice tuple)
+{
+    struct row_op *to = NULL;
+    LUMA_TRY(op_add(ctx, rows, coll, rowid, &to));
+    to->commit = commit;
+    to->bytes = (uint32_t)tuple.bytes;
+    to->op = (uint8_t)op;
+    if (tuple.bytes > LK_TUPLE_BYTES_MAX || !lk_bytes_slice(&rows->data, tuple))
+        return no_memory(ctx);
     if (op != LK_REDO_DELETE &&
         rowid >= atomic_load_explicit(&coll->next_rowid, memory_order_relaxed))
         atomic_store_explicit(&coll->next_rowid, rowid + 1, memory_order_relaxed);
     return LUMA_OK;
+}
+
+luma_rc
+lk_redo_rows_ended(struct luma_ctx *ctx, struct lk_redo_rows *rows, struct lk_coll *coll,
+                   uint64_t begin, uint64_t end, int64_t rowid, struct luma_slice tuple)
+{
+    struct row_op *to = NULL;
+    LUMA_TRY(op_add(ctx, rows, coll, rowid, &to));
+    to->commit = begin;
+    to->bytes = (uint32_t)tuple.bytes;
+    to->op = OP_ENDED;
+    return lk_bytes_u64(&rows->data, end) && lk_bytes_slice(&rows->data, tuple) ? LUMA_OK
+                                                                                : no_memory(ctx);
 }
 
 uint64_t
@@ -213,14 +240,28 @@ lk_redo_row_end(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view
     return rc == LUMA_OK ? rc : no_memory(ctx);
 }
 
+/* What the threads of a batch share. */
+struct shards_job {
+    const struct lk_redo_rows *rows;
+    uint64_t floor; /* versions that ended up to here are read by nobody */
+};
+
 static luma_rc
-op_apply(struct luma_ctx *ctx, const struct lk_redo_rows *rows, const struct row_op *op,
+op_apply(struct luma_ctx *ctx, const struct shards_job *job, const struct row_op *op,
          struct lk_hot_tally *tally, struct lk_hot_grant *grant)
 {
+    const struct lk_redo_rows *rows = job->rows;
     const struct target *target = &rows->targets[op->target];
     struct lk_view *view = target->view;
     struct lk_hot *hot = view->hots[0];
-    struct luma_slice tuple = luma_slice(rows->data.data + op->offset, op->bytes);
+    const uint8_t *data = rows->data.data + op->offset;
+    if (op->op == OP_ENDED) {
+        struct luma_slice ended = luma_slice(data + sizeof(uint64_t), op->bytes);
+        luma_rc rc =
+            lk_hot_replay_ended(hot, tally, grant, op->rowid, ended, op->commit, lk_load_u64(data));
+        return rc == LUMA_OK ? rc : no_memory(ctx);
+    }
+    struct luma_slice tuple = luma_slice(data, op->bytes);
     if (op->op != LK_REDO_DELETE &&
         lk_tuple_check(tuple, view->def->tuple_cols, view->def->coll.cols_count) != LUMA_OK)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "recovery: row %lld of collection %llu is damaged",
@@ -229,8 +270,8 @@ op_apply(struct luma_ctx *ctx, const struct lk_redo_rows *rows, const struct row
         LUMA_TRY(lk_redo_row_end(ctx, target->coll, view, op->commit, op->rowid));
     if (op->op == LK_REDO_DELETE)
         return LUMA_OK;
-    luma_rc rc = lk_hot_replay_put(hot, tally, grant, op->rowid, tuple, op->commit, op->commit,
-                                   op->op == LK_REDO_INSERT);
+    luma_rc rc = lk_hot_replay_put(hot, tally, grant, op->rowid, tuple, op->commit,
+                                   LK_MIN(op->commit, job->floor), op->op == LK_REDO_INSERT);
     return rc == LUMA_OK ? rc : no_memory(ctx);
 }
 
@@ -248,7 +289,8 @@ ahead(const struct lk_redo_rows *rows, const struct shard_ops *shard, uint32_t a
 static luma_rc
 shard_apply(void *arg, uint32_t part, struct luma_ctx *ctx)
 {
-    const struct lk_redo_rows *rows = arg;
+    const struct shards_job *job = arg;
+    const struct lk_redo_rows *rows = job->rows;
     const struct shard_ops *shard = &rows->shards[part];
     if (shard->count == 0)
         return LUMA_OK;
@@ -259,7 +301,7 @@ shard_apply(void *arg, uint32_t part, struct luma_ctx *ctx)
         const struct row_op *op = &shard->ops[i];
         ahead(rows, shard, i + AHEAD, 0);
         ahead(rows, shard, i + AHEAD / 2, 1);
-        rc = op_apply(ctx, rows, op, &tallies[op->target], &grant);
+        rc = op_apply(ctx, job, op, &tallies[op->target], &grant);
     }
     for (uint32_t i = 0; tallies != NULL && i < rows->targets_count; i++)
         lk_hot_replay_settle(rows->targets[i].view->hots[0], &tallies[i]);
@@ -273,7 +315,10 @@ lk_redo_rows_settle(struct luma_ctx *ctx, struct lk_redo_rows *rows)
 {
     if (rows->ops == 0)
         return LUMA_OK;
-    luma_rc rc = run_parts(ctx, rows->store, LK_HOT_SHARDS, shard_apply, rows);
+    struct shards_job job = {rows, lk_history_floor(rows->store)};
+    if (LK_MUTANT(PAST_PRUNED))
+        job.floor = UINT64_MAX;
+    luma_rc rc = run_parts(ctx, rows->store, LK_HOT_SHARDS, shard_apply, &job);
     rows_reset(rows);
     return rc;
 }
@@ -345,7 +390,8 @@ job_run(void *arg, uint32_t part, struct luma_ctx *ctx)
     const struct index_jobs *jobs = arg;
     const struct index_job *job = &jobs->jobs[part];
     struct lk_entries spec = {.slots = &jobs->store->slots, .def = job->view->def};
-    spec.horizon = jobs->store->commit; /* nobody has a snapshot yet */
+    /* Nobody has a snapshot yet; of the past some may be read. */
+    spec.horizon = LK_MIN(jobs->store->commit, lk_history_floor(jobs->store));
     spec.add = entries_insert;
     for (uint32_t i = 0; i < job->view->idx_count; i++) {
         spec.cidx = job->view->idx[i];

@@ -5,7 +5,6 @@
 
 #include "base/hash.h"
 #include "storage/mutant.h"
-#include "txn/history.h"
 #include "txn/large.h"
 #include "txn/serial.h"
 
@@ -223,21 +222,6 @@ lki_privates_free(struct luma_txn *txn, uint32_t writes, bool committed)
 
 /* --- the log --- */
 
-/* Does the new view show older snapshots what the old one did? */
-static bool
-same_rows(const struct lk_view *old, const struct lk_view *view)
-{
-    if (old == NULL || view == NULL || old->hots[0] != view->hots[0] ||
-        old->def->coll.cols_count != view->def->coll.cols_count)
-        return false;
-    for (uint32_t i = 0; i < old->def->coll.cols_count; i++) {
-        const struct luma_store_col *a = &old->def->coll.cols[i], *b = &view->def->coll.cols[i];
-        if (a->id != b->id || a->type.id != b->type.id)
-            return false;
-    }
-    return true;
-}
-
 /* Pending views become what everybody sees. STORE_COMMIT is held: a checkpoint that marks this
  * commit finds them. */
 static void
@@ -253,7 +237,7 @@ views_publish(struct luma_txn *txn, uint64_t commit)
         coll->pending = NULL;
         coll->pending_txn = NULL;
         lk_mutex_unlock(&coll->view_lock);
-        if (!same_rows(coll->view, view))
+        if (!lk_view_same_rows(coll->view, view))
             atomic_store(&coll->history_from, commit);
         lk_coll_publish(coll, view);
         lk_rwlock_unlock(&coll->latch);
@@ -344,7 +328,10 @@ lki_commit_place(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t *out_commi
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "commit: out of memory");
     LUMA_TRY(privates_attach(ctx, txn));
     LUMA_TRY(append(ctx, store, lk_bytes_view(&txn->redo), commit_placed, txn, out_commit));
-    lki_history_note(store, *out_commit);
+    if (store->history.window_us != 0) {
+        int64_t now_us = lk_io_wall_us(store->conf.io);
+        lk_history_note(store, now_us, now_us, *out_commit);
+    }
     lk_txn_stamp(txn, *out_commit);
     return LUMA_OK;
 }

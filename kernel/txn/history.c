@@ -1,137 +1,30 @@
 /*
- * txn/history.c - marks of commits in time, the window they span, and the tokens that name them.
+ * txn/history.c - snapshots of the past, and the tokens that name commits.
  */
 #include "txn/history.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-#define MARKS_MAX (1u << 20)
-
-static struct lk_txns *
-txns_of(struct lk_store *store)
-{
-    return store->txns;
-}
-
-luma_rc
-lki_history_create(struct luma_ctx *ctx, struct lk_store *store)
-{
-    struct lk_txns *txns = txns_of(store);
-    struct lki_history *h = &txns->history;
-    lk_mutex_init(&h->lock, LK_LOCK_TXN_HISTORY);
-    h->window_us = (int64_t)(store->conf.history_ns / 1000);
-    h->began_commit = store->commit;
-    if (h->window_us == 0)
-        return LUMA_OK;
-    h->marks = malloc(64 * sizeof(*h->marks));
-    if (h->marks == NULL)
-        return LUMA_FAIL(ctx, LUMA_E_NOMEM, "history: out of memory");
-    h->room = 64;
-    h->marks[0] = (struct lki_mark){lk_io_wall_us(store->conf.io), store->commit};
-    h->count = 1;
-    uint32_t index = atomic_fetch_add(&store->slots.used, 1);
-    h->pin = &store->slots.slots[index];
-    atomic_store(&h->pin->snapshot, store->commit + 1);
-    return LUMA_OK;
-}
-
-void
-lki_history_destroy(struct lk_txns *txns)
-{
-    free(txns->history.marks);
-    lk_mutex_fini(&txns->history.lock);
-}
-
-/* The first mark is the newest one that is older than the window. */
-static void
-prune(struct lki_history *h, int64_t now_us)
-{
-    uint32_t first = h->first;
-    while (first + 1 < h->count && h->marks[first + 1].us <= now_us - h->window_us)
-        first++;
-    if (first == h->first)
-        return;
-    h->first = first;
-    atomic_store(&h->pin->snapshot, h->marks[first].commit + 1);
-}
-
-/* Makes room for one mark: forgets those before the window, then every second of the older half. */
-static bool
-marks_room(struct lki_history *h)
-{
-    if (h->count < h->room)
-        return true;
-    if (h->first > h->count / 2) {
-        h->count -= h->first;
-        memmove(h->marks, h->marks + h->first, h->count * sizeof(*h->marks));
-        h->first = 0;
-        return true;
-    }
-    if (h->room < MARKS_MAX) {
-        struct lki_mark *marks = realloc(h->marks, (size_t)h->room * 2 * sizeof(*marks));
-        if (marks != NULL) {
-            h->marks = marks;
-            h->room *= 2;
-            return true;
-        }
-    }
-    uint32_t to = h->first + 1, half = h->first + (h->count - h->first) / 2;
-    for (uint32_t i = h->first + 2; i < half; i += 2)
-        h->marks[to++] = h->marks[i];
-    memmove(h->marks + to, h->marks + half, (h->count - half) * sizeof(*h->marks));
-    h->count = to + h->count - half;
-    return h->count < h->room;
-}
-
-void
-lki_history_note(struct lk_store *store, uint64_t commit)
-{
-    struct lki_history *h = &txns_of(store)->history;
-    if (h->window_us == 0)
-        return;
-    lk_mutex_lock(&h->lock);
-    int64_t now_us = lk_io_wall_us(store->conf.io);
-    struct lki_mark *last = &h->marks[h->count - 1];
-    prune(h, now_us);
-    if (commit > last->commit && (now_us <= last->us || !marks_room(h)))
-        h->marks[h->count - 1].commit = commit; /* the clock stands still, or goes back */
-    else if (commit > last->commit)
-        h->marks[h->count++] = (struct lki_mark){now_us, commit};
-    lk_mutex_unlock(&h->lock);
-}
-
-void
-lki_history_prune(struct lk_store *store)
-{
-    struct lki_history *h = &txns_of(store)->history;
-    if (h->window_us == 0)
-        return;
-    lk_mutex_lock(&h->lock);
-    prune(h, lk_io_wall_us(store->conf.io));
-    lk_mutex_unlock(&h->lock);
-}
 
 static luma_rc
-not_kept(struct luma_ctx *ctx, const struct lki_history *h)
+not_kept(struct luma_ctx *ctx, const struct lk_history *h)
 {
     if (h->window_us == 0)
         return LUMA_FAIL_SQL(ctx, LUMA_E_INVALID, "72000",
                              "no history is kept: storage.history is 0");
     return LUMA_FAIL_SQL(ctx, LUMA_E_INVALID, "72000",
                          "snapshot too old: it lies outside the window of storage.history, or "
-                         "before the server was started");
+                         "before the history began");
 }
 
 luma_rc
 lki_history_pin(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t commit)
 {
     struct lk_store *store = txn->store;
-    struct lki_history *h = &txns_of(store)->history;
+    struct lk_history *h = &store->history;
     luma_rc rc = LUMA_OK;
     lk_mutex_lock(&h->lock);
-    if (h->window_us == 0 || commit < h->marks[h->first].commit)
+    if (h->window_us == 0 || commit < lk_history_floor(store))
         rc = not_kept(ctx, h);
     else if (commit > atomic_load(&store->slots.visible))
         rc = LUMA_FAIL(ctx, LUMA_E_INVALID, "the snapshot lies in the future");
@@ -145,7 +38,7 @@ luma_rc
 lki_history_at(struct luma_ctx *ctx, int64_t us, uint64_t *out_commit)
 {
     struct lk_store *store = lk_store_current();
-    struct lki_history *h = &txns_of(store)->history;
+    struct lk_history *h = &store->history;
     luma_rc rc = LUMA_OK;
     lk_mutex_lock(&h->lock);
     if (h->window_us == 0 || us < h->marks[h->first].us) {
@@ -162,6 +55,8 @@ lki_history_at(struct luma_ctx *ctx, int64_t us, uint64_t *out_commit)
                 hi = mid;
         }
         *out_commit = h->marks[lo].commit;
+        if (*out_commit < lk_history_floor(store))
+            rc = not_kept(ctx, h);
     }
     lk_mutex_unlock(&h->lock);
     return rc;
@@ -203,14 +98,14 @@ luma_rc
 lki_token_read(struct luma_ctx *ctx, const char *text, uint64_t *out_commit)
 {
     struct lk_store *store = lk_store_current();
-    const struct lki_history *h = &txns_of(store)->history;
+    const struct lk_txns *txns = store->txns;
     uint64_t id = 0, epoch = 0, commit = 0, now = lk_wal_epoch(store->wal);
     if (!read_hex(&text, '-', &id) || !read_hex(&text, '-', &epoch) ||
         !read_hex(&text, '\0', &commit))
         return LUMA_FAIL(ctx, LUMA_E_INVALID, "this is not the token of a commit");
     if (id != store->id)
         return LUMA_FAIL(ctx, LUMA_E_INVALID, "the token names a commit of another store");
-    uint64_t newest = epoch < now ? h->began_commit : atomic_load(&store->slots.visible);
+    uint64_t newest = epoch < now ? txns->began_commit : atomic_load(&store->slots.visible);
     if (epoch > now || commit > newest)
         return LUMA_FAIL(ctx, LUMA_E_INVALID,
                          epoch < now ? "the commit of this token was lost when the server ended"

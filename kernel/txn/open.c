@@ -2,7 +2,6 @@
  * txn/open.c - a store with its transactions, and the work it does in the background.
  */
 #include "txn/age.h"
-#include "txn/history.h"
 
 #define WORK_TICK_NS 1000000000ULL
 
@@ -45,7 +44,7 @@ static void
 work_once(struct lk_store *store)
 {
     struct lk_ctx c;
-    lki_history_prune(store);
+    lk_history_prune(store);
     lki_snapshots_age(store);
     lk_ctx_init(&c, NULL);
     if (checkpoint_is_due(store) && lk_store_checkpoint(&c.ctx, store) != LUMA_OK) {

@@ -165,8 +165,8 @@ lk_txns_create(struct luma_ctx *ctx, struct lk_store *store)
     lk_mutex_init(&txns->serial_lock, LK_LOCK_TXN_SERIAL);
     store->txns = txns;
     current_store = store;
-    LUMA_TRY(lk_locks_create(ctx, txns));
-    return lki_history_create(ctx, store);
+    txns->began_commit = store->commit;
+    return lk_locks_create(ctx, txns);
 }
 
 void
@@ -185,7 +185,6 @@ lk_txns_destroy(struct lk_store *store)
     }
     lki_locks_destroy(txns);
     lki_serial_destroy(txns);
-    lki_history_destroy(txns);
     free(txns->all);
     free(txns);
     store->txns = NULL;

@@ -26,22 +26,8 @@ struct lki_serial_list {
     struct lki_serial *first, *last;
 };
 
-struct lki_mark {
-    int64_t us; /* wall clock when the commit was seen */
-    uint64_t commit;
-};
-
-struct lki_history {
-    struct lk_mutex lock;   /* TXN_HISTORY */
-    int64_t window_us;      /* 0: none is kept */
-    struct lk_slot *pin;    /* holds the horizon at marks[first] */
-    struct lki_mark *marks; /* ascending */
-    uint32_t first, count, room;
-    uint64_t began_commit; /* newest when the store was opened */
-};
-
 struct lk_txns {
-    struct lki_history history;
+    uint64_t began_commit;      /* newest when the store was opened */
     struct lk_mutex waits_lock; /* TXN_WAITS */
     uint64_t visits;
     _Atomic uint64_t next_id;

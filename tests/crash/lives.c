@@ -46,6 +46,7 @@ conf_of(struct run *run)
     conf.build_pause_arg = run;
     conf.merge_pause = crash_while_merging;
     conf.merge_pause_arg = run;
+    conf.history_ns = crash_past_ns(run);
     return conf;
 }
 
@@ -147,6 +148,7 @@ one_life(struct run *run, bool cut)
         crash_verify(run, NULL, true);
         if (!crash_is_dead(run))
             run->is_maybe = false;
+        crash_past_verify(run);
         uint64_t ops = 50 + lk_rand_below(&run->r, 600);
         for (uint64_t i = 0; i < ops && !crash_is_dead(run) && run->broken == NULL; i++)
             crash_op(run);
@@ -159,6 +161,7 @@ one_life(struct run *run, bool cut)
     lk_io_sim_cut_at(run->io, 0);
     lk_io_sim_rules_clear(run->io);
     lk_io_sim_restart(run->io);
+    run->lives++;
 }
 
 static void
@@ -189,6 +192,7 @@ run_free(struct run *run)
     const char *broken = run->broken;
     lk_arena_destroy(run->arena);
     lk_io_sim_destroy(run->io);
+    free(run->past);
     free(run);
     return broken;
 }
@@ -200,6 +204,7 @@ last_life(struct run *run)
     if (run->broken == NULL && open_store(run)) {
         crash_verify(run, NULL, true);
         run->is_maybe = false;
+        crash_past_verify(run);
     }
     close_store(run);
     if (run->broken == NULL)
@@ -247,6 +252,7 @@ sweep_life(struct run *run)
         tail_may_lack(run);
         if (open_store(run)) {
             crash_verify(run, NULL, half > 0 && run->rotten);
+            crash_past_verify(run);
             run->hurt = run->hurt || run->refused;
             run->is_maybe = run->is_maybe && run->hurt; /* not known yet what is there */
             for (int i = 0; i < SWEEP_OPS && !crash_is_dead(run) && run->broken == NULL; i++) {

@@ -260,6 +260,32 @@ get_key(struct run *run, struct luma_txn *txn, int coll, uint32_t key, bool *out
     return rc;
 }
 
+luma_rc
+crash_compare(struct run *run, struct luma_txn *txn, int coll, const struct state *want,
+              const char **out_what)
+{
+    uint64_t ids[INDEXES_MAX];
+    struct found *f = malloc(sizeof(*f));
+    uint32_t count = coll_indexes(run, txn, coll, ids);
+    luma_rc rc = LUMA_OK;
+    for (uint32_t k = 0; rc == LUMA_OK && k < count && *out_what == NULL; k++) {
+        rc = scan_coll(run, txn, coll, ids[k], f);
+        if (rc == LUMA_OK)
+            *out_what = differs(f, want, coll);
+    }
+    free(f);
+    for (uint32_t i = 0; rc == LUMA_OK && i < 10 && *out_what == NULL; i++) {
+        uint32_t key = (uint32_t)lk_rand_below(&run->r, KEYS);
+        const struct cell *w = &want->cells[coll][key];
+        bool there = false;
+        int32_t v = 0;
+        rc = get_key(run, txn, coll, key, &there, &v);
+        if (rc == LUMA_OK && (there != w->exists || (there && v != w->v)))
+            *out_what = "a key has not the row it had";
+    }
+    return rc;
+}
+
 /* What is damaged may be refused where something was damaged; then the file is named. */
 static luma_rc
 may_refuse(struct run *run, luma_rc rc)
@@ -594,7 +620,11 @@ op_commit(struct run *run, int number)
     t->snapshot = false;
     expected(run, t, &after);
     t->snapshot = snapshot;
-    luma_rc rc = lk_txn_host.commit(&run->c.ctx, t->txn);
+    uint64_t commit = 0;
+    int64_t before_us = lk_io_wall_us(run->io);
+    luma_rc rc = lk_txn_host.commit_get(&run->c.ctx, t->txn, &commit);
+    if (rc == LUMA_OK && commit != 0)
+        crash_past_add(run, t, commit, before_us, &after);
     if (rc == LUMA_OK) {
         if (memcmp(&run->committed, &after, sizeof(after)) != 0)
             run->before = run->committed;
@@ -602,6 +632,7 @@ op_commit(struct run *run, int number)
     } else if (crash_is_dead(run)) {
         run->maybe = after;
         run->is_maybe = true;
+        crash_past_add(run, t, 0, before_us, &after);
     } else {
         BROKEN(run, "COMMIT failed: %s", run->c.error.message);
     }
@@ -793,6 +824,7 @@ crash_op(struct run *run)
         op_index(run);
     } else if (dice < 50) {
         crash_verify(run, t->txn == NULL ? NULL : t, false);
+        crash_past_verify(run);
     } else if (t->txn == NULL) {
         op_begin(run, number);
     } else if (dice < 55) {

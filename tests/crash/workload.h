@@ -75,6 +75,8 @@ struct run {
     bool refused, hurt;  /* and some was; this life is to end */
     bool ended;          /* the log has a record behind everything */
     struct state before; /* the last commit but one */
+    struct past *past;   /* past.c's */
+    uint32_t lives;      /* begun */
     const char *broken;
 };
 
@@ -98,9 +100,21 @@ bool crash_close_off(struct run *run);
 void crash_release(struct run *run, int number);
 /* Compares the store with the model, as t sees it (NULL: as it is). */
 void crash_verify(struct run *run, struct open_txn *t, bool after_crash);
+/* A collection as txn sees it, by scan, by its indexes and by key; *out_what: what differs. */
+luma_rc crash_compare(struct run *run, struct luma_txn *txn, int coll, const struct state *want,
+                      const char **out_what);
 void crash_op(struct run *run);
 void crash_background(struct run *run, bool merge);
 void crash_while_building(void *arg);
 void crash_while_merging(void *arg);
+
+/* --- past.c --- */
+/* How much of the past this life keeps. */
+uint64_t crash_past_ns(const struct run *run);
+/* t was committed, begun before_us (commit 0: perhaps), and what was there afterwards. */
+void crash_past_add(struct run *run, const struct open_txn *t, uint64_t commit, int64_t before_us,
+                    const struct state *after);
+/* Some of what was remembered, read as of then. */
+void crash_past_verify(struct run *run);
 
 #endif

@@ -3,12 +3,13 @@ import http.client
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import sessions  # noqa: E402
-from lumaserver import FULL, SEED, Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import BUILD, FULL, PROGRAM, SEED, Server, cannot_serve, run_tap  # noqa: E402
 
 SERVER = Server(["--set", "storage.history=1h"])
 BRIEF = Server(["--set", "storage.history=1s"])
@@ -125,8 +126,8 @@ def what_is_not_kept():
     a.fails(f"SET lumadb.as_of = '{old[:17]}x'", "22023")
     a.fails(f"SET lumadb.wait_for = '{old}0000'", "22023")
     a.fails("SET lumadb.last_commit = 'x'", "55P02")
-    BRIEF.close()
-    NONE.close()
+    BRIEF.stop()
+    NONE.stop()
 
 
 def redefined_tables():
@@ -199,26 +200,147 @@ def what_a_session_hears():
     assert a.run("SELECT * FROM wh") == [(1,)]
 
 
-def a_restart_begins_anew():
+def changes(rng, n):
+    """Statements over rows in memory, in packs and in segments, small and large."""
+    k = rng.randint(1, 20000)
+    return rng.choice((
+        f"INSERT INTO few VALUES ({n}, {n})", "UPDATE few SET v = v + 1",
+        f"DELETE FROM few WHERE k % 7 = {n % 7}",
+        f"UPDATE many SET v = v + 1 WHERE k BETWEEN {k} AND {k + 40}",
+        f"UPDATE many SET k = k + 1000000 WHERE k = {k}",
+        f"DELETE FROM many WHERE v = {rng.randint(0, 99)}",
+        f"DELETE FROM many WHERE k BETWEEN {k} AND {k + 2000}",
+        f"INSERT INTO many SELECT i, i % 100, 'y' FROM generate_series({n}0000000, {n}0000300) i",
+        "UPDATE many SET t = t || '.' WHERE v < 20"))
+
+
+LOOKS = ("SELECT * FROM few ORDER BY k", "SELECT count(*), sum(k), sum(v), max(t) FROM many",
+         "SELECT k, t FROM many WHERE v = 7 ORDER BY k", "SELECT v FROM many WHERE k = 4711")
+
+
+def looks(s):
+    return [s.run(text) for text in LOOKS]
+
+
+def make_tables(s):
+    s.run("DROP TABLE IF EXISTS few, many")
+    s.run("CREATE TABLE few (k int PRIMARY KEY, v int)")
+    s.run("CREATE TABLE many (k int PRIMARY KEY, v int, t text)")
+    s.run("CREATE INDEX many_v ON many (v)")
+    s.run("INSERT INTO many SELECT i, i % 100, repeat('x', 40) || i FROM generate_series(1, 20000) i")
+
+
+def remember(s, rng, states, count):
+    for _ in range(count):
+        s.run(changes(rng, len(states)))
+        states.append((token(s), one(s, "SELECT clock_timestamp()::text"), looks(s)))
+        time.sleep(0.002)
+
+
+def compare(s, states):
+    """Each of them by its token or by its time."""
+    for number, (tok, when, rows) in enumerate(states):
+        what = (tok, when)[number % 2]
+        as_of(s, what)
+        got = looks(s)
+        assert got == rows, (number, what, [(i, g[:5], r[:5]) for i, (g, r) in enumerate(zip(got, rows)) if g != r])
+    s.run("RESET lumadb.as_of")
+
+
+def restarts_keep_the_past():
+    """Whatever was seen is seen again, after clean stops, kills and checkpoints."""
+    rng = random.Random(SEED)
+    a, states = Session(), []
+    make_tables(a)
+    for turn, end in enumerate(("stop", "kill", "checkpoint", "kill", "stop", "stop", "kill")):
+        if turn != 5:  # then a start without changes
+            remember(a, rng, states, 20 if FULL else 6)
+        if end == "checkpoint":
+            a.run("CHECKPOINT")
+        else:
+            getattr(SERVER, end)()
+            SERVER.start()
+            a = Session()
+        compare(a, states if FULL else rng.sample(states, min(len(states), 10)))
+    compare(a, states)
+    SERVER.stop()
+    check = SERVER.check()
+    assert check.returncode == 0, check.stdout + check.stderr
+    SERVER.start()
+    return f"{len(states)} states"
+
+
+def a_restored_backup_has_the_past():
+    rng = random.Random(SEED + 1)
+    a, states = Session(), []
+    make_tables(a)
+    remember(a, rng, states, 4)
+    a.run("CHECKPOINT")
+    remember(a, rng, states, 4)
+    place = os.path.join(SERVER.dir, "backups")
+    restored = Server(["--set", "storage.history=1h"])
+    for command in (["backup", place, "--data", os.path.join(SERVER.dir, "data")],
+                    ["restore", place, os.path.join(restored.dir, "data"),
+                     "--conf-dir", os.path.join(BUILD, "conf.d"),
+                     "--set", "storage.history=1h"]):
+        done = subprocess.run([PROGRAM] + command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    try:
+        restored.start()
+        compare(Session(restored), states)
+    finally:
+        restored.close()
+
+
+def what_a_restart_does_not_keep():
+    """Redefined tables, what left the window, and a history that was turned off in between."""
     a = Session()
-    a.run("CREATE TABLE rs (k int)")
-    a.run("INSERT INTO rs VALUES (1)")
+    a.run("CREATE TABLE cut (k int)")
+    a.run("CREATE TABLE whole (k int)")
+    a.run("INSERT INTO cut VALUES (1)")
+    a.run("INSERT INTO whole VALUES (1)")
     old = token(a)
-    a.run("INSERT INTO rs VALUES (2)")
-    newest = token(a)
+    a.run("TRUNCATE cut")
+    a.run("DELETE FROM whole")
+    for end in (SERVER.kill, SERVER.stop):
+        end()
+        SERVER.start()
+        a = Session()
+        as_of(a, old)
+        a.fails("SELECT * FROM cut", "72000")
+        assert a.run("SELECT * FROM whole") == [(1,)]
+        a.run("RESET lumadb.as_of")
+        a.run(f"SET lumadb.wait_for = '{old}'")
+    options, SERVER.options = SERVER.options, []
+    SERVER.stop()
+    SERVER.start()
+    a = Session()
+    as_of(a, old)
+    a.fails("SELECT * FROM whole", "72000")
+    SERVER.options = options
     SERVER.kill()
     SERVER.start()
-    b = Session()
-    b.run(f"SET lumadb.wait_for = '{newest}'")
-    assert one(b, "SELECT count(*) FROM rs") == 2
+    a = Session()
+    as_of(a, old)
+    a.fails("SELECT * FROM whole", "72000")
+    a.run("RESET lumadb.as_of")
+    BRIEF.start()
+    b = Session(BRIEF)
+    b.run("CREATE TABLE w2 (k int)")
+    old = token(b)
+    for k in range(3):
+        b.run(f"INSERT INTO w2 VALUES ({k})")
+        time.sleep(0.5)
+    newest = token(b)
+    BRIEF.stop()
+    time.sleep(1.1)
+    BRIEF.start()
+    b = Session(BRIEF)
     as_of(b, old)
-    b.fails("SELECT * FROM rs", "72000")
+    b.fails("SELECT * FROM w2", "72000")
     as_of(b, newest)
-    assert one(b, "SELECT count(*) FROM rs") == 2
-    b.run("RESET lumadb.as_of")
-    b.run("DELETE FROM rs WHERE k = 1")
-    as_of(b, newest)
-    assert one(b, "SELECT count(*) FROM rs") == 2
+    assert one(b, "SELECT count(*) FROM w2") == 3
+    BRIEF.close()
 
 
 def main():
@@ -229,7 +351,8 @@ def main():
         SERVER.start()
         return run_tap([by_token_and_by_time, every_state_of_a_history, what_is_not_kept,
                         redefined_tables, tokens_on_every_port, what_a_session_hears,
-                        a_restart_begins_anew])
+                        restarts_keep_the_past, a_restored_backup_has_the_past,
+                        what_a_restart_does_not_keep])
     finally:
         for server in (SERVER, BRIEF, NONE):
             server.close()

@@ -237,9 +237,7 @@ lki_backup_objects(struct luma_ctx *ctx, struct lk_io *io, const char *dir, stru
     if (rc == LUMA_OK)
         rc = lk_manifest_each(m, LK_MANIFEST_RUN, 0, run_entry, &g);
     if (rc == LUMA_OK)
-        rc = lk_manifest_each(m, LK_MANIFEST_DELETES, 0, pack_entry, &g);
-    if (rc == LUMA_OK)
-        rc = lk_manifest_each(m, LK_MANIFEST_ROWS, 0, pack_entry, &g);
+        rc = lk_packs_each(m, pack_entry, &g);
     struct lk_wal_conf wal = {.io = io, .store_id = lk_manifest_store_id(m)};
     wal.dir = lki_backup_path(ctx, "%s/wal", dir);
     if (rc == LUMA_OK && wal.dir == NULL)

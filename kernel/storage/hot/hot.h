@@ -125,6 +125,10 @@ LUMA_NODISCARD luma_rc lk_hot_replay_put(struct lk_hot *hot, struct lk_hot_tally
                                          struct lk_hot_grant *grant, int64_t rowid,
                                          struct luma_slice tuple, uint64_t commit, uint64_t before,
                                          bool fresh);
+/* Puts in a version that has ended, behind the newest one of its row. */
+LUMA_NODISCARD luma_rc lk_hot_replay_ended(struct lk_hot *hot, struct lk_hot_tally *tally,
+                                           struct lk_hot_grant *grant, int64_t rowid,
+                                           struct luma_slice tuple, uint64_t begin, uint64_t end);
 void lk_hot_replay_settle(struct lk_hot *hot, const struct lk_hot_tally *tally);
 void lk_hot_grant_end(struct lk_hot_grant *grant);
 

@@ -149,6 +149,29 @@ lk_hot_replay_put(struct lk_hot *hot, struct lk_hot_tally *tally, struct lk_hot_
     return LUMA_OK;
 }
 
+luma_rc
+lk_hot_replay_ended(struct lk_hot *hot, struct lk_hot_tally *tally, struct lk_hot_grant *grant,
+                    int64_t rowid, struct luma_slice tuple, uint64_t begin, uint64_t end)
+{
+    uint64_t hash = lki_hot_hash(rowid);
+    struct lk_hot_shard *shard = lki_hot_shard_of(hot, hash);
+    if (!lki_hot_room(shard))
+        return LUMA_E_NOMEM;
+    struct lk_version **link = lki_hot_link(shard, hash, rowid);
+    struct lk_version *v = version_make(tally, grant, rowid, tuple, begin);
+    if (v == NULL)
+        return LUMA_E_NOMEM;
+    atomic_init(&v->end, end);
+    if (*link != NULL) {
+        v->older = (*link)->older;
+        (*link)->older = v;
+    } else {
+        *link = v;
+        shard->rows++;
+    }
+    return LUMA_OK;
+}
+
 void
 lk_hot_replay_settle(struct lk_hot *hot, const struct lk_hot_tally *tally)
 {

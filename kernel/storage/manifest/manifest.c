@@ -11,7 +11,8 @@
 #include "storage/mutant.h"
 
 #define MANIFEST_MAGIC        0x314e414d414d554cULL /* "LUMAMAN1" */
-#define MANIFEST_VERSION      1u
+#define MANIFEST_VERSION      2u
+#define MANIFEST_VERSION_MIN  1u /* knows no history: what an edit names of it would be lost */
 #define MANIFEST_HEADER_BYTES 512u
 #define MANIFEST_RECORD_BYTES 24u
 #define MANIFEST_EDITS_MIN    (256u << 10) /* bytes of edits that are always allowed */
@@ -370,6 +371,8 @@ file_load(struct luma_ctx *ctx, struct lk_manifest *m, const struct header *head
             rc = edit_take(ctx, m, luma_slice(snapshot, header->snapshot_bytes), path);
         if (rc == LUMA_OK)
             rc = edits_read(ctx, m, &data, path);
+        /* The next commit writes the other file, in the present form. */
+        m->torn = m->torn || header->version != MANIFEST_VERSION;
     }
     lk_bytes_fini(&data);
     return rc;
@@ -399,9 +402,9 @@ header_read(struct luma_ctx *ctx, struct lk_manifest *m, const char *path, struc
     if (rc == LUMA_OK && !*out_valid && got == sizeof(*out) &&
         memcmp(out, &empty, sizeof(empty)) != 0)
         return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s: the header is damaged", path);
-    if (*out_valid && out->version != MANIFEST_VERSION)
-        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s has version %u, this program reads %u", path,
-                         out->version, MANIFEST_VERSION);
+    if (*out_valid && (out->version < MANIFEST_VERSION_MIN || out->version > MANIFEST_VERSION))
+        return LUMA_FAIL(ctx, LUMA_E_CORRUPT, "%s has version %u, this program reads %u to %u",
+                         path, out->version, MANIFEST_VERSION_MIN, MANIFEST_VERSION);
     return rc;
 }
 

@@ -22,7 +22,11 @@ enum lk_manifest_kind {
     LK_MANIFEST_RUN = 6,      /* (index, object) */
     LK_MANIFEST_SEQUENCE = 7, /* (sequence, 0) */
     LK_MANIFEST_PLACE = 8,    /* (0, number): a folder of segments beside the data folder */
-    LK_MANIFEST_LIES = 9      /* (segment's object, 0): in which place it lies */
+    LK_MANIFEST_LIES = 9,     /* (segment's object, 0): in which place it lies */
+    LK_MANIFEST_HISTORY = 10, /* (0, 0): how far the past that can be read reaches back */
+    LK_MANIFEST_PAST = 11,    /* (collection, commit): versions that ended up to this commit */
+    LK_MANIFEST_ENDS = 12,    /* (segment's object, 0): when rows of its delete map ended */
+    LK_MANIFEST_BEGINS = 13   /* (collection, 0): when its few rows began */
 };
 
 struct lk_manifest_key {

@@ -27,6 +27,8 @@ struct recovery {
     uint64_t began_ns, said_ns, log_bytes, records;
     uint64_t full_bytes; /* of rows in memory that are written to objects; 0: never */
     bool floored;        /* ids of all objects that exist are known */
+    bool past_lost;      /* of the collection being loaded: earlier states cannot be told */
+    int64_t now_us;
 };
 
 static luma_rc
@@ -96,6 +98,53 @@ load_deletes(struct recovery *r, struct lk_seg *seg)
     return rc;
 }
 
+/* What tells of the past only may be damaged: the present is whole. */
+static luma_rc
+past_judge(struct recovery *r, luma_rc rc)
+{
+    if (rc != LUMA_E_CORRUPT && rc != LUMA_E_UNDEFINED)
+        return rc;
+    lk_log_error("storage", "%s", r->ctx->error->message);
+    luma_error_reset(r->ctx->error);
+    r->past_lost = true;
+    return LUMA_OK;
+}
+
+/* A section for the history; *out_found false: there is none, or none is kept. */
+static luma_rc
+past_section(struct recovery *r, uint32_t kind, uint64_t a, struct lk_bytes *out,
+             uint64_t *out_count, bool *out_found)
+{
+    struct lk_manifest_key key = {.kind = kind, .a = a};
+    struct lk_pack_place place;
+    *out_found = false;
+    if (lk_history_floor(r->store) == UINT64_MAX)
+        return LUMA_OK;
+    struct luma_slice bytes = lk_manifest_get(r->store->manifest, &key);
+    *out_found = bytes.data != NULL;
+    if (!*out_found)
+        return LUMA_OK;
+    if (!lk_pack_place_read(bytes, &place))
+        return damaged(r, "the past of", a);
+    *out_count = place.count;
+    return lk_pack_read(r->ctx, r->store, &place, out);
+}
+
+static luma_rc
+load_ends(struct recovery *r, struct lk_seg *seg)
+{
+    struct lk_bytes data;
+    uint64_t count = 0;
+    bool found = false;
+    lk_bytes_init(&data, NULL);
+    luma_rc rc = past_section(r, LK_MANIFEST_ENDS, seg->info.object_id, &data, &count, &found);
+    if (rc == LUMA_OK && found)
+        rc = lk_ends_read(r->ctx, seg, lk_bytes_view(&data), lk_history_floor(r->store));
+    atomic_store(&seg->dirty, false); /* it is all on disk */
+    lk_bytes_fini(&data);
+    return past_judge(r, rc);
+}
+
 static luma_rc
 load_segment(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
 {
@@ -125,6 +174,8 @@ load_segment(void *arg, const struct lk_manifest_key *key, struct luma_slice val
         lk_seg_unref(LUMA_TAKE(seg));
         rc = lk_redo_segment_broken(r->ctx, r->store, &info, &seg);
     }
+    if (rc == LUMA_OK)
+        rc = load_ends(r, seg);
     if (seg != NULL)
         r->segs[r->segs_count++] = seg;
     return rc;
@@ -153,6 +204,20 @@ load_run(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     return LUMA_OK;
 }
 
+/* When the few rows began; nothing: it is not told. */
+static luma_rc
+load_begins(struct recovery *r, const struct lk_coll *coll, uint64_t rows, struct lk_bytes *out)
+{
+    uint64_t count = 0;
+    bool found = false;
+    luma_rc rc = past_section(r, LK_MANIFEST_BEGINS, coll->id, out, &count, &found);
+    if (rc == LUMA_OK && found && count != rows)
+        rc = damaged(r, "begins of rows of collection", coll->id);
+    if (rc != LUMA_OK)
+        lk_bytes_reset(out);
+    return past_judge(r, rc);
+}
+
 static luma_rc
 load_rows(struct recovery *r, struct lk_coll *coll, const struct lk_def *def)
 {
@@ -163,19 +228,27 @@ load_rows(struct recovery *r, struct lk_coll *coll, const struct lk_def *def)
     struct lk_pack_place place;
     if (!lk_pack_place_read(bytes, &place))
         return damaged(r, "rows of collection", coll->id);
-    struct lk_bytes data;
+    struct lk_bytes data, begins;
     lk_bytes_init(&data, NULL);
-    luma_rc rc = lk_pack_read(r->ctx, r->store, &place, &data);
+    lk_bytes_init(&begins, NULL);
+    luma_rc rc = load_begins(r, coll, place.count, &begins);
+    if (rc == LUMA_OK)
+        rc = lk_pack_read(r->ctx, r->store, &place, &data);
     struct lk_reader rd = lk_reader(lk_bytes_view(&data));
+    struct lk_reader at = lk_reader(lk_bytes_view(&begins));
     for (uint64_t i = 0; rc == LUMA_OK && i < place.count; i++) {
         int64_t rowid = (int64_t)lk_reader_varint(&rd);
         struct luma_slice tuple = lk_reader_sized(&rd);
+        /* Without begins it was written before the history began. */
+        uint64_t begin =
+            lk_reader_left(&at) > 0 ? lk_reader_varint(&at) : lk_history_floor(r->store);
         rc = rd.failed || lk_tuple_check(tuple, def->tuple_cols, def->coll.cols_count) != LUMA_OK
                  ? damaged(r, "rows of collection", coll->id)
-                 : lk_redo_rows_add(r->ctx, r->rows, coll, r->store->commit, LK_REDO_INSERT, rowid,
-                                    tuple);
+                 : lk_redo_rows_add(r->ctx, r->rows, coll, LK_MIN(begin, r->store->commit),
+                                    LK_REDO_INSERT, rowid, tuple);
     }
     lk_bytes_fini(&data);
+    lk_bytes_fini(&begins);
     coll->rows_pack = place.object_id;
     if ((rc == LUMA_E_CORRUPT || rc == LUMA_E_UNDEFINED) && coll->id >= LK_STORE_SYSTEM_END) {
         /* This collection cannot be read; everything else can. */
@@ -198,7 +271,9 @@ load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     struct lk_reader rd = lk_reader(value);
     uint64_t next_rowid = lk_reader_varint(&rd);
     struct luma_slice def_bytes = lk_reader_sized(&rd);
+    uint64_t history_from = lk_reader_left(&rd) > 0 ? lk_reader_varint(&rd) : 0;
     struct lk_def *def = NULL;
+    r->past_lost = false;
     luma_rc rc = rd.failed ? LUMA_E_CORRUPT : lk_def_read(def_bytes, &def);
     if (rc == LUMA_E_NOMEM)
         return LUMA_FAIL(r->ctx, rc, "recovery: out of memory");
@@ -213,6 +288,7 @@ load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     if (rc == LUMA_OK) {
         struct run_load load = {r, coll, bare};
         atomic_store(&coll->next_rowid, (int64_t)next_rowid);
+        atomic_store(&coll->history_from, history_from);
         coll->covered = store->checkpoint_commit;
         lk_coll_publish(coll, bare);
         rc = lk_manifest_each(store->manifest, LK_MANIFEST_RUN, key->a, load_run, &load);
@@ -226,6 +302,10 @@ load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
         lk_seg_unref(r->segs[i]);
     if (rc == LUMA_OK)
         rc = load_rows(r, coll, def);
+    if (rc == LUMA_OK && lk_history_floor(store) != UINT64_MAX)
+        rc = past_judge(r, lk_past_load(r->ctx, r->rows, coll, def));
+    if (r->past_lost)
+        atomic_store(&coll->history_from, LK_MAX(history_from, store->checkpoint_commit));
     lk_def_unref(def);
     return rc;
 }
@@ -295,6 +375,7 @@ make_room(struct recovery *r, lk_lsn lsn)
         LUMA_TRY(lk_io_sync_dir(r->ctx, store->conf.io, store->wal_dir));
         r->floored = true;
     }
+    LUMA_TRY(lk_history_forget(r->ctx, store));
     LUMA_TRY(lk_redo_rows_settle(r->ctx, r->rows));
     LUMA_TRY(lk_redo_rows_index(r->ctx, store));
     LUMA_TRY(lk_checkpoint_replayed(r->ctx, store, lsn));
@@ -333,6 +414,11 @@ replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *recor
     r->store->commit = record->commit;
     /* Snapshots of recovery see what was replayed. */
     atomic_store(&r->store->slots.visible, record->commit);
+    if (r->store->history.window_us != 0) {
+        int64_t us = lk_redo_time(record->payload);
+        if (us != 0) /* a sequence's says none */
+            lk_history_note(r->store, us, r->now_us, record->commit);
+    }
     return lk_redo_apply(ctx, r->store, r->rows, record->commit, record->payload,
                          r->store->wal_dir);
 }
@@ -423,8 +509,7 @@ garbage_collect(struct recovery *r, bool read_only)
     struct lk_manifest *m = r->store->manifest;
     LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_SEGMENT, 0, name_by_b, r));
     LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_RUN, 0, name_by_b, r));
-    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_DELETES, 0, name_pack, r));
-    LUMA_TRY(lk_manifest_each(m, LK_MANIFEST_ROWS, 0, name_pack, r));
+    LUMA_TRY(lk_packs_each(m, name_pack, r));
     struct garbage g = {.r = r};
     if (r->store->named_count > 1)
         qsort(r->store->named, r->store->named_count, sizeof(*r->store->named), by_number);
@@ -454,8 +539,11 @@ lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct 
         r.full_bytes =
             store->conf.replay_bytes != 0 ? store->conf.replay_bytes : store->conf.hot_bytes / 2;
     r.began_ns = r.said_ns = lk_io_now_ns(store->conf.io);
+    r.now_us = lk_io_wall_us(store->conf.io);
     luma_rc rc = load_state(&r);
     atomic_store(&store->slots.visible, store->commit);
+    if (rc == LUMA_OK)
+        rc = lk_history_load(ctx, store);
     if (rc == LUMA_OK)
         rc = lk_places_open(ctx, store, read_only);
     if (rc == LUMA_OK)
@@ -469,6 +557,10 @@ lk_recover(struct luma_ctx *ctx, struct lk_store *store, bool read_only, struct 
     lk_redo_rows_destroy(LUMA_TAKE(r.rows));
     if (rc == LUMA_OK)
         rc = lk_redo_rows_index(ctx, store);
+    if (rc == LUMA_OK)
+        lk_history_settle(store);
+    if (rc == LUMA_OK && !read_only)
+        rc = lk_history_forget(ctx, store);
     if (rc == LUMA_OK)
         rc = garbage_collect(&r, read_only);
     if (rc == LUMA_OK && !read_only)

@@ -356,11 +356,12 @@ seek_on(const struct target *t, struct node *_Atomic *links[HEIGHT_MAX])
     return node;
 }
 
-/* Many entries, in their order: each is near the one before. */
+/* Many entries, in their order: each is near the one before, or the same. */
 static luma_rc
 insert_many(struct luma_ctx *ctx, struct hot *hot, const struct luma_index_entry *entries,
             const struct btree_ordered *order, size_t count)
 {
+    const struct luma_index_entry *last = NULL;
     struct node *_Atomic *links[HEIGHT_MAX];
     for (int h = 0; h < HEIGHT_MAX; h++)
         links[h] = &hot->head[h];
@@ -368,6 +369,9 @@ insert_many(struct luma_ctx *ctx, struct hot *hot, const struct luma_index_entry
         if (order != NULL && i + PREFETCH_ENTRIES < count)
             __builtin_prefetch(entries[order[i + PREFETCH_ENTRIES].at].key.data);
         const struct luma_index_entry *entry = &entries[order == NULL ? i : order[i].at];
+        if (last != NULL && last->rowid == entry->rowid && luma_slice_equal(last->key, entry->key))
+            continue; /* the links are behind it */
+        last = entry;
         struct target t = exact(entry->key, entry->rowid);
         LUMA_TRY(insert_at(ctx, hot, &t, seek_on(&t, links), links));
     }

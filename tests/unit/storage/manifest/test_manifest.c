@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "io/sim.h"
@@ -120,6 +121,53 @@ START_TEST(damage_is_named)
 }
 END_TEST
 
+/* The header's version becomes another one. */
+static void
+version_set(struct lk_io *io, const char *path, uint32_t version)
+{
+    uint8_t header[48];
+    struct lk_file *file = NULL;
+    size_t got = 0;
+    ck_assert_int_eq(lk_io_open(NULL, io, path, LK_IO_WRITE, &file), LUMA_OK);
+    ck_assert_int_eq(lk_io_read(NULL, file, header, sizeof(header), 0, &got), LUMA_OK);
+    ck_assert_uint_eq(got, sizeof(header));
+    lk_store_u32(header + 8, version);
+    lk_store_u32(header + 12, 0);
+    lk_store_u32(header + 12, lk_crc32c(0, header, sizeof(header)));
+    ck_assert_int_eq(lk_io_write(NULL, file, header, sizeof(header), 0), LUMA_OK);
+    ck_assert_int_eq(lk_io_sync(NULL, file), LUMA_OK);
+    lk_io_close(file);
+}
+
+START_TEST(an_older_version_is_read_and_a_newer_refused)
+{
+    struct lk_io *io = lk_io_sim_create(1);
+    struct lk_ctx c;
+    struct lk_manifest *m = NULL;
+    struct lk_rand r;
+    uint64_t model[KEYS + 1] = {0};
+    bool is_new = false;
+    lk_rand_init(&r, 1);
+    lk_ctx_init(&c, NULL);
+    ck_assert_int_eq(lk_io_mkdir_all(NULL, io, "/m"), LUMA_OK);
+    ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_OK);
+    ck_assert_int_eq(edit_some(&c.ctx, m, &r, 1, model), LUMA_OK);
+    lk_manifest_close(m);
+    version_set(io, "/m/1.manifest", 1);
+    ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_OK);
+    ck_assert(is_model(m, model));
+    ck_assert_int_eq(edit_some(&c.ctx, m, &r, 2, model), LUMA_OK);
+    lk_manifest_close(m); /* the other file has it now, in the present form */
+    ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_OK);
+    ck_assert(is_model(m, model));
+    lk_manifest_close(m);
+    version_set(io, "/m/0.manifest", 3);
+    ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(c.error.message, "/m/0.manifest has version 3"));
+    lk_io_sim_destroy(io);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -128,6 +176,7 @@ main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, an_edit_is_there_or_not);
     tcase_add_test(tc, damage_is_named);
+    tcase_add_test(tc, an_older_version_is_read_and_a_newer_refused);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
