@@ -141,6 +141,26 @@ def queries():
             assert cursor.fetchone() == (wanted, wanted), text
 
 
+def long_texts():
+    """Rows of 96 kB: batches end by bytes where texts are made, kept, written and read."""
+    cursor, rows = session(), 300 if sanitized() else 900
+    cursor.execute("CREATE TABLE long (id int8 PRIMARY KEY, pad text)")
+    cursor.execute("CREATE TABLE longer (id int8 PRIMARY KEY, pad text)")
+    assert run(cursor, f"INSERT INTO long SELECT i, repeat(md5(i::text), 3000) FROM generate_series(1, {rows}) i") == rows
+    assert run(cursor, "INSERT INTO longer SELECT id, pad || 'x' FROM long") == rows
+    for text, wanted in (
+            ("SELECT count(*), sum(length(p)) FROM (SELECT upper(pad) p FROM long ORDER BY 1 OFFSET 0) x", 96000),
+            ("SELECT count(*), sum(length(x.pad || y.pad)) FROM long x JOIN longer y ON y.pad = x.pad || 'x'", 192001),
+            ("SELECT count(*), sum(length(p)) FROM (SELECT pad || 'z' p, row_number() OVER (ORDER BY pad) FROM long) x",
+             96001),
+            ("WITH w AS MATERIALIZED (SELECT id, pad || 'zz' p FROM long) SELECT count(*), sum(length(x.p)) "
+             "FROM w x JOIN w y USING (id)", 96002)):
+        run(cursor, text)
+        assert cursor.fetchone() == (rows, rows * wanted), text
+    run(cursor, "SELECT pad || 'q' FROM long")
+    assert sum(len(row[0]) for row in cursor.fetchall()) == rows * 96001
+
+
 def crash():
     cursor = session()
     before = {table: sums(cursor, table) for table in TABLES}
@@ -165,7 +185,7 @@ def resident():
 
 
 TESTS = [fill, update_rolls_back_and_commits, copy_of_all_rows, few_rows_deleted,
-         deletes_roll_back_and_commit, queries, crash, resident]
+         deletes_roll_back_and_commit, queries, long_texts, crash, resident]
 
 if __name__ == "__main__":
     WHY = cannot_serve()

@@ -305,12 +305,20 @@ eng_batch_view(struct part *p, const struct op *op, struct batch_view *view,
     return LUMA_OK;
 }
 
+/* Whoever ran out of memory without a word: it was in this operator. */
+static luma_rc
+named(struct luma_ctx *ctx, const struct op *op, luma_rc rc)
+{
+    bool silent = rc == LUMA_E_NOMEM && ctx->error->code == LUMA_OK;
+    return LUMA_UNLIKELY(silent) ? ENG_NOMEM(ctx, op->cls->name) : rc;
+}
+
 luma_rc
 eng_next(struct part *p, const struct op *op, struct luma_batch **out)
 {
     *out = NULL;
     if (LUMA_LIKELY(p->stat == NULL))
-        return op->cls->next(p, op, out);
+        return named(p->ctx, op, op->cls->next(p, op, out));
     struct op_stat *stat = &p->stat[op->id];
     uint64_t start = eng.sched->now_ns();
     luma_rc rc = op->cls->next(p, op, out);
@@ -319,7 +327,7 @@ eng_next(struct part *p, const struct op *op, struct luma_batch **out)
         stat->rows += (*out)->sel_rows;
         stat->batches++;
     }
-    return rc;
+    return named(p->ctx, op, rc);
 }
 
 luma_rc
@@ -327,12 +335,12 @@ eng_open(struct exec *x, struct luma_ctx *ctx, const struct op *op)
 {
     struct part *p = x->parts[0];
     if (LUMA_LIKELY(p->stat == NULL))
-        return op->cls->open(x, ctx, op);
+        return named(ctx, op, op->cls->open(x, ctx, op));
     uint64_t start = eng.sched->now_ns();
     luma_rc rc = op->cls->open(x, ctx, op);
     p->stat[op->id].ns += eng.sched->now_ns() - start;
     p->stat[op->id].loops++;
-    return rc;
+    return named(ctx, op, rc);
 }
 
 void

@@ -4,8 +4,10 @@
  */
 #include "change.h"
 #include "query.h"
+#include "spill.h"
 
-#define SMALL_ROWS 16384
+#define SMALL_ROWS  16384
+#define SMALL_SHARE 16 /* of what the statement may take */
 
 struct load {
     struct op_insert op;
@@ -16,6 +18,7 @@ struct load {
     bool *ended; /* by part */
     struct kept_batch *first, *last;
     uint64_t kept;
+    size_t kept_bytes;
 };
 
 static luma_rc
@@ -65,16 +68,19 @@ pull(struct load *load, struct part *p, struct luma_arena *arena, struct luma_ba
     return eng_insert_shape(&e, &load->op, in, row);
 }
 
-/* Up to SMALL_ROWS rows of all parts in turn; *out_all when that was everything. */
+/* Up to SMALL_ROWS rows of all parts in turn, or fewer long ones; *out_all when that was
+ * everything.
+ */
 static luma_rc
 load_begin(struct load *load, struct luma_ctx *ctx, uint32_t parts, bool *out_all)
 {
+    size_t most = eng_spill_share(load->x, 1) / SMALL_SHARE;
     for (uint32_t i = 0; i < parts; i++) {
         struct part *p = eng_part(load->x, i, ctx);
         while (!load->ended[i]) {
             struct luma_batch in, row;
             struct luma_arena *arena;
-            if (load->kept >= SMALL_ROWS)
+            if (load->kept >= SMALL_ROWS || load->kept_bytes > most)
                 return LUMA_OK;
             LUMA_TRY(eng.sched->yield(ctx));
             LUMA_TRY(eng_batch_arena(p, &load->op.op, &arena));
@@ -92,6 +98,7 @@ load_begin(struct load *load, struct luma_ctx *ctx, uint32_t parts, bool *out_al
                 load->last->next = kept;
             load->last = kept;
             load->kept += row.sel_rows;
+            load->kept_bytes += eng_batch_bytes(&row);
         }
     }
     *out_all = true;

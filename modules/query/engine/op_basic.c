@@ -1,4 +1,4 @@
-/* op_basic.c - filter, projection, limit, values, rows of modules. */
+/* op_basic.c - filter, limit, values, rows of modules. */
 #include "explain.h"
 #include "phys.h"
 
@@ -9,9 +9,8 @@ struct op_filter {
     struct xp *cond;
 };
 
-struct streaming {
+struct filter_part {
     struct luma_batch batch;
-    struct luma_vec *cols;
 };
 
 static luma_rc
@@ -36,7 +35,7 @@ static luma_rc
 filter_next(struct part *p, const struct op *base, struct luma_batch **out)
 {
     const struct op_filter *op = (const struct op_filter *)base;
-    struct streaming *st;
+    struct filter_part *st;
     void *mem;
     LUMA_TRY(eng_part_state(p, base, sizeof(*st), &mem));
     st = mem;
@@ -83,119 +82,6 @@ eng_phys_filter(struct phys *ph, struct rel *rel, const struct bits *need)
         eng_op_new(ph, &filter_class, sizeof(*op), rel, child->vars, child->cols_count);
     op->op.child[0] = child;
     op->cond = eng_compile_conds(&c, &rel->conds);
-    return &op->op;
-}
-
-/* --- projection --- */
-
-struct op_project {
-    struct op op;
-    struct xp **exprs; /* per column */
-};
-
-static luma_rc
-project_open(struct exec *x, struct luma_ctx *ctx, const struct op *op)
-{
-    return op->child[0] == NULL ? LUMA_OK : eng_open(x, ctx, op->child[0]);
-}
-
-static uint32_t
-project_parts(struct exec *x, const struct op *op)
-{
-    return op->child[0] == NULL ? 1 : eng_parts(x, op->child[0]);
-}
-
-static void
-project_start(struct exec *x, const struct op *op, uint32_t parts)
-{
-    if (op->child[0] != NULL)
-        eng_start(x, op->child[0], parts);
-}
-
-static luma_rc
-project_next(struct part *p, const struct op *base, struct luma_batch **out)
-{
-    static struct luma_batch one = {.rows = 1, .sel_rows = 1};
-    const struct op_project *op = (const struct op_project *)base;
-    struct streaming *st;
-    struct luma_batch *in = &one;
-    struct luma_arena *arena;
-    void *mem;
-    LUMA_TRY(eng_part_state(p, base, sizeof(*st), &mem));
-    st = mem;
-    if (base->child[0] != NULL) {
-        LUMA_TRY(eng_next(p, base->child[0], &in));
-        if (in == NULL)
-            return LUMA_OK;
-    } else if (st->cols != NULL || p->index > 0) {
-        return LUMA_OK; /* the one row was given */
-    }
-    if (st->cols == NULL) {
-        st->cols = LUMA_NEW_ARRAY(p->arena, struct luma_vec, base->cols_count + 1);
-        ENG_NEED(p->ctx, st->cols, "a projection");
-    }
-    LUMA_TRY(eng_batch_arena(p, base, &arena));
-    struct xenv e = eng_env(p, arena);
-    for (uint32_t i = 0; i < base->cols_count; i++) {
-        LUMA_TRY(eng_eval(&e, op->exprs[i], in, in->sel, in->sel_rows, &st->cols[i]));
-        st->cols[i].type = base->types[i];
-    }
-    st->batch = *in;
-    st->batch.cols = st->cols;
-    st->batch.cols_count = base->cols_count;
-    *out = &st->batch;
-    return LUMA_OK;
-}
-
-static void
-project_explain(struct explain *ex, const struct op *op)
-{
-    if (op->rel != NULL && op->rel->kind == REL_PROJECT)
-        eng_explain_exprs(ex, "Output", op->rel->exprs, op->rel->exprs_count);
-}
-
-static const struct op_class project_class = {
-    .name = "Project",
-    .open = project_open,
-    .parts = project_parts,
-    .start = project_start,
-    .next = project_next,
-    .explain = project_explain,
-};
-
-static const struct op_class result_class = {
-    .name = "Result",
-    .open = project_open,
-    .parts = project_parts,
-    .start = project_start,
-    .next = project_next,
-    .explain = project_explain,
-};
-
-struct op *
-eng_phys_project(struct phys *ph, struct rel *rel, const struct bits *need)
-{
-    struct prep *pp = ph->pp;
-    uint32_t count;
-    uint32_t *vars = eng_needed_outs(pp, rel, need, &count);
-    struct ex **exprs = PP_ARRAY(pp, struct ex *, count);
-    struct bits below = {0, NULL};
-    bool passes = true;
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = 0; k < rel->exprs_count; k++)
-            if (rel->outs[k] == vars[i] && exprs[i] == NULL)
-                exprs[i] = rel->exprs[k];
-        passes = passes && exprs[i]->kind == LUMA_EXPR_COL && (uint32_t)exprs[i]->index == vars[i];
-    }
-    eng_need_exs(pp, &below, exprs, count);
-    struct op *child = rel->child[0] == NULL ? NULL : eng_phys(ph, rel->child[0], &below);
-    if (passes && child != NULL)
-        return child;
-    struct comp c = eng_comp(ph, child);
-    struct op_project *op = eng_op_new(ph, child == NULL ? &result_class : &project_class,
-                                       sizeof(*op), rel, vars, count);
-    op->op.child[0] = child;
-    op->exprs = eng_compile_all(&c, exprs, count);
     return &op->op;
 }
 

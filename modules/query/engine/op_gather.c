@@ -53,26 +53,35 @@ eng_batch_copy(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma
     ENG_NEED(ctx, out->cols, "keeping rows");
     out->rows = out->sel_rows = in->sel_rows;
     out->cols_count = in->cols_count;
-    for (uint32_t c = 0; c < in->cols_count; c++)
-        LUMA_TRY(
-            eng.data->vec_copy(arena, &in->cols[c], in->sel, in->sel_rows, true, &out->cols[c]));
+    for (uint32_t c = 0; c < in->cols_count; c++) {
+        luma_rc rc =
+            eng.data->vec_copy(arena, &in->cols[c], in->sel, in->sel_rows, true, &out->cols[c]);
+        if (rc != LUMA_OK)
+            return rc == LUMA_E_NOMEM ? ENG_NOMEM(ctx, "keeping rows") : rc;
+    }
     return LUMA_OK;
+}
+
+size_t
+eng_vec_bytes(const struct luma_vec *vec, const uint16_t *sel, uint32_t n)
+{
+    size_t bytes = (size_t)n * luma_phys_bytes(vec->phys);
+    for (uint32_t k = 0; vec->phys == LUMA_PHYS_STR && k < n; k++) {
+        uint32_t row = sel == NULL ? k : sel[k];
+        if (luma_vec_is_null(vec, row))
+            continue;
+        const struct luma_str *text = luma_vec_at(vec, row);
+        bytes += text->bytes > LUMA_STR_INLINE_MAX ? text->bytes : 0;
+    }
+    return bytes;
 }
 
 size_t
 eng_batch_bytes(const struct luma_batch *batch)
 {
     size_t bytes = 0;
-    for (uint32_t c = 0; c < batch->cols_count; c++) {
-        const struct luma_vec *vec = &batch->cols[c];
-        bytes += (size_t)batch->sel_rows * luma_phys_bytes(vec->phys);
-        for (uint32_t k = 0; vec->phys == LUMA_PHYS_STR && k < batch->sel_rows; k++) {
-            uint32_t row = luma_batch_row(batch, k);
-            const struct luma_str *text = luma_vec_at(vec, row);
-            if (!luma_vec_is_null(vec, row) && text->bytes > LUMA_STR_INLINE_MAX)
-                bytes += text->bytes;
-        }
-    }
+    for (uint32_t c = 0; c < batch->cols_count; c++)
+        bytes += eng_vec_bytes(&batch->cols[c], batch->sel, batch->sel_rows);
     return bytes;
 }
 

@@ -38,7 +38,8 @@ struct op *eng_phys_sort(struct phys *ph, struct rel *rel, const struct bits *ne
 struct op *eng_phys_limit(struct phys *ph, struct rel *rel,
                           const struct bits *need); /* op_basic.c */
 struct op *eng_limit_op(struct phys *ph, struct rel *rel, struct op *child);
-struct op *eng_phys_project(struct phys *ph, struct rel *rel, const struct bits *need);
+struct op *eng_phys_project(struct phys *ph, struct rel *rel,
+                            const struct bits *need); /* op_project.c */
 struct op *eng_phys_filter(struct phys *ph, struct rel *rel, const struct bits *need);
 struct op *eng_phys_values(struct phys *ph, struct rel *rel, const struct bits *need);
 struct op *eng_phys_virtual(struct phys *ph, struct rel *rel, const struct bits *need);
@@ -68,7 +69,8 @@ luma_rc eng_limit_values(struct exec *x, struct luma_ctx *ctx, const struct xp *
                          const struct xp *offset, int64_t *out_limit, int64_t *out_offset);
 luma_rc eng_batch_copy(struct luma_ctx *ctx, struct luma_arena *arena, const struct luma_batch *in,
                        struct luma_batch *out);
-/* What its selected rows take, copied. */
+/* What selected rows take, copied. */
+size_t eng_vec_bytes(const struct luma_vec *vec, const uint16_t *sel, uint32_t n);
 size_t eng_batch_bytes(const struct luma_batch *batch);
 luma_rc eng_parts_make(struct exec *x, struct luma_ctx *ctx, uint32_t parts);
 

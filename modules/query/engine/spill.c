@@ -13,8 +13,6 @@
 #define TEXT_MIN   ((size_t)16 << 10)
 #define TEXT_MAX   ((size_t)256 << 10)
 
-#define TEXT_STEP_ROWS 64u
-
 static size_t
 aligned(size_t bytes)
 {
@@ -236,29 +234,50 @@ fill_column(struct luma_ctx *ctx, struct spool *s, uint32_t c, uint8_t *base,
     return LUMA_OK;
 }
 
+/* How many of n rows go into the block before its text is full: one at least. */
+static uint32_t
+rows_until_full(const struct spool *s, const struct luma_vec *vecs, const uint16_t *sel, uint32_t n)
+{
+    size_t text = s->text_bytes;
+    uint32_t k = 0;
+    do {
+        for (uint32_t c = 0; c < s->cols; c++) {
+            uint32_t row = eng_sel_at(sel, k);
+            if (vecs[c].phys != LUMA_PHYS_STR || luma_vec_is_null(&vecs[c], row))
+                continue;
+            const struct luma_str *str = luma_vec_at(&vecs[c], row);
+            text += str->bytes > LUMA_STR_INLINE_MAX ? str->bytes : 0;
+        }
+    } while (++k < n && text < s->text_full);
+    return k;
+}
+
 luma_rc
 eng_spool_append(struct xenv *e, struct spool *s, const struct luma_vec *vecs, const uint16_t *sel,
                  uint32_t n, uint32_t vec_rows)
 {
     struct luma_vec few[16], *flat = few;
     uint16_t dense[LUMA_BATCH_ROWS];
+    bool has_text = false;
     if (s->cols > LUMA_COUNTOF(few)) {
         flat = luma_arena_alloc(e->arena, sizeof(*flat) * s->cols);
         ENG_NEED(e->ctx, flat, "writing rows to disk");
     }
-    for (uint32_t c = 0; c < s->cols; c++)
+    for (uint32_t c = 0; c < s->cols; c++) {
         LUMA_TRY(eng_vec_table_form(e, s->types[c], &vecs[c], sel, n, vec_rows, &flat[c]));
+        has_text = has_text || flat[c].phys == LUMA_PHYS_STR;
+    }
     for (uint32_t done = 0; done < n;) {
         LUMA_TRY(fill_need(e->ctx, s));
         uint32_t room = s->block_rows - s->fill_rows, more = n - done < room ? n - done : room;
-        /* Where memory is short, a look at the text in between. */
-        more = s->text_full < TEXT_MAX && more > TEXT_STEP_ROWS ? TEXT_STEP_ROWS : more;
         const uint16_t *part = sel == NULL ? NULL : sel + done;
         if (sel == NULL && done > 0) {
             for (uint32_t k = 0; k < more; k++)
                 dense[k] = (uint16_t)(done + k);
             part = dense;
         }
+        if (has_text)
+            more = rows_until_full(s, flat, part, more);
         uint8_t *base = s->fill;
         for (uint32_t c = 0; c < s->cols; c++) {
             LUMA_TRY(fill_column(e->ctx, s, c, base, &flat[c], part, more));

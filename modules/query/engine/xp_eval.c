@@ -75,7 +75,9 @@ eng_call(struct xenv *e, const struct luma_func *func, void *bound, struct luma_
                                   .format = e->x->format,
                                   .bound = bound,
                                   .result = result};
-    LUMA_TRY(func->eval(&call, args, args_count, sel, n, &made));
+    luma_rc rc = func->eval(&call, args, args_count, sel, n, &made);
+    if (rc != LUMA_OK)
+        return rc == LUMA_E_NOMEM ? ENG_NOMEM(e->ctx, func->name) : rc;
     if (all_const)
         made.form = LUMA_VEC_CONST;
     *out = made;
