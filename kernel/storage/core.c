@@ -287,6 +287,8 @@ lk_core_open(struct luma_ctx *ctx, const struct lk_store_conf *conf, bool read_o
     if (rc == LUMA_OK && !read_only) {
         LK_IO_PHASE("recovery");
         rc = wal_open(ctx, store, &end);
+        if (rc == LUMA_OK)
+            lk_history_start(store, lk_wal_epoch(store->wal), store->commit);
     }
     atomic_store(&store->checkpoint_at_ns, lk_io_now_ns(conf->io));
     if (rc != LUMA_OK) {

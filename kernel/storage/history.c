@@ -116,6 +116,28 @@ lk_history_prune(struct lk_store *store)
     lk_mutex_unlock(&h->lock);
 }
 
+void
+lk_history_start(struct lk_store *store, uint64_t epoch, uint64_t commit)
+{
+    struct lk_history *h = &store->history;
+    if (h->starts_count > 0 && epoch <= h->starts[h->starts_count - 1].epoch)
+        return;
+    if (h->starts_count == LK_STARTS_MAX)
+        memmove(h->starts, h->starts + 1, --h->starts_count * sizeof(h->starts[0]));
+    h->starts[h->starts_count++] = (struct lk_start){epoch, commit};
+}
+
+uint64_t
+lk_history_last(const struct lk_store *store, uint64_t epoch)
+{
+    const struct lk_history *h = &store->history;
+    uint64_t last = UINT64_MAX;
+    for (uint32_t i = 0; i < h->starts_count; i++)
+        if (h->starts[i].epoch > epoch)
+            last = LK_MIN(last, h->starts[i].commit);
+    return last;
+}
+
 uint64_t
 lk_history_floor(const struct lk_store *store)
 {
@@ -156,9 +178,10 @@ said_read(const struct lk_store *store, struct said *out)
 }
 
 static luma_rc
-marks_read(struct luma_ctx *ctx, struct lk_history *h, struct luma_slice bytes,
+marks_read(struct luma_ctx *ctx, struct lk_store *store, struct luma_slice bytes,
            const struct said *said)
 {
+    struct lk_history *h = &store->history;
     struct lk_reader r = lk_reader(bytes);
     struct lk_mark mark = {0, 0};
     for (uint64_t i = 0; i < said->marks.count; i++) {
@@ -169,7 +192,12 @@ marks_read(struct luma_ctx *ctx, struct lk_history *h, struct luma_slice bytes,
         if (mark.commit >= said->floor)
             mark_add(h, mark.us, mark.commit);
     }
-    return LUMA_OK;
+    while (!r.failed && lk_reader_left(&r) > 0) {
+        uint64_t epoch = lk_reader_varint(&r), commit = lk_reader_varint(&r);
+        lk_history_start(store, epoch, commit);
+    }
+    return r.failed ? LUMA_FAIL(ctx, LUMA_E_CORRUPT, "the starts of the history cannot be read")
+                    : LUMA_OK;
 }
 
 luma_rc
@@ -187,12 +215,12 @@ lk_history_load(struct luma_ctx *ctx, struct lk_store *store)
     lk_bytes_init(&bytes, NULL);
     luma_rc rc = lk_pack_read(ctx, store, &said.marks, &bytes);
     if (rc == LUMA_OK)
-        rc = marks_read(ctx, h, lk_bytes_view(&bytes), &said);
+        rc = marks_read(ctx, store, lk_bytes_view(&bytes), &said);
     lk_bytes_fini(&bytes);
     if (rc == LUMA_E_CORRUPT || rc == LUMA_E_UNDEFINED) {
         lk_log_error("storage", "the history begins anew: %s", ctx->error->message);
         luma_error_reset(ctx->error);
-        h->count = 0;
+        h->count = h->starts_count = 0;
         return LUMA_OK;
     }
     if (rc != LUMA_OK)
@@ -251,6 +279,9 @@ lk_history_write(struct lk_store *store, uint64_t commit, int64_t us, struct lk_
         last = mark;
     }
     lk_mutex_unlock(&h->lock);
+    for (uint32_t i = 0; i < h->starts_count; i++)
+        ok = ok && lk_bytes_varint(out, h->starts[i].epoch) &&
+             lk_bytes_varint(out, h->starts[i].commit);
     return ok;
 }
 

@@ -27,12 +27,21 @@ struct lk_mark {
     uint64_t commit;
 };
 
+/* An owner of the log, and the newest commit that it found: what an earlier one did after that was
+ * lost, and its number was given out again. */
+struct lk_start {
+    uint64_t epoch, commit;
+};
+#define LK_STARTS_MAX 64u
+
 struct lk_history {
     struct lk_mutex lock;  /* STORE_HISTORY */
     int64_t window_us;     /* 0: none is kept */
     struct lk_slot *pin;   /* holds the horizon at the oldest commit that can be read */
     struct lk_mark *marks; /* ascending; none before first */
     uint32_t first, count, room;
+    struct lk_start starts[LK_STARTS_MAX]; /* ascending; changed in recovery only */
+    uint32_t starts_count;
 };
 
 LUMA_NODISCARD luma_rc lk_history_open(struct luma_ctx *ctx, struct lk_store *store);
@@ -45,6 +54,11 @@ void lk_history_settle(struct lk_store *store);
 void lk_history_note(struct lk_store *store, int64_t us, int64_t now_us, uint64_t commit);
 /* Lets go of what has left the window. */
 void lk_history_prune(struct lk_store *store);
+/* Recovery: from here on the log is that of a later owner. */
+void lk_history_start(struct lk_store *store, uint64_t epoch, uint64_t commit);
+/* The newest commit of an earlier owner, as far as is known, that was there for all that came after
+ * it. */
+uint64_t lk_history_last(const struct lk_store *store, uint64_t epoch);
 /* Versions that ended up to here are read by nobody who looks back; UINT64_MAX: no history is kept,
  * nobody looks back. */
 uint64_t lk_history_floor(const struct lk_store *store);

@@ -105,7 +105,8 @@ lki_token_read(struct luma_ctx *ctx, const char *text, uint64_t *out_commit)
         return LUMA_FAIL(ctx, LUMA_E_INVALID, "this is not the token of a commit");
     if (id != store->id)
         return LUMA_FAIL(ctx, LUMA_E_INVALID, "the token names a commit of another store");
-    uint64_t newest = epoch < now ? txns->began_commit : atomic_load(&store->slots.visible);
+    uint64_t newest = epoch < now ? LK_MIN(txns->began_commit, lk_history_last(store, epoch))
+                                  : atomic_load(&store->slots.visible);
     if (epoch > now || commit > newest)
         return LUMA_FAIL(ctx, LUMA_E_INVALID,
                          epoch < now ? "the commit of this token was lost when the server ended"

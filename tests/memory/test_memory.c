@@ -143,6 +143,7 @@ step_open(void)
     conf.hot_bytes = 64u << 20;
     conf.cache_bytes = 8u << 20;
     conf.small_bytes = 4096;
+    conf.history_ns = 3600 * 1000000000ULL;
     return K(lk_store_open(&c.ctx, &conf, &store));
 }
 

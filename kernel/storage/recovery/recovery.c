@@ -415,6 +415,7 @@ replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *recor
     /* Snapshots of recovery see what was replayed. */
     atomic_store(&r->store->slots.visible, record->commit);
     if (r->store->history.window_us != 0) {
+        lk_history_start(r->store, record->epoch, record->commit - 1);
         int64_t us = lk_redo_time(record->payload);
         if (us != 0) /* a sequence's says none */
             lk_history_note(r->store, us, r->now_us, record->commit);

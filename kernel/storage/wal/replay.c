@@ -153,8 +153,8 @@ was_durable(const struct replay *r, const struct found *file, uint64_t offset)
 static luma_rc
 record_take(struct replay *r, const struct lki_wal_record *record, struct luma_slice payload)
 {
-    struct lk_wal_record whole = {record->lsn, record->commit, payload, r->done_bytes,
-                                  r->all_bytes};
+    struct lk_wal_record whole = {record->lsn,   record->commit, payload,
+                                  r->done_bytes, r->all_bytes,   r->end->epoch};
     if ((record->flags & LKI_WAL_CONTINUED) || r->parts.bytes > 0) {
         if (r->parts.bytes == 0)
             r->parts_lsn = record->lsn;

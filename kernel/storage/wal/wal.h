@@ -37,6 +37,7 @@ struct lk_wal_record {
     uint64_t commit;
     struct luma_slice payload;
     uint64_t done_bytes, all_bytes; /* of the log being read; all: nearly */
+    uint64_t epoch;                 /* its owner's */
 };
 
 /* Where reading ended: what lk_wal_open continues from. */

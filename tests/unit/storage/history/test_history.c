@@ -101,6 +101,7 @@ END_TEST
 static struct lk_io *io;
 static struct lk_store *store;
 static struct luma_arena *arena;
+static bool async;
 
 static luma_rc
 open_store(void)
@@ -114,6 +115,7 @@ open_store(void)
     conf.small_bytes = 2u << 10;
     conf.cache_bytes = 4u << 20;
     conf.wal_inline = true;
+    conf.async = async;
     conf.history_ns = 3600 * 1000000000ULL;
     lk_ctx_init(&c, arena);
     return lk_store_open(&c.ctx, &conf, &store);
@@ -201,9 +203,8 @@ walk(struct luma_txn *txn, uint64_t coll, int64_t divisor, int64_t *out_sum)
 
 #define STATES 4
 
-/* Many rows in a segment and few in a pack, some of both deleted before a checkpoint. */
 static void
-make_states(uint64_t commits[STATES], int64_t sums[STATES][2])
+define(void)
 {
     luma_rc rc = LUMA_OK;
     struct luma_txn *txn = begin(0, &rc);
@@ -215,8 +216,16 @@ make_states(uint64_t commits[STATES], int64_t sums[STATES][2])
         ck_assert_int_eq(lk_store_define(&c.ctx, txn, &def), LUMA_OK);
     }
     commit(txn);
+}
+
+/* Many rows in a segment and few in a pack, some of both deleted before a checkpoint. */
+static void
+make_states(uint64_t commits[STATES], int64_t sums[STATES][2])
+{
+    luma_rc rc = LUMA_OK;
+    define();
     for (int i = 0; i < STATES; i++) {
-        txn = begin(0, &rc);
+        struct luma_txn *txn = begin(0, &rc);
         for (int k = 0; k < 2; k++) {
             insert(txn, COLL + k, i * 1000, k == 0 ? 900 : 5);
             ck_assert_int_eq(walk(txn, COLL + (uint64_t)k, 2 + i, &sums[i][k]), LUMA_OK);
@@ -290,6 +299,64 @@ START_TEST(damage_costs_the_past_and_tells_nothing_wrong)
 }
 END_TEST
 
+/* --- tokens --- */
+
+static uint64_t
+insert_one(int64_t key)
+{
+    luma_rc rc = LUMA_OK;
+    struct luma_txn *txn = begin(0, &rc);
+    ck_assert_int_eq(rc, LUMA_OK);
+    insert(txn, COLL, key, 1);
+    return commit(txn);
+}
+
+/* True: the power cut took the newest commit, whose number another one has had since. */
+static bool
+lost_and_again(uint64_t seed)
+{
+    char token[LUMA_COMMIT_TOKEN_BYTES];
+    uint64_t number = 0, read = 0;
+    bool lost = false;
+    io = lk_io_sim_create(seed);
+    arena = lk_arena_create(NULL, 0);
+    ck_assert_int_eq(open_store(), LUMA_OK);
+    define();
+    ck_assert_int_eq(lk_store_checkpoint(&c.ctx, store), LUMA_OK);
+    for (int64_t k = 0; k < 5; k++)
+        number = insert_one(k);
+    lk_txn_host.token_text(number, token);
+    lk_io_sim_crash(io);
+    lk_store_close(store);
+    lk_io_sim_restart(io);
+    ck_assert_int_eq(open_store(), LUMA_OK);
+    lost = atomic_load(&store->slots.visible) < number;
+    for (int64_t k = 10; insert_one(k) <= number; k++)
+        continue;
+    if (seed % 2 == 0)
+        ck_assert_int_eq(lk_store_checkpoint(&c.ctx, store), LUMA_OK);
+    lk_store_close(store);
+    ck_assert_int_eq(open_store(), LUMA_OK);
+    ck_assert_int_eq(lk_txn_host.token_read(&c.ctx, token, &read), lost ? LUMA_E_INVALID : LUMA_OK);
+    ck_assert(!lost || strstr(c.error.message, "was lost") != NULL);
+    lk_store_close(store);
+    lk_io_sim_destroy(io);
+    lk_arena_destroy(arena);
+    return lost;
+}
+
+START_TEST(a_lost_commit_is_not_taken_for_another)
+{
+    int lost[2] = {0, 0};
+    ck_assert(test_services_count > 0 || test_module_load("index-btree"));
+    async = true;
+    for (uint64_t seed = 1; seed <= 20; seed++)
+        lost[seed % 2] += lost_and_again(seed);
+    ck_assert_int_gt(lost[0], 0);
+    ck_assert_int_gt(lost[1], 0);
+}
+END_TEST
+
 static void
 quiet(void *arg, const char *line, size_t bytes)
 {
@@ -304,6 +371,7 @@ main(void)
     TCase *tc = tcase_create("history");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, ends_are_told_again);
+    tcase_add_test(tc, a_lost_commit_is_not_taken_for_another);
     tcase_add_test(tc, damage_costs_the_past_and_tells_nothing_wrong);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
