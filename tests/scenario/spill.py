@@ -51,6 +51,8 @@ STATEMENTS = {
     "distinct": "SELECT count(*), count(t), min(t), max(t) FROM (SELECT DISTINCT k, t FROM a) x",
     "count distinct": "SELECT count(*), sum(c), max(c), sum(s) FROM (SELECT g, count(DISTINCT t) c, "
                       "sum(k) s FROM a GROUP BY g) x",
+    "count distinct of all": "SELECT count(DISTINCT t), max(DISTINCT t), count(DISTINCT t) + 1 FROM a",
+    "sum distinct of all": "SELECT count(DISTINCT k), sum(DISTINCT k), avg(DISTINCT k) FROM a",
     "ordered": "SELECT count(*), sum(length(s)), md5(max(s)) FROM (SELECT g, string_agg(t, ',' ORDER BY k "
                "DESC) s FROM a GROUP BY g) x",
     "grouping sets": "SELECT count(*), sum(c), count(k), count(g), count(t) FROM (SELECT k, g, t, count(*) c "

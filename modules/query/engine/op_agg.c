@@ -774,11 +774,69 @@ share_state(const struct ex *a, const struct ex *b)
     return true;
 }
 
+#define DISTINCT_BYTES 96 /* a value and its slot, about */
+#define DISTINCT_SHARE 8  /* of the memory there is: more of them are grouped first */
+
+/* Is it the same in whatever order the values come? */
+static bool
+any_order(const struct ex *ex)
+{
+    return eng_agg_kind(ex) != AGG_FUNC || ex->func->op == LUMA_OP_MIN ||
+           ex->func->op == LUMA_OP_MAX;
+}
+
+/* Do all aggregates look at the distinct values of the same thing, and nothing else? */
+static bool
+same_distinct(const struct rel *rel)
+{
+    const struct ex *first = rel->aggs_count == 0 ? NULL : rel->aggs[0];
+    for (uint32_t i = 0; i < rel->aggs_count; i++) {
+        const struct ex *ex = rel->aggs[i];
+        if (!ex->distinct || ex->filter != NULL || ex->order_count > 0 || ex->args_count != 1 ||
+            !any_order(ex) || !eng_ex_equal(ex->args[0], first->args[0]) ||
+            eng_ex_volatile(ex->args[0]))
+            return false;
+    }
+    return first != NULL && rel->exprs_count == 0 && rel->plan != NULL &&
+           rel->plan->sets_count == 0;
+}
+
+/* count(DISTINCT x) without groups keeps all values of x. When these may be too many it becomes
+ * count(x) over a grouping by x, which goes to disk. */
+static struct rel *
+over_groups(struct prep *pp, struct rel *rel)
+{
+    struct luma_budget *budget = pp->session == NULL ? NULL : eng.session->budget(pp->session);
+    size_t limit = eng.mem->limit_bytes(budget == NULL ? eng.mem->root() : budget);
+    if (!same_distinct(rel))
+        return rel;
+    struct rel *groups = eng_rel_new(pp, REL_AGG, rel->child[0]);
+    groups->exprs_count = groups->outs_count = 1;
+    groups->exprs = rel->aggs[0]->args;
+    groups->outs = PP_ARRAY(pp, uint32_t, 1);
+    groups->outs[0] = eng_var_new(pp, rel->aggs[0]->args[0]->type, groups);
+    if (eng_rows(pp, groups) * DISTINCT_BYTES < (double)limit / DISTINCT_SHARE)
+        return rel;
+    struct rel *over = PP_NEW(pp, struct rel);
+    *over = *rel;
+    over->child[0] = groups;
+    over->aggs = PP_ARRAY(pp, struct ex *, rel->aggs_count);
+    for (uint32_t i = 0; i < rel->aggs_count; i++) {
+        over->aggs[i] = PP_NEW(pp, struct ex);
+        *over->aggs[i] = *rel->aggs[i];
+        over->aggs[i]->distinct = false;
+        over->aggs[i]->args = PP_ARRAY(pp, struct ex *, 1);
+        over->aggs[i]->args[0] = eng_ex_col(pp, groups->outs[0]);
+    }
+    return over;
+}
+
 struct op *
 eng_phys_agg(struct phys *ph, struct rel *rel, const struct bits *need)
 {
     struct prep *pp = ph->pp;
     struct bits below = {0, NULL};
+    rel = over_groups(pp, rel);
     uint32_t aggs_count = 0;
     struct ex **aggs = PP_ARRAY(pp, struct ex *, rel->aggs_count);
     uint32_t *agg_vars = PP_ARRAY(pp, uint32_t, rel->aggs_count);
