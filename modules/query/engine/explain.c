@@ -173,6 +173,7 @@ say_const(struct words *w, const struct ex *ex)
     struct luma_value v = ex->value;
     const char *text =
         eng.data->value_text(&v, eng.session->format(w->ex->ctx->session), w->ex->ctx->arena);
+    w->ex->failed = w->ex->failed || text == NULL;
     bool quote = ex->value.phys == LUMA_PHYS_STR
                      ? ex->type.id != LUMA_TYPE_NUMERIC
                      : ex->type.id == LUMA_TYPE_DATE || ex->type.id == LUMA_TYPE_TIMESTAMP ||
@@ -200,6 +201,7 @@ say_call(struct words *w, const struct ex *ex)
 {
     if (ex->func->op == LUMA_OP_CAST || (ex->func->flags & LUMA_FUNC_CAST)) {
         const char *type = eng.data->type_text(ex->type, w->ex->ctx->arena);
+        w->ex->failed = w->ex->failed || type == NULL;
         say_list(w, ex->args, ex->args_count > 0 ? 1 : 0, "");
         say(w, "::");
         say(w, type == NULL ? "?" : type);

@@ -41,12 +41,18 @@ sql_alloc(struct sql_bind *b, size_t bytes)
 }
 
 char *
+sql_text_of(struct sql_bind *b, const void *data, size_t bytes)
+{
+    char *copy = sql_alloc(b, bytes + 1);
+    if (bytes > 0)
+        memcpy(copy, data, bytes);
+    return copy;
+}
+
+char *
 sql_text(struct sql_bind *b, const char *text)
 {
-    size_t bytes = strlen(text);
-    char *copy = sql_alloc(b, bytes + 1);
-    memcpy(copy, text, bytes);
-    return copy;
+    return sql_text_of(b, text, strlen(text));
 }
 
 const char *

@@ -450,12 +450,12 @@ drop_foreign(struct sql_utility *u, uint64_t table_id, uint64_t constraint_id)
 {
     const struct luma_cat_object *table =
         sql_host->catalog->by_id(sql_host->catalog->view(u->txn), table_id);
-    struct luma_cat_object *copy = table != NULL ? sql_object_copy(u->ctx, table) : NULL;
-    if (copy == NULL)
+    if (table == NULL)
         return LUMA_OK;
+    struct luma_cat_object *copy = sql_object_copy(u->ctx, table);
     struct luma_cat_constraint *kept = luma_arena_copy(u->ctx->arena, table->constraints,
                                                        sizeof(*kept) * table->constraints_count);
-    if (kept == NULL)
+    if (copy == NULL || kept == NULL)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     uint32_t n = 0;
     for (uint32_t i = 0; i < table->constraints_count; i++)
@@ -473,12 +473,12 @@ drop_index(struct sql_utility *u, uint64_t index_id)
     const struct luma_cat_object *index = sql_host->catalog->by_id(view, index_id);
     const struct luma_cat_object *table =
         index != NULL ? sql_host->catalog->by_id(view, index->table_id) : NULL;
-    struct luma_cat_object *copy = table != NULL ? sql_object_copy(u->ctx, table) : NULL;
-    if (copy == NULL)
+    if (table == NULL)
         return LUMA_OK;
+    struct luma_cat_object *copy = sql_object_copy(u->ctx, table);
     struct luma_cat_index *kept =
         luma_arena_copy(u->ctx->arena, table->indexes, sizeof(*kept) * table->indexes_count);
-    if (kept == NULL)
+    if (copy == NULL || kept == NULL)
         return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     uint32_t n = 0;
     for (uint32_t i = 0; i < table->indexes_count; i++)

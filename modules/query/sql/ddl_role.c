@@ -172,8 +172,10 @@ role_copy(struct sql_utility *u, const PgQuery__RoleSpec *spec, struct luma_cat_
     uint64_t id = 0;
     LUMA_TRY(sql_role_find(u->ctx, u->session, view, spec, &id));
     const struct luma_cat_object *role = sql_host->catalog->by_id(view, id);
-    *out = role != NULL ? sql_object_copy(u->ctx, role) : NULL;
-    return *out != NULL ? LUMA_OK : LUMA_FAIL(u->ctx, LUMA_E_UNDEFINED, "role does not exist");
+    if (role == NULL)
+        return LUMA_FAIL(u->ctx, LUMA_E_UNDEFINED, "role does not exist");
+    *out = sql_object_copy(u->ctx, role);
+    return *out != NULL ? LUMA_OK : LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
 }
 
 luma_rc
@@ -235,7 +237,9 @@ sql_alter_role_set(struct sql_utility *u)
                      c->val_case == PG_QUERY__A__CONST__VAL_SVAL   ? c->sval->sval
                      : c->val_case == PG_QUERY__A__CONST__VAL_FVAL ? c->fval->fval
                                                                    : "on");
-        list[n++] = luma_arena_text(u->ctx->arena, text, strlen(text));
+        list[n] = luma_arena_text(u->ctx->arena, text, strlen(text));
+        if (list[n++] == NULL)
+            return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     }
     role->settings = list;
     role->settings_count = n;

@@ -147,10 +147,11 @@ own_by_column(struct sql_bind *b, struct sequence_call *call, const char *table,
         return;
     const char *dot = strrchr(table, '.');
     const char *schema =
-        dot != NULL ? luma_arena_text(b->arena, table, (size_t)(dot - table)) : NULL;
+        dot != NULL ? sql_text_of(b, table, (size_t)(dot - table)) : NULL;
     if (!sql_relation_find(b, schema, dot != NULL ? dot + 1 : table, &rel) || rel.object == NULL)
         SQL_THROW(b, -1, LUMA_E_NOTFOUND, "42P01", "relation \"%s\" does not exist", table);
-    struct luma_cat_object *copy = sql_object_copy(b->ctx, rel.object);
+    struct luma_cat_object *copy = SQL_NEW(b, struct luma_cat_object);
+    *copy = *rel.object;
     struct luma_cat_column *cols = SQL_NEW_ARRAY(b, struct luma_cat_column, copy->cols_count);
     memcpy(cols, copy->cols, sizeof(*cols) * copy->cols_count);
     copy->cols = cols;

@@ -43,7 +43,18 @@ format(const struct run *r, const char *fmt, ...)
     if (text != NULL)
         vsnprintf(text, (size_t)bytes + 1, fmt, again);
     va_end(again);
+    if (text == NULL)
+        r->own->foreign_no_memory = true; /* execute says so */
     return text != NULL ? text : "";
+}
+
+static const char *
+quoted(const struct run *r, const char *name)
+{
+    const char *text = sql_quote(r->ctx->arena, name);
+    if (text == name)
+        r->own->foreign_no_memory = true;
+    return text;
 }
 
 static const char *
@@ -51,8 +62,8 @@ table_text(const struct run *r, const struct luma_cat_object *table)
 {
     const struct luma_cat_object *schema =
         sql_host->catalog->by_id(sql_host->catalog->view(r->txn), table->schema_id);
-    return format(r, "%s.%s", sql_quote(r->ctx->arena, schema != NULL ? schema->name : "public"),
-                  sql_quote(r->ctx->arena, table->name));
+    return format(r, "%s.%s", quoted(r, schema != NULL ? schema->name : "public"),
+                  quoted(r, table->name));
 }
 
 static const char *
@@ -67,7 +78,7 @@ plain_column(const struct luma_cat_object *table, uint32_t id)
 static const char *
 column(const struct run *r, const struct luma_cat_object *table, uint32_t id)
 {
-    return sql_quote(r->ctx->arena, plain_column(table, id));
+    return quoted(r, plain_column(table, id));
 }
 
 /* "alias.a = k.c1 AND alias.b = k.c2" over the child's or the parent's columns. */
@@ -131,6 +142,10 @@ execute(const struct run *r, struct luma_txn *txn, const char *text, uint64_t *o
     struct luma_result *result = NULL;
     const struct sql_keys *outer = r->own->foreign_run;
     uint64_t rows = 0;
+    bool no_memory = r->own->foreign_no_memory;
+    r->own->foreign_no_memory = false;
+    if (no_memory)
+        return LUMA_FAIL(r->ctx, LUMA_E_NOMEM, "out of memory");
     r->own->foreign_run = r->keys;
     luma_rc rc =
         sql_stmt_cached(r->ctx, r->session, luma_slice(text, strlen(text)), NULL, 0, &stmt);
@@ -457,6 +472,7 @@ sql_foreign_end(struct luma_ctx *ctx, struct luma_session *session, struct luma_
     struct sql_keys *checks = NULL;
     if (LUMA_LIKELY(own->foreign_now == NULL) || own->foreign_run != NULL)
         return LUMA_OK; /* nothing to do, or a statement of our own: the one above does it */
+    own->foreign_no_memory = false;
     luma_rc rc = run_actions(&r, &checks);
     if (rc == LUMA_OK)
         rc = run_checks(&r, &checks, false);
@@ -482,6 +498,7 @@ at_commit(struct luma_ctx *ctx, struct luma_session *session, struct luma_txn *t
     struct sql_session *own = sql_session_of(session);
     struct run r = {.ctx = ctx, .session = session, .own = own, .txn = txn};
     struct sql_keys *checks = NULL;
+    own->foreign_no_memory = false;
     if (own->foreign_txn == sql_host->txn->id(txn))
         checks = LUMA_TAKE(own->foreign_deferred);
     luma_rc rc = run_checks(&r, &checks, true);
@@ -508,6 +525,7 @@ sql_foreign_validate(struct sql_utility *u, uint64_t table_id, uint64_t constrai
     uint64_t rows = 0;
     const char *key = NULL, *cols = "", *match = "", *full = "", *any = "";
     sql_host->txn->command_end(u->txn);
+    u->own->foreign_no_memory = false;
     if (!run_of(&r, &keys))
         return LUMA_OK;
     for (uint32_t i = 0; i < r.con->cols_count; i++) {

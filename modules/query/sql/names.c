@@ -526,10 +526,10 @@ sql_reg_lookup(struct sql_bind *b, enum luma_type_id id, const char *text, int32
         size_t bytes = strlen(name);
         bool array = bytes > 2 && strcmp(name + bytes - 2, "[]") == 0;
         const struct luma_type_info *info =
-            sql_host->data->type_by_name(array ? luma_arena_text(b->arena, name, bytes - 2) : name);
+            sql_host->data->type_by_name(array ? sql_text_of(b, name, bytes - 2) : name);
         struct luma_type made;
         if (info == NULL || schema != NULL) {
-            const char *plain = array ? luma_arena_text(b->arena, name, bytes - 2) : name;
+            const char *plain = array ? sql_text_of(b, name, bytes - 2) : name;
             if (sql_made_type_by_name(b, schema, plain, &made))
                 return sql_type_oid_of(array ? luma_type_array_of(made) : made);
         }

@@ -23,8 +23,7 @@ add_class(struct sql_rows *rows, const struct luma_cat_object *o, char kind, uin
     uint32_t acl_count = 0, options_count = 0;
     const char *const *acl = sql_rows_acl(rows, o, 0, &acl_count);
     const char *options[16];
-    char *copy =
-        o->options != NULL ? luma_arena_text(rows->arena, o->options, strlen(o->options)) : NULL;
+    char *copy = o->options != NULL ? sql_rows_format(rows, "%s", o->options) : NULL;
     for (char *save = NULL, *p = copy != NULL ? strtok_r(copy, ",", &save) : NULL;
          p != NULL && options_count < 16; p = strtok_r(NULL, ",", &save))
         options[options_count++] = p;

@@ -188,6 +188,7 @@ struct sql_session {
     atomic_flag foreign_lock;
     struct sql_keys *foreign_now;       /* of the statement that runs */
     const struct sql_keys *foreign_run; /* whose check or action runs; NULL: none */
+    bool foreign_no_memory;             /* a part of the text of one could not be made */
     struct sql_keys *foreign_deferred;  /* of transaction foreign_txn */
     uint64_t foreign_txn;
     struct sql_foreign_mode *foreign_modes; /* SET CONSTRAINTS of that transaction, in order */
@@ -287,6 +288,7 @@ void sql_bind_init(struct sql_bind *b, struct luma_ctx *ctx, struct luma_session
                    size_t text_bytes);
 void *sql_alloc(struct sql_bind *b, size_t bytes);
 char *sql_text(struct sql_bind *b, const char *text);
+char *sql_text_of(struct sql_bind *b, const void *data, size_t bytes);
 const char *sql_format(struct sql_bind *b, const char *fmt, ...) LUMA_PRINTF(2, 3);
 #define SQL_NEW(b, type)              ((type *)sql_alloc((b), sizeof(type)))
 #define SQL_NEW_ARRAY(b, type, count) ((type *)sql_alloc((b), sizeof(type) * (size_t)(count)))

@@ -416,7 +416,7 @@ reg_array(struct sql_bind *b, const struct luma_expr *names, struct luma_type to
         if (!name.is_null)
             values[i].i32 = (int32_t)sql_reg_lookup(
                 b, (enum luma_type_id)to.elem,
-                luma_arena_text(b->arena, luma_str_data(&name.str), name.str.bytes), location);
+                sql_text_of(b, luma_str_data(&name.str), name.str.bytes), location);
     }
     c->value.is_null = false;
     sql_check(b, location,
@@ -438,7 +438,7 @@ literal_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t
         c->value.is_null = false;
         c->value.i32 =
             (int32_t)sql_reg_lookup(b, (enum luma_type_id)to.id,
-                                    luma_arena_text(b->arena, text.data, text.bytes), location);
+                                    sql_text_of(b, text.data, text.bytes), location);
         return c;
     }
     luma_rc rc = sql_host->data->from_text(b->ctx, b->arena, to,

@@ -261,8 +261,10 @@ sql_rows_acl(struct sql_rows *rows, const struct luma_cat_object *object, uint32
     const char **list = LUMA_NEW_ARRAY(rows->arena, const char *, object->grants_count + 1);
     const char *owner = sql_rows_name(rows, object->owner_id);
     *out_count = 0;
-    if (list == NULL)
+    if (list == NULL) {
+        rows->rc = LUMA_FAIL(rows->ctx, LUMA_E_NOMEM, "out of memory");
         return NULL;
+    }
     for (uint32_t i = 0; i < object->grants_count; i++) {
         const struct luma_cat_grant *g = &object->grants[i];
         if (g->col_id != col_id)
