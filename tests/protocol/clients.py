@@ -3,6 +3,8 @@ packages are looked for in NODE_PATH.
 """
 import asyncio
 import difflib
+import http.client
+import json
 import os
 import shutil
 import subprocess
@@ -256,7 +258,46 @@ def with_pipeline(server):
         run(server, program, "")
 
 
+def http_request(server, path, body, token=None):
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connection.request("POST", path, json.dumps(body), headers)
+    answer = connection.getresponse()
+    status, data = answer.status, json.loads(answer.read())
+    connection.close()
+    return status, data
+
+
+def with_http(server):
+    """A collection of documents with its tier, made, filled, changed and read over HTTP."""
+    status, login = http_request(server, "/api/v1/login", {"username": "lumadb", "password": "lumadb"})
+    assert status == 200, login
+
+    def query(sql, params=None, expect=200):
+        got, answer = http_request(server, "/query", {"sql": sql, "params": params or []}, login["token"])
+        assert got == expect, (sql, got, answer)
+        return answer
+
+    def tier():
+        return query("SELECT storage_tier FROM lumadb.tiers WHERE table_name = 'people'")["rows"]
+
+    query("CREATE TABLE people (_id text PRIMARY KEY, doc jsonb, email text "
+          "GENERATED ALWAYS AS (doc->>'email') STORED) WITH (storage_tier = 'ram')")
+    query("CREATE INDEX ON people (email)")
+    query("INSERT INTO people (_id, doc) VALUES ($1, $2)", ["user_1", {"email": "a@x", "tags": ["new", "paid"]}])
+    assert tier() == [["ram"]], tier()
+    query("ALTER TABLE people SET (storage_tier = 'hybrid', tier_age = '30d')")
+    assert tier() == [["hybrid"]], tier()
+    refused = query("ALTER TABLE people SET (storage_tier = 'tape')", expect=400)
+    assert refused["error"]["sqlstate"] == "22023", refused
+    rows = query("SELECT p._id, t FROM people p, jsonb_array_elements_text(doc->'tags') t "
+                 "WHERE email = $1 ORDER BY 2", ["a@x"])["rows"]
+    assert rows == [["user_1", "new"], ["user_1", "paid"]], rows
+    query("DROP TABLE people")
+
+
 TESTS = {
+    "HTTP": with_http,
     "psycopg2": with_psycopg2,
     "SQLAlchemy": with_sqlalchemy,
     "asyncpg": with_asyncpg,
