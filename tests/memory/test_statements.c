@@ -500,8 +500,8 @@ run_connect(struct answer *a, const char *text)
             a->lost = false; /* it said why */
     } else {
         const char *message = PQerrorMessage(conn);
-        bool short_of_it = strstr(message, "memory") != NULL ||
-                           strstr(message, "closed the connection") != NULL;
+        bool short_of_it =
+            strstr(message, "memory") != NULL || strstr(message, "closed the connection") != NULL;
         keep_error(a, short_of_it ? "53200" : "08006", message);
     }
     PQfinish(conn);
