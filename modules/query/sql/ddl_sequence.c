@@ -146,8 +146,7 @@ own_by_column(struct sql_bind *b, struct sequence_call *call, const char *table,
     if (strcmp(column, "none") == 0 && (table == NULL || table[0] == '\0'))
         return;
     const char *dot = strrchr(table, '.');
-    const char *schema =
-        dot != NULL ? sql_text_of(b, table, (size_t)(dot - table)) : NULL;
+    const char *schema = dot != NULL ? sql_text_of(b, table, (size_t)(dot - table)) : NULL;
     if (!sql_relation_find(b, schema, dot != NULL ? dot + 1 : table, &rel) || rel.object == NULL)
         SQL_THROW(b, -1, LUMA_E_NOTFOUND, "42P01", "relation \"%s\" does not exist", table);
     struct luma_cat_object *copy = SQL_NEW(b, struct luma_cat_object);

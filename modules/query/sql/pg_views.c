@@ -235,7 +235,8 @@ static void
 prepared(void *arg, const char *name, struct luma_stmt *stmt)
 {
     struct sql_rows *rows = arg;
-    sql_rows_add(rows, "tt", name, sql_rows_format(rows, "%.*s", (int)stmt->text_bytes, stmt->text));
+    sql_rows_add(rows, "tt", name,
+                 sql_rows_format(rows, "%.*s", (int)stmt->text_bytes, stmt->text));
 }
 
 static void

@@ -436,9 +436,8 @@ literal_as(struct sql_bind *b, struct luma_expr *e, struct luma_type to, int32_t
     struct luma_slice text = luma_str_slice(&e->value.str);
     if (is_reg(to)) {
         c->value.is_null = false;
-        c->value.i32 =
-            (int32_t)sql_reg_lookup(b, (enum luma_type_id)to.id,
-                                    sql_text_of(b, text.data, text.bytes), location);
+        c->value.i32 = (int32_t)sql_reg_lookup(b, (enum luma_type_id)to.id,
+                                               sql_text_of(b, text.data, text.bytes), location);
         return c;
     }
     luma_rc rc = sql_host->data->from_text(b->ctx, b->arena, to,
