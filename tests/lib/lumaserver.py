@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -159,3 +160,19 @@ def run_tap(tests):
             for line in f"{type(error).__name__}: {error}".splitlines():
                 print(f"# {line}", flush=True)
     return 1 if failed else 0
+
+
+def serve_tap(tests, *servers):
+    """run_tap() between the start and the end of servers; names on the command line choose among the
+    tests. The exit status, 77 where there is nothing to serve with."""
+    why = None if any(not isinstance(server, Server) for server in servers) else cannot_serve()
+    if why:
+        print(why)
+        return 77
+    try:
+        for server in servers:
+            server.start()
+        return run_tap([t for t in tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]])
+    finally:
+        for server in servers:
+            server.close()

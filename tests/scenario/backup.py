@@ -12,7 +12,7 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import FULL, PROGRAM, SEED, Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import FULL, PROGRAM, SEED, Server, serve_tap  # noqa: E402
 
 ACCOUNTS, LOAD_ROWS = 2000, 400000 if FULL else 60000
 
@@ -256,12 +256,5 @@ def mistakes():
         other.close()
 
 
-def main():
-    if cannot_serve():
-        print(cannot_serve())
-        return 77
-    return run_tap([under_load, point_in_time, mistakes])
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_tap([under_load, point_in_time, mistakes]))

@@ -9,7 +9,7 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import FULL, SEED, Server, cannot_serve, run_tap, sanitized  # noqa: E402
+from lumaserver import FULL, SEED, Server, sanitized, serve_tap  # noqa: E402
 
 ROWS = 2000000 if FULL else 100000 if sanitized() else 400000
 WRITERS = 8
@@ -266,16 +266,6 @@ def killed_in_the_middle():
         agree()
 
 
-def main():
-    if cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([beside_writers, nobody_stalls, unique_violation, killed_in_the_middle])
-    finally:
-        SERVER.close()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_tap([beside_writers, nobody_stalls, unique_violation,
+                        killed_in_the_middle], SERVER))

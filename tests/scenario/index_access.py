@@ -3,7 +3,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import Server, serve_tap  # noqa: E402
 
 SERVER = Server()
 
@@ -94,16 +94,6 @@ def test_uncommitted_rows_of_others_are_not_seen():
     assert ids(b, "SELECT id FROM ia ORDER BY id LIMIT 1") == [1]
 
 
-def main():
-    if cannot_serve():
-        print(cannot_serve())
-        return 77
-    SERVER.start()
-    try:
-        return run_tap([test for name, test in sorted(globals().items()) if name.startswith("test_")])
-    finally:
-        SERVER.close()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    TESTS = [test for name, test in sorted(globals().items()) if name.startswith("test_")]
+    sys.exit(serve_tap(TESTS, SERVER))

@@ -8,7 +8,7 @@ import time
 import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import FULL, Server, cannot_serve, run_tap, sanitized  # noqa: E402
+from lumaserver import FULL, Server, sanitized, serve_tap  # noqa: E402
 
 BUDGET = 64 << 20
 ROWS = 2000000 if FULL else 40000 if sanitized() else 100000
@@ -353,13 +353,4 @@ TESTS = [fill, update_and_roll_back, update_and_commit, keys_change, savepoints,
          small_statements, conflicts, keys_in_progress, insert_rows, killed, delete_all, memory]
 
 if __name__ == "__main__":
-    WHY = cannot_serve()
-    if WHY:
-        print(f"1..0 # SKIP {WHY}")
-        sys.exit(0)
-    SERVER.start()
-    try:
-        STATUS = run_tap([t for t in TESTS if not sys.argv[1:] or t.__name__ in sys.argv[1:]])
-    finally:
-        SERVER.close()
-    sys.exit(STATUS)
+    sys.exit(serve_tap(TESTS, SERVER))

@@ -11,7 +11,7 @@ import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import sessions  # noqa: E402
-from lumaserver import cannot_serve, run_tap  # noqa: E402
+from lumaserver import serve_tap  # noqa: E402
 
 SERVER = sessions.server()
 MODES = ("KEY SHARE", "SHARE", "NO KEY UPDATE", "UPDATE")
@@ -396,20 +396,10 @@ def lock_view():
     assert left == [(0,)], left
 
 
-def main():
-    if not sessions.PEER and cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([row_lock_modes, changes_and_row_locks, update_rereads, update_from_rereads,
+if __name__ == "__main__":
+    sys.exit(serve_tap([row_lock_modes, changes_and_row_locks, update_rereads, update_from_rereads,
                         update_with_subquery_rereads, select_for_update_rereads,
                         for_update_of_one_table, skip_locked_queue, on_conflict_waits,
                         deadlock_of_three, deadlock_by_upgrade, savepoints_and_locks, waits_end,
-                        idle_in_transaction, ddl_rolls_back, ddl_beside_readers, lock_view])
-    finally:
-        SERVER.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+                        idle_in_transaction, ddl_rolls_back, ddl_beside_readers,
+                        lock_view], SERVER))

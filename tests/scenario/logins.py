@@ -10,7 +10,7 @@ import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "protocol"))
-from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import Server, serve_tap  # noqa: E402
 import pgclient  # noqa: E402
 
 
@@ -82,7 +82,4 @@ def a_new_certificate_comes_with_sighup():
 
 
 if __name__ == "__main__":
-    if cannot_serve():
-        print(cannot_serve())
-        sys.exit(77)
-    sys.exit(run_tap([failed_logins_are_limited, a_new_certificate_comes_with_sighup]))
+    sys.exit(serve_tap([failed_logins_are_limited, a_new_certificate_comes_with_sighup]))

@@ -6,7 +6,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import FULL, Server, cannot_serve, run_tap, sanitized  # noqa: E402
+from lumaserver import FULL, Server, sanitized, serve_tap  # noqa: E402
 
 BUDGET = 64 << 20
 SERVER = Server(["--set", "storage.memory_budget=64MB"])
@@ -188,13 +188,4 @@ TESTS = [fill, update_rolls_back_and_commits, copy_of_all_rows, few_rows_deleted
          deletes_roll_back_and_commit, queries, long_texts, crash, resident]
 
 if __name__ == "__main__":
-    WHY = cannot_serve()
-    if WHY:
-        print(f"1..0 # SKIP {WHY}")
-        sys.exit(0)
-    SERVER.start()
-    try:
-        STATUS = run_tap([t for t in TESTS if not sys.argv[1:] or t.__name__ in sys.argv[1:]])
-    finally:
-        SERVER.close()
-    sys.exit(STATUS)
+    sys.exit(serve_tap(TESTS, SERVER))

@@ -12,7 +12,7 @@ import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import sessions  # noqa: E402
-from lumaserver import SEED, cannot_serve, run_tap  # noqa: E402
+from lumaserver import SEED, serve_tap  # noqa: E402
 
 SERVER = sessions.server()
 BEGIN = "BEGIN ISOLATION LEVEL SERIALIZABLE"
@@ -242,19 +242,8 @@ def random_withdrawals():
     return f"{counts['commits']} commits, {counts['refused']} refused"
 
 
-def main():
-    if not sessions.PEER and cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([write_skew, write_skew_names_its_reason, predicate_write_skew,
+if __name__ == "__main__":
+    sys.exit(serve_tap([write_skew, write_skew_names_its_reason, predicate_write_skew,
                         read_only_anomaly, batch_processing, disjoint_keys_do_not_meet,
                         other_levels_take_no_part, deferrable_waits_for_a_safe_snapshot,
-                        savepoints_keep_what_was_read, random_withdrawals])
-    finally:
-        SERVER.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+                        savepoints_keep_what_was_read, random_withdrawals], SERVER))

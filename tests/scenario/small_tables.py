@@ -5,7 +5,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import FULL, Server, cannot_serve, run_tap, sanitized  # noqa: E402
+from lumaserver import FULL, Server, sanitized, serve_tap  # noqa: E402
 
 TABLES = 10000 if FULL else 1000
 SERVER = Server()
@@ -94,16 +94,5 @@ def what_they_consist_of():
     assert result.returncode == 0, result.stdout[-1000:] + result.stderr
 
 
-def main():
-    if cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([files_and_times, what_they_consist_of])
-    finally:
-        SERVER.close()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_tap([files_and_times, what_they_consist_of], SERVER))

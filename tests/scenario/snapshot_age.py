@@ -5,7 +5,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import Server, serve_tap  # noqa: E402
 
 import psycopg2  # noqa: E402
 
@@ -119,16 +119,5 @@ def many_short():
     assert marked() == before, SERVER.tail()
 
 
-def main():
-    if cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([idle, changes, running, many_short])
-    finally:
-        SERVER.close()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_tap([idle, changes, running, many_short], SERVER))

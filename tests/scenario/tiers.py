@@ -6,7 +6,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from lumaserver import BUILD, PROGRAM, Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import BUILD, PROGRAM, Server, serve_tap  # noqa: E402
 
 import psycopg2  # noqa: E402
 
@@ -217,16 +217,5 @@ def places():
     assert cold_files() == [], cold_files()
 
 
-def main():
-    if cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([options, ram, too_much, scans, tool, places])
-    finally:
-        SERVER.close()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_tap([options, ram, too_much, scans, tool, places], SERVER))

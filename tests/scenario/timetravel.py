@@ -12,7 +12,7 @@ import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import sessions  # noqa: E402
-from lumaserver import BUILD, FULL, PROGRAM, SEED, Server, cannot_serve, run_tap  # noqa: E402
+from lumaserver import BUILD, FULL, PROGRAM, SEED, Server, serve_tap  # noqa: E402
 
 SERVER = Server(["--set", "storage.history=1h"])
 BRIEF = Server(["--set", "storage.history=1s"])
@@ -99,8 +99,6 @@ def every_state_of_a_history():
 
 
 def what_is_not_kept():
-    BRIEF.start()
-    NONE.start()
     a = Session(BRIEF)
     a.run("CREATE TABLE w (k int)")
     a.run("INSERT INTO w VALUES (1)")
@@ -417,20 +415,8 @@ def busy_moments_are_consistent():
     return f"{len(moments)} moments, {len(tokens)} commits"
 
 
-def main():
-    if cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([by_token_and_by_time, every_state_of_a_history, what_is_not_kept,
+if __name__ == "__main__":
+    sys.exit(serve_tap([by_token_and_by_time, every_state_of_a_history, what_is_not_kept,
                         redefined_tables, tokens_on_every_port, what_a_session_hears,
                         restarts_keep_the_past, busy_moments_are_consistent,
-                        a_restored_backup_has_the_past, what_a_restart_does_not_keep])
-    finally:
-        for server in (SERVER, BRIEF, NONE):
-            server.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+                        a_restored_backup_has_the_past, what_a_restart_does_not_keep], SERVER, BRIEF, NONE))

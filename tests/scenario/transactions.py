@@ -8,7 +8,7 @@ import psycopg2
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import sessions  # noqa: E402
-from lumaserver import cannot_serve, run_tap  # noqa: E402
+from lumaserver import serve_tap  # noqa: E402
 
 
 SERVER = sessions.server()
@@ -337,22 +337,11 @@ def many_wait_for_one_row():
         w.close()
 
 
-def main():
-    if not sessions.PEER and cannot_serve():
-        print(cannot_serve())
-        return 77
-    try:
-        SERVER.start()
-        return run_tap([read_your_writes, rollback_leaves_nothing, read_committed_sees_new_commits,
+if __name__ == "__main__":
+    sys.exit(serve_tap([read_your_writes, rollback_leaves_nothing, read_committed_sees_new_commits,
                         read_committed_waits_and_rereads, read_committed_no_lost_update,
                         repeatable_read_is_a_snapshot, repeatable_read_first_updater_wins,
                         savepoints, failed_block_commits_nothing, unique_waits_for_the_other,
-                        on_conflict, select_for_update, deadlock_is_found, timeouts,
-                        cancel_request, fruitless_join_is_cancelled, ddl_in_a_transaction, lost_connection_rolls_back,
-                        many_wait_for_one_row])
-    finally:
-        SERVER.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+                        on_conflict, select_for_update, deadlock_is_found, timeouts, cancel_request,
+                        fruitless_join_is_cancelled, ddl_in_a_transaction,
+                        lost_connection_rolls_back, many_wait_for_one_row], SERVER))
