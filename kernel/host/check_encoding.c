@@ -361,17 +361,6 @@ compare_values(const struct luma_vec *vec, uint32_t row, const struct luma_value
     }
 }
 
-static bool
-holds(enum luma_cmp op, int c)
-{
-    return op == LUMA_CMP_EQ   ? c == 0
-           : op == LUMA_CMP_NE ? c != 0
-           : op == LUMA_CMP_LT ? c < 0
-           : op == LUMA_CMP_LE ? c <= 0
-           : op == LUMA_CMP_GT ? c > 0
-                               : c >= 0;
-}
-
 static void
 check_filter(struct lki_check *k, struct trial *t, const struct luma_value *constant)
 {
@@ -383,7 +372,8 @@ check_filter(struct lki_check *k, struct trial *t, const struct luma_value *cons
         if (!t->e->filter(&t->view, first, n, (enum luma_cmp)op, constant, bits))
             continue;
         for (uint32_t i = 0; i < n && k->why == NULL; i++) {
-            bool expected = holds((enum luma_cmp)op, compare_values(&t->vec, first + i, constant));
+            bool expected =
+                luma_cmp_holds((enum luma_cmp)op, compare_values(&t->vec, first + i, constant));
             if (luma_bit_get(bits, i) != expected)
                 lki_check_wrong(k, "filter: operator %d is wrong at row %u", op, first + i);
         }

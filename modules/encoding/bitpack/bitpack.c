@@ -307,23 +307,6 @@ bitpack_get(const struct luma_enc_view *view, uint32_t row, void *out)
     store_value(view->phys, frame.base, luma_packed_get(packed, frame.bits, row), out);
 }
 
-/* What op says of every value, when the constant lies below (or above) all of them. */
-static bool
-answer_outside(enum luma_cmp op, bool below)
-{
-    switch (op) {
-    case LUMA_CMP_EQ:
-        return false;
-    case LUMA_CMP_NE:
-        return true;
-    case LUMA_CMP_LT:
-    case LUMA_CMP_LE:
-        return !below;
-    default:
-        return below;
-    }
-}
-
 static luma_i128
 constant_of(const struct luma_value *c)
 {
@@ -359,7 +342,7 @@ bitpack_filter(const struct luma_enc_view *view, uint32_t first, uint32_t n, enu
     if (__builtin_sub_overflow(constant_of(constant), frame.base, &distance))
         return false;
     if (distance < 0 || distance > ((luma_i128)1 << frame.bits) - 1) {
-        luma_bits_all(out_bits, n, answer_outside(op, distance < 0));
+        luma_bits_all(out_bits, n, luma_cmp_holds(op, distance < 0 ? 1 : -1));
         return true;
     }
     for (uint32_t done = 0; done < n; done += TMP_ROWS) {

@@ -21,21 +21,19 @@
  */
 #include "fsst.h"
 
-#include <lumadb/kind/encoding.h>
 #include <lumadb/module.h>
 
 #include <stdlib.h>
 
+#include "lengths.h"
+
 #define HEADER_BYTES   32
-#define BLOCK_LOG2     5
-#define BLOCK_ROWS     (1u << BLOCK_LOG2)
-#define STEP_ROWS      256u /* lengths unpacked at a time: whole blocks */
 #define SAMPLE_PIECES  1024u
 #define TEXT_BYTES_MIN 65536 /* learning takes 2 ms, a table up to 2.3 KB */
 #define FEW_BYTES      4096u /* of a constant's codes */
 
-/* words[] of an open view */
-enum { W_BLOCKS, W_LENGTHS, W_CODES, W_BITS, W_FEWEST };
+/* words[] of an open view, behind those of the lengths */
+enum { W_BLOCKS = W_OWN, W_CODES };
 
 struct head {
     uint8_t phys, symbols, bits, block_log2;
@@ -46,24 +44,6 @@ LUMA_STATIC_ASSERT(sizeof(struct head) == HEADER_BYTES, "as on disk");
 struct block {
     uint32_t codes, text;
 };
-
-static inline const struct luma_str *
-strings_of(const struct luma_vec *vec)
-{
-    return vec->data;
-}
-
-static uint32_t
-bits_needed(uint32_t v)
-{
-    return v == 0 ? 0 : 32 - (uint32_t)__builtin_clz(v);
-}
-
-static inline size_t
-align8(size_t n)
-{
-    return (n + 7) & ~(size_t)7;
-}
 
 static inline size_t
 symbols_at(uint32_t blocks)
@@ -79,7 +59,7 @@ head_make(uint32_t rows, uint32_t symbols, uint32_t fewest, uint32_t most)
     h.bits = (uint8_t)bits_needed(most - fewest);
     h.rows = rows;
     h.fewest = fewest;
-    h.blocks = (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2;
+    h.blocks = blocks_of(rows);
     h.lengths_at = (uint32_t)align8(symbols_at(h.blocks) + (size_t)symbols * 9);
     h.codes_at = h.lengths_at + (uint32_t)align8(luma_packed_bytes(h.bits, rows));
     return h;
@@ -172,17 +152,15 @@ compress_all(const struct luma_vec *vec, uint32_t rows, const struct fsst_matche
     return true;
 }
 
-/* Lengths are packed a step at a time; a step of any number of bits ends on a byte. */
 static void
 write_lengths(const struct luma_vec *vec, const struct head *h, const struct pieces *pieces,
               const struct luma_simd *simd, uint8_t *out)
 {
     const struct luma_str *s = strings_of(vec);
     uint64_t lengths[STEP_ROWS];
-    uint8_t packed[STEP_ROWS * 4 + 16];
     struct block at = {0, 0};
     for (uint32_t first = 0; first < h->rows; first += STEP_ROWS) {
-        uint32_t n = h->rows - first < STEP_ROWS ? h->rows - first : STEP_ROWS;
+        uint32_t n = step_rows(h->rows, first);
         for (uint32_t i = 0; i < n; i++) {
             uint32_t row = first + i;
             if ((row & (BLOCK_ROWS - 1)) == 0)
@@ -192,9 +170,7 @@ write_lengths(const struct luma_vec *vec, const struct head *h, const struct pie
             at.codes += pieces->lengths[row];
             at.text += s[row].bytes;
         }
-        simd->pack_64(lengths, h->fewest, h->bits, n, packed);
-        memcpy(out + h->lengths_at + luma_packed_bytes(h->bits, first), packed,
-               luma_packed_bytes(h->bits, n));
+        lengths_pack(simd, lengths, first, n, h->fewest, h->bits, out + h->lengths_at);
     }
 }
 
@@ -253,26 +229,12 @@ block_of(const struct luma_enc_view *view, uint32_t row)
     return (const struct block *)(uintptr_t)view->words[W_BLOCKS] + (row >> BLOCK_LOG2);
 }
 
-static inline void
-lengths_at(const struct luma_enc_view *view, uint32_t first, uint32_t n, uint32_t *out)
-{
-    view->simd->unpack_32((const uint8_t *)(uintptr_t)view->words[W_LENGTHS],
-                          (uint32_t)view->words[W_BITS], (uint32_t)view->words[W_FEWEST], first, n,
-                          out);
-}
-
 /* Where the codes of a row begin. */
 static const uint8_t *
 codes_of(const struct luma_enc_view *view, uint32_t row)
 {
-    uint32_t lengths[BLOCK_ROWS], before = row & (BLOCK_ROWS - 1);
-    const uint8_t *at =
-        (const uint8_t *)(uintptr_t)view->words[W_CODES] + block_of(view, row)->codes;
-    if (before > 0)
-        lengths_at(view, row - before, before, lengths);
-    for (uint32_t i = 0; i < before; i++)
-        at += lengths[i];
-    return at;
+    const uint8_t *codes = (const uint8_t *)(uintptr_t)view->words[W_CODES];
+    return codes + block_of(view, row)->codes + bytes_before(view, row);
 }
 
 static luma_rc
@@ -308,7 +270,7 @@ codes_sound(const struct luma_enc_view *view, size_t bytes, uint32_t text)
     uint32_t lengths[STEP_ROWS];
     uint64_t at = 0, text_at = 0;
     for (uint32_t first = 0; first < view->rows; first += STEP_ROWS) {
-        uint32_t n = view->rows - first < STEP_ROWS ? view->rows - first : STEP_ROWS;
+        uint32_t n = step_rows(view->rows, first);
         lengths_at(view, first, n, lengths);
         for (uint32_t i = 0; i < n; i++) {
             const struct block *block = block_of(view, first + i);
@@ -372,10 +334,8 @@ fsst_open(struct luma_ctx *ctx, struct luma_enc_view *view)
     if (!take_table(view->room, data + symbols_at(h.blocks), h.symbols))
         return bad(ctx, "the symbols are damaged");
     view->words[W_BLOCKS] = (uint64_t)(uintptr_t)(data + HEADER_BYTES);
-    view->words[W_LENGTHS] = (uint64_t)(uintptr_t)(data + h.lengths_at);
     view->words[W_CODES] = (uint64_t)(uintptr_t)(data + h.codes_at);
-    view->words[W_BITS] = h.bits;
-    view->words[W_FEWEST] = h.fewest;
+    lengths_open(view, data + h.lengths_at, h.bits, h.fewest);
     if (!codes_sound(view, view->bytes.bytes - h.codes_at, h.text_bytes))
         return bad(ctx, "the codes are not those of the strings");
     return LUMA_OK;
@@ -438,7 +398,7 @@ fsst_decode(const struct luma_enc_view *view, uint32_t first, uint32_t n, struct
     if (to == NULL)
         return LUMA_E_NOMEM;
     for (uint32_t done = 0; done < n; done += STEP_ROWS) {
-        uint32_t m = n - done < STEP_ROWS ? n - done : STEP_ROWS;
+        uint32_t m = step_rows(n, done);
         lengths_at(view, first + done, m, lengths);
         for (uint32_t i = 0; i < m; i++) {
             char *end = expand(table, codes, lengths[i], to);
@@ -506,65 +466,44 @@ compare(const struct fsst_table *table, const uint8_t *codes, uint32_t length, c
     return bytes > 0 ? -1 : 0;
 }
 
-static inline bool
-holds(enum luma_cmp op, int c)
-{
-    switch (op) {
-    case LUMA_CMP_LT:
-        return c < 0;
-    case LUMA_CMP_LE:
-        return c <= 0;
-    case LUMA_CMP_GT:
-        return c > 0;
-    default:
-        return c >= 0;
-    }
-}
-
-/* Bits of up to STEP_ROWS strings. For equality `wanted` are codes, SIZE_MAX of them: too many to
- * be there. */
+/* Bits of the strings whose order against the wanted one holds. */
 static void
-filter_step(const struct fsst_table *table, enum luma_cmp op, const uint8_t *codes,
-            const uint32_t *lengths, uint32_t m, const void *wanted, size_t wanted_bytes,
-            uint64_t *out)
+order_step(const struct fsst_table *table, enum luma_cmp op, const uint8_t *codes,
+           const uint32_t *lengths, uint32_t m, const char *wanted, size_t wanted_bytes,
+           uint64_t *out)
 {
     for (uint32_t i = 0; i < m; i++) {
-        bool yes;
-        if (op == LUMA_CMP_EQ || op == LUMA_CMP_NE) {
-            bool same = lengths[i] == wanted_bytes && memcmp(codes, wanted, wanted_bytes) == 0;
-            yes = same == (op == LUMA_CMP_EQ);
-        } else {
-            yes = holds(op, compare(table, codes, lengths[i], wanted, wanted_bytes));
-        }
-        out[i / 64] |= (uint64_t)yes << (i & 63);
+        int c = compare(table, codes, lengths[i], wanted, wanted_bytes);
+        out[i / 64] |= (uint64_t)luma_cmp_holds(op, c) << (i & 63);
         codes += lengths[i];
     }
 }
 
+/* Equality is that of codes; a constant of too many to be there has SIZE_MAX of them. */
 static bool
 fsst_filter(const struct luma_enc_view *view, uint32_t first, uint32_t n, enum luma_cmp op,
             const struct luma_value *constant, uint64_t *out_bits)
 {
     const struct fsst_table *table = table_of(view);
+    bool same = op == LUMA_CMP_EQ || op == LUMA_CMP_NE;
     uint32_t lengths[STEP_ROWS];
     uint8_t few[FEW_BYTES];
 
-    if (constant->phys != LUMA_PHYS_STR || n == 0)
+    if (constant->phys != LUMA_PHYS_STR || n == 0 || (same && constant->str.bytes > FEW_BYTES / 2))
         return false;
-    const void *wanted = luma_str_data(&constant->str);
+    const char *wanted = luma_str_data(&constant->str);
     size_t bytes = constant->str.bytes;
-    if (op == LUMA_CMP_EQ || op == LUMA_CMP_NE) {
-        if (bytes > FEW_BYTES / 2)
-            return false;
+    if (same)
         bytes = fsst_compress_few(table, wanted, bytes, few, sizeof(few));
-        wanted = few;
-    }
     const uint8_t *codes = codes_of(view, first);
     luma_bits_all(out_bits, n, false);
     for (uint32_t done = 0; done < n; done += STEP_ROWS) {
-        uint32_t m = n - done < STEP_ROWS ? n - done : STEP_ROWS;
+        uint32_t m = step_rows(n, done);
         lengths_at(view, first + done, m, lengths);
-        filter_step(table, op, codes, lengths, m, wanted, bytes, out_bits + done / 64);
+        if (same)
+            same_bytes(codes, lengths, m, few, bytes, op == LUMA_CMP_EQ, out_bits + done / 64);
+        else
+            order_step(table, op, codes, lengths, m, wanted, bytes, out_bits + done / 64);
         for (uint32_t i = 0; i < m; i++)
             codes += lengths[i];
     }

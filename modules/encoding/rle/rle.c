@@ -319,25 +319,6 @@ compare(const void *value, const struct luma_value *c)
 }
 
 static bool
-holds(enum luma_cmp op, int c)
-{
-    switch (op) {
-    case LUMA_CMP_EQ:
-        return c == 0;
-    case LUMA_CMP_NE:
-        return c != 0;
-    case LUMA_CMP_LT:
-        return c < 0;
-    case LUMA_CMP_LE:
-        return c <= 0;
-    case LUMA_CMP_GT:
-        return c > 0;
-    default:
-        return c >= 0;
-    }
-}
-
-static bool
 rle_filter(const struct luma_enc_view *view, uint32_t first, uint32_t n, enum luma_cmp op,
            const struct luma_value *constant, uint64_t *out_bits)
 {
@@ -350,7 +331,7 @@ rle_filter(const struct luma_enc_view *view, uint32_t first, uint32_t n, enum lu
     uint32_t done = 0;
     for (uint32_t run = run_of(view, first); done < n; run++) {
         uint32_t end = ends[run] - first < n ? ends[run] - first : n;
-        if (holds(op, compare(view_value(view, run), constant)))
+        if (luma_cmp_holds(op, compare(view_value(view, run), constant)))
             luma_bits_fill(out_bits, done, end - done);
         done = end;
     }

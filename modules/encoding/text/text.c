@@ -19,17 +19,15 @@
  *   32 u32 where the first string of each block begins, in the bytes
  *   .. packed lengths less the smallest, then the bytes
  */
-#include <lumadb/kind/encoding.h>
 #include <lumadb/module.h>
 
+#include "lengths.h"
+
 #define HEADER_BYTES 32
-#define BLOCK_LOG2   5
-#define BLOCK_ROWS   (1u << BLOCK_LOG2)
-#define STEP_ROWS    256u /* lengths unpacked at a time: whole blocks */
 #define SAMPLE_ROWS  1024u
 
-/* words[] of an open view */
-enum { W_STARTS, W_LENGTHS, W_BYTES, W_BITS, W_SHORTEST };
+/* words[] of an open view, behind those of the lengths */
+enum { W_STARTS = W_OWN, W_BYTES };
 
 struct head {
     uint8_t phys, bits, block_log2, zero;
@@ -37,24 +35,6 @@ struct head {
     uint64_t nothing;
 };
 LUMA_STATIC_ASSERT(sizeof(struct head) == HEADER_BYTES, "as on disk");
-
-static inline const struct luma_str *
-strings_of(const struct luma_vec *vec)
-{
-    return vec->data;
-}
-
-static uint32_t
-bits_needed(uint32_t v)
-{
-    return v == 0 ? 0 : 32 - (uint32_t)__builtin_clz(v);
-}
-
-static inline size_t
-align8(size_t n)
-{
-    return (n + 7) & ~(size_t)7;
-}
 
 /* --- writing --- */
 
@@ -65,7 +45,7 @@ head_make(uint32_t rows, uint32_t shortest, uint32_t longest)
     h.bits = (uint8_t)bits_needed(longest - shortest);
     h.rows = rows;
     h.shortest = shortest;
-    h.blocks = h.bits == 0 ? 0 : (rows + BLOCK_ROWS - 1) >> BLOCK_LOG2;
+    h.blocks = h.bits == 0 ? 0 : blocks_of(rows);
     h.lengths_at = (uint32_t)align8(HEADER_BYTES + (size_t)h.blocks * 4);
     h.bytes_at = h.lengths_at + (uint32_t)align8(luma_packed_bytes(h.bits, rows));
     return h;
@@ -100,26 +80,22 @@ text_bound(const struct luma_vec *vec, uint32_t rows, const struct luma_enc_stat
     return HEADER_BYTES + (size_t)rows * 5 + 64 + stats->text_bytes;
 }
 
-/* Lengths are packed a step at a time; a step of any number of bits ends on a byte. */
 static void
 write_lengths(const struct luma_vec *vec, const struct head *h, const struct luma_simd *simd,
               uint8_t *out)
 {
     const struct luma_str *s = strings_of(vec);
     uint64_t lengths[STEP_ROWS];
-    uint8_t packed[STEP_ROWS * 4 + 16];
     uint32_t at = 0;
     for (uint32_t first = 0; first < h->rows; first += STEP_ROWS) {
-        uint32_t n = h->rows - first < STEP_ROWS ? h->rows - first : STEP_ROWS;
+        uint32_t n = step_rows(h->rows, first);
         for (uint32_t i = 0; i < n; i++) {
             if (((first + i) & (BLOCK_ROWS - 1)) == 0)
                 memcpy(out + HEADER_BYTES + (size_t)((first + i) >> BLOCK_LOG2) * 4, &at, 4);
             lengths[i] = s[first + i].bytes;
             at += s[first + i].bytes;
         }
-        simd->pack_64(lengths, h->shortest, h->bits, n, packed);
-        memcpy(out + h->lengths_at + luma_packed_bytes(h->bits, first), packed,
-               luma_packed_bytes(h->bits, n));
+        lengths_pack(simd, lengths, first, n, h->shortest, h->bits, out + h->lengths_at);
     }
 }
 
@@ -151,27 +127,14 @@ text_encode(struct luma_ctx *ctx, const struct luma_vec *vec, uint32_t rows,
 
 /* --- reading --- */
 
-static inline void
-lengths_at(const struct luma_enc_view *view, uint32_t first, uint32_t n, uint32_t *out)
-{
-    view->simd->unpack_32((const uint8_t *)(uintptr_t)view->words[W_LENGTHS],
-                          (uint32_t)view->words[W_BITS], (uint32_t)view->words[W_SHORTEST], first,
-                          n, out);
-}
-
 /* Where the string of a row begins. */
 static size_t
 start_of(const struct luma_enc_view *view, uint32_t row)
 {
-    uint32_t lengths[BLOCK_ROWS], before = row & (BLOCK_ROWS - 1);
+    const uint32_t *starts = (const uint32_t *)(uintptr_t)view->words[W_STARTS];
     if (view->words[W_BITS] == 0)
         return (size_t)row * view->words[W_SHORTEST];
-    size_t at = ((const uint32_t *)(uintptr_t)view->words[W_STARTS])[row >> BLOCK_LOG2];
-    if (before > 0)
-        lengths_at(view, row - before, before, lengths);
-    for (uint32_t i = 0; i < before; i++)
-        at += lengths[i];
-    return at;
+    return starts[row >> BLOCK_LOG2] + bytes_before(view, row);
 }
 
 static luma_rc
@@ -190,7 +153,7 @@ lengths_sound(const struct luma_enc_view *view, size_t bytes)
     if (view->words[W_BITS] == 0)
         return view->words[W_SHORTEST] * view->rows == bytes;
     for (uint32_t first = 0; first < view->rows; first += STEP_ROWS) {
-        uint32_t n = view->rows - first < STEP_ROWS ? view->rows - first : STEP_ROWS;
+        uint32_t n = step_rows(view->rows, first);
         lengths_at(view, first, n, lengths);
         for (uint32_t i = 0; i < n; i++) {
             if ((i & (BLOCK_ROWS - 1)) == 0 && starts[(first + i) >> BLOCK_LOG2] != at)
@@ -222,10 +185,8 @@ text_open(struct luma_ctx *ctx, struct luma_enc_view *view)
     if (memcmp(&h, &want, sizeof(h)) != 0 || view->bytes.bytes < h.bytes_at)
         return bad(ctx, "the areas are not where they belong");
     view->words[W_STARTS] = (uint64_t)(uintptr_t)(data + HEADER_BYTES);
-    view->words[W_LENGTHS] = (uint64_t)(uintptr_t)(data + h.lengths_at);
     view->words[W_BYTES] = (uint64_t)(uintptr_t)(data + h.bytes_at);
-    view->words[W_BITS] = h.bits;
-    view->words[W_SHORTEST] = h.shortest;
+    lengths_open(view, data + h.lengths_at, h.bits, h.shortest);
     if (!lengths_sound(view, view->bytes.bytes - h.bytes_at))
         return bad(ctx, "the lengths are not those of the bytes");
     return LUMA_OK;
@@ -242,7 +203,7 @@ text_decode(const struct luma_enc_view *view, uint32_t first, uint32_t n, struct
     (void)arena;
     out->form = LUMA_VEC_FLAT;
     for (uint32_t done = 0; done < n; done += STEP_ROWS) {
-        uint32_t m = n - done < STEP_ROWS ? n - done : STEP_ROWS;
+        uint32_t m = step_rows(n, done);
         lengths_at(view, first + done, m, lengths);
         for (uint32_t i = 0; i < m; i++) {
             strings[done + i] = luma_str_make(at, lengths[i]);
@@ -277,39 +238,17 @@ text_decode_sel(const struct luma_enc_view *view, uint32_t first, uint32_t n, co
 
 /* --- filters --- */
 
-static inline bool
-holds(enum luma_cmp op, int c)
-{
-    switch (op) {
-    case LUMA_CMP_LT:
-        return c < 0;
-    case LUMA_CMP_LE:
-        return c <= 0;
-    case LUMA_CMP_GT:
-        return c > 0;
-    default:
-        return c >= 0;
-    }
-}
-
-/* Bits of up to STEP_ROWS strings. */
+/* Bits of the strings whose order against the wanted one holds. */
 static void
-filter_step(enum luma_cmp op, const char *at, const uint32_t *lengths, uint32_t m,
-            const char *wanted, uint32_t wanted_bytes, uint64_t *out)
+order_step(enum luma_cmp op, const char *at, const uint32_t *lengths, uint32_t m,
+           const char *wanted, uint32_t wanted_bytes, uint64_t *out)
 {
     for (uint32_t i = 0; i < m; i++) {
-        bool yes;
-        if (op == LUMA_CMP_EQ || op == LUMA_CMP_NE) {
-            bool same = lengths[i] == wanted_bytes && memcmp(at, wanted, wanted_bytes) == 0;
-            yes = same == (op == LUMA_CMP_EQ);
-        } else {
-            uint32_t both = lengths[i] < wanted_bytes ? lengths[i] : wanted_bytes;
-            int c = memcmp(at, wanted, both);
-            if (c == 0)
-                c = (lengths[i] > wanted_bytes) - (lengths[i] < wanted_bytes);
-            yes = holds(op, c);
-        }
-        out[i / 64] |= (uint64_t)yes << (i & 63);
+        uint32_t both = lengths[i] < wanted_bytes ? lengths[i] : wanted_bytes;
+        int c = memcmp(at, wanted, both);
+        if (c == 0)
+            c = (lengths[i] > wanted_bytes) - (lengths[i] < wanted_bytes);
+        out[i / 64] |= (uint64_t)luma_cmp_holds(op, c) << (i & 63);
         at += lengths[i];
     }
 }
@@ -326,9 +265,13 @@ text_filter(const struct luma_enc_view *view, uint32_t first, uint32_t n, enum l
     const char *wanted = luma_str_data(&constant->str);
     luma_bits_all(out_bits, n, false);
     for (uint32_t done = 0; done < n; done += STEP_ROWS) {
-        uint32_t m = n - done < STEP_ROWS ? n - done : STEP_ROWS;
+        uint32_t m = step_rows(n, done);
         lengths_at(view, first + done, m, lengths);
-        filter_step(op, at, lengths, m, wanted, constant->str.bytes, out_bits + done / 64);
+        if (op == LUMA_CMP_EQ || op == LUMA_CMP_NE)
+            same_bytes(at, lengths, m, wanted, constant->str.bytes, op == LUMA_CMP_EQ,
+                       out_bits + done / 64);
+        else
+            order_step(op, at, lengths, m, wanted, constant->str.bytes, out_bits + done / 64);
         for (uint32_t i = 0; i < m; i++)
             at += lengths[i];
     }

@@ -17,6 +17,26 @@
 
 enum luma_cmp { LUMA_CMP_EQ, LUMA_CMP_NE, LUMA_CMP_LT, LUMA_CMP_LE, LUMA_CMP_GT, LUMA_CMP_GE };
 
+/* Does `a op b` hold? order is below, equal to or above 0 as a is to b, what memcmp() says. */
+static inline bool
+luma_cmp_holds(enum luma_cmp op, int order)
+{
+    switch (op) {
+    case LUMA_CMP_EQ:
+        return order == 0;
+    case LUMA_CMP_NE:
+        return order != 0;
+    case LUMA_CMP_LT:
+        return order < 0;
+    case LUMA_CMP_LE:
+        return order <= 0;
+    case LUMA_CMP_GT:
+        return order > 0;
+    default:
+        return order >= 0;
+    }
+}
+
 struct luma_simd {
     struct luma_head head;
     const char *name;     /* "avx2" */
