@@ -15,11 +15,7 @@
 
 #include "crash.h"
 
-#ifdef __SANITIZE_THREAD__
-#define PARTS 64 /* there is one thread */
-#else
-#define PARTS 16 /* a reduced run takes one of so many calls */
-#endif
+#define PARTS     16 /* a reduced run takes one of so many calls */
 #define WORKLOADS 10 /* a full run takes so many */
 
 static const struct crash_fault faults[] = {

@@ -1,8 +1,7 @@
 /*
- * tests/crash/mutants/test_mutants.c - the crash test, or for defects of transactions the
- * test of histories, must catch each planted defect, and nothing
- * when there is none. The defects are in storage/mutant.h; the storage is built a second time for
- * this program, with them in it.
+ * tests/crash/mutants/test_mutants.c - the crash test, or for defects of transactions the test of
+ * histories, must catch each planted defect, and nothing when there is none. The defects are in
+ * storage/mutant.h; the storage is built a second time for this program, with them in it.
  *
  *     test_mutants [PART]      only those with PART in their name
  */

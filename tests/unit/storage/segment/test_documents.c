@@ -14,8 +14,8 @@
 #include "storage/segment/segment.h"
 
 #define GROUPS_ROWS 70000 /* more than a group */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define ROWS 9000 /* there is one thread, and one walk over several groups is enough */
+#ifdef __SANITIZE_ADDRESS__
+#define ROWS 9000 /* one walk over several groups is enough */
 #else
 #define ROWS GROUPS_ROWS
 #endif

@@ -15,13 +15,8 @@
 #include "storage/cache/cache.h"
 #include "storage/segment/segment.h"
 
-#ifdef __SANITIZE_THREAD__
-#define ROWS   9000 /* there is one thread */
-#define ROUNDS 100
-#else
 #define ROWS   70000 /* more than a group */
 #define ROUNDS 500
-#endif
 
 static struct lk_ctx c;
 static struct luma_arena *arena;
