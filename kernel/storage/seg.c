@@ -3,7 +3,8 @@
  *
  * A delete is young (row -> stamp, in a table per group) until every snapshot sees it; then it
  * moves to the bitmap. On disk there is only a bitmap: after a restart no old snapshot exists.
- * A large transaction's deletes are claims (claims.c): one bitmap with one stamp.
+ * Where a history is kept, ends.c tells of the others beside it. A large transaction's deletes are
+ * claims (claims.c): one bitmap with one stamp.
  */
 #include <stdlib.h>
 

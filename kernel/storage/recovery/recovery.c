@@ -417,8 +417,8 @@ replay_record(void *arg, struct luma_ctx *ctx, const struct lk_wal_record *recor
     if (r->store->history.window_us != 0) {
         lk_history_start(r->store, record->epoch, record->commit - 1);
         int64_t us = lk_redo_time(record->payload);
-        if (us != 0) /* a sequence's says none */
-            lk_history_note(r->store, us, r->now_us, record->commit);
+        if (us != 0) /* a sequence's says none; a clock may have been set back since */
+            lk_history_note(r->store, us, LK_MAX(r->now_us, us), record->commit);
     }
     return lk_redo_apply(ctx, r->store, r->rows, record->commit, record->payload,
                          r->store->wal_dir);
