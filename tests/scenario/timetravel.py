@@ -211,7 +211,8 @@ def changes(rng, n):
         f"UPDATE many SET k = k + 1000000 WHERE k = {k}",
         f"DELETE FROM many WHERE v = {rng.randint(0, 99)}",
         f"DELETE FROM many WHERE k BETWEEN {k} AND {k + 2000}",
-        f"INSERT INTO many SELECT i, i % 100, 'y' FROM generate_series({n}0000000, {n}0000300) i",
+        "INSERT INTO many SELECT i, i % 100, 'y' "
+        f"FROM generate_series({30000 + n}000, {30000 + n}300) i",
         "UPDATE many SET t = t || '.' WHERE v < 20"))
 
 
@@ -234,7 +235,8 @@ def make_tables(s):
 def remember(s, rng, states, count):
     for _ in range(count):
         s.run(changes(rng, len(states)))
-        states.append((token(s), one(s, "SELECT clock_timestamp()::text"), looks(s)))
+        states.append((one(s, "SELECT lumadb_snapshot()"),  # it may have changed nothing
+                       one(s, "SELECT clock_timestamp()::text"), looks(s)))
         time.sleep(0.002)
 
 
