@@ -52,7 +52,7 @@ def run(cursor, text):
 
 def sums(cursor, table):
     return one(cursor, f"SELECT count(*), sum(id), sum(a), sum(length(pad)), sum(length(more)), "
-                       f"count(distinct left(pad, 5)) FROM {table}")
+                       f"count(distinct left(pad, 3)) FROM {table}")
 
 
 def fill():

@@ -53,6 +53,10 @@ STATEMENTS = {
                       "sum(k) s FROM a GROUP BY g) x",
     "count distinct of all": "SELECT count(DISTINCT t), max(DISTINCT t), count(DISTINCT t) + 1 FROM a",
     "sum distinct of all": "SELECT count(DISTINCT k), sum(DISTINCT k), avg(DISTINCT k) FROM a",
+    "distinct on": "SELECT count(*), count(k), sum(g), max(t) FROM (SELECT DISTINCT ON (k, g) k, g, t FROM (SELECT * "
+                   "FROM a UNION ALL SELECT * FROM a) x ORDER BY g DESC, k, t DESC) y",
+    "distinct, sorted": "SELECT count(*), count(t), md5(max(t)) FROM (SELECT DISTINCT t, k FROM (SELECT * FROM a UNION "
+                        "ALL SELECT * FROM a) x ORDER BY t, k OFFSET 0) y",
     "ordered": "SELECT count(*), sum(length(s)), md5(max(s)) FROM (SELECT g, string_agg(t, ',' ORDER BY k "
                "DESC) s FROM a GROUP BY g) x",
     "grouping sets": "SELECT count(*), sum(c), count(k), count(g), count(t) FROM (SELECT k, g, t, count(*) c "

@@ -354,14 +354,18 @@ eng_phys_setop(struct phys *ph, struct rel *rel, const struct bits *need)
 
 /* --- DISTINCT ON: the first row of each group, in the child's order --- */
 
+#define FORGET_GROUPS 8192
+
 struct op_first {
     struct op op;
     struct rowlay lay;
     uint32_t *pos;
+    bool together; /* rows of a group come one after the other */
 };
 
 struct first_state {
     struct agg_table table;
+    struct luma_arena *arena; /* of its rows */
     struct luma_batch batch;
 };
 
@@ -372,11 +376,31 @@ first_open(struct exec *x, struct luma_ctx *ctx, const struct op *base)
     void *mem;
     LUMA_TRY(eng_shared_state(x, ctx, base, sizeof(struct first_state), &mem));
     struct first_state *st = mem;
-    if (eng_table_init(&st->table, &op->lay, x->arena, x->budget) != LUMA_OK)
+    st->arena = eng.mem->arena_create(x->budget, (size_t)32 << 10);
+    if (st->arena == NULL || eng_table_init(&st->table, &op->lay, st->arena, x->budget) != LUMA_OK)
         return ENG_NOMEM(ctx, "DISTINCT ON");
     LUMA_TRY(eng_open(x, ctx, base->child[0]));
     eng_start(x, base->child[0], 1);
     return LUMA_OK;
+}
+
+/* Groups that come together do not come again: only that of the last row is remembered. */
+static luma_rc
+forget_groups(struct xenv *e, const struct op_first *op, struct first_state *st,
+              const struct luma_batch *in)
+{
+    uint16_t last = (uint16_t)luma_batch_row(in, in->sel_rows - 1), *sel;
+    struct luma_batch one = *in;
+    uint32_t n;
+    if (!op->together || st->table.rows.count < FORGET_GROUPS)
+        return LUMA_OK;
+    eng_table_fini(&st->table);
+    st->arena->reset(st->arena);
+    if (eng_table_init(&st->table, &op->lay, st->arena, e->x->budget) != LUMA_OK)
+        return ENG_NOMEM(e->ctx, "DISTINCT ON");
+    one.sel = &last;
+    one.sel_rows = 1;
+    return eng_table_fresh(e, &st->table, &one, op->pos, &sel, &n);
 }
 
 static luma_rc
@@ -395,6 +419,7 @@ first_next(struct part *p, const struct op *base, struct luma_batch **out)
         uint16_t *sel;
         uint32_t n;
         LUMA_TRY(eng_table_fresh(&e, &st->table, in, op->pos, &sel, &n));
+        LUMA_TRY(forget_groups(&e, op, st, in));
         if (n == 0)
             continue;
         st->batch = *in;
@@ -410,6 +435,8 @@ first_close(struct exec *x, const struct op *base)
 {
     struct first_state *st = x->op_state[base->id];
     eng_table_fini(&st->table);
+    eng.mem->arena_destroy(st->arena);
+    st->arena = NULL;
 }
 
 static const struct op_class first_class = {
@@ -418,6 +445,22 @@ static const struct op_class first_class = {
     .next = first_next,
     .close = first_close,
 };
+
+/* Is the child sorted by these columns first, in whatever order of theirs? */
+static bool
+sorted_by(struct prep *pp, const struct rel *sort, const uint32_t *vars, uint32_t count)
+{
+    struct bits wanted = {0, NULL}, have = {0, NULL};
+    while (sort->kind == REL_PROJECT && sort->child[0] != NULL)
+        sort = sort->child[0]; /* bare columns keep their variables, rows their order */
+    if (sort->kind != REL_SORT || sort->sort_count < count)
+        return false;
+    eng_bits_add_all(pp, &wanted, vars, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (sort->sort[i].expr->kind == LUMA_EXPR_COL)
+            eng_bits_add(pp, &have, (uint32_t)sort->sort[i].expr->index);
+    return eng_bits_within(&wanted, &have) && eng_bits_within(&have, &wanted);
+}
 
 struct op *
 eng_phys_distinct(struct phys *ph, struct rel *rel, const struct bits *need)
@@ -442,6 +485,7 @@ eng_phys_distinct(struct phys *ph, struct rel *rel, const struct bits *need)
         eng_op_new(ph, &first_class, sizeof(*op), rel, child->vars, child->cols_count);
     struct luma_type *types = PP_ARRAY(pp, struct luma_type, keys);
     op->op.child[0] = child;
+    op->together = sorted_by(pp, rel->child[0], rel->outs, keys);
     op->pos = PP_ARRAY(pp, uint32_t, keys);
     for (uint32_t i = 0; i < keys; i++) {
         op->pos[i] = eng_op_pos(pp, child, rel->outs[i]);
