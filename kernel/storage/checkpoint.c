@@ -838,7 +838,7 @@ checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store, const struct lk_
                   lk_lsn lsn)
 {
     struct checkpoint cp = {.ctx = ctx, .store = store, .wanted = wanted, .lsn = lsn};
-    cp.history = store->history.window_us != 0;
+    cp.history = lk_history_kept(store);
     uint64_t start_ns = lk_io_now_ns(store->conf.io);
     atomic_store(&store->checkpoint_wanted, false);
     atomic_store(&store->loads, 0);

@@ -207,9 +207,9 @@ lk_history_load(struct luma_ctx *ctx, struct lk_store *store)
     struct said said;
     if (h->window_us == 0)
         return LUMA_OK;
-    /* The state that the manifest describes is exact, and so is what the log adds to it. */
     atomic_store(&h->pin->snapshot, store->commit + 1);
-    if (!said_read(store, &said))
+    h->anew = !said_read(store, &said);
+    if (h->anew)
         return LUMA_OK;
     struct lk_bytes bytes;
     lk_bytes_init(&bytes, NULL);
@@ -221,6 +221,7 @@ lk_history_load(struct luma_ctx *ctx, struct lk_store *store)
         lk_log_error("storage", "the history begins anew: %s", ctx->error->message);
         luma_error_reset(ctx->error);
         h->count = h->starts_count = 0;
+        h->anew = true;
         return LUMA_OK;
     }
     if (rc != LUMA_OK)
@@ -242,10 +243,26 @@ lk_history_settle(struct lk_store *store)
     struct lk_history *h = &store->history;
     if (h->window_us == 0)
         return;
+    if (h->anew)
+        h->first = h->count = 0;
+    h->anew = false;
     if (h->count == 0) {
         mark_add(h, lk_io_wall_us(store->conf.io), store->commit);
         pin_raise(h, store->commit);
     }
+}
+
+bool
+lk_history_unwritten(const struct lk_store *store)
+{
+    struct said said;
+    return store->history.window_us != 0 && !said_read(store, &said);
+}
+
+bool
+lk_history_kept(const struct lk_store *store)
+{
+    return store->history.window_us != 0 && !store->history.anew;
 }
 
 bool

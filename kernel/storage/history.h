@@ -40,16 +40,23 @@ struct lk_history {
     struct lk_slot *pin;   /* holds the horizon at the oldest commit that can be read */
     struct lk_mark *marks; /* ascending; none before first */
     uint32_t first, count, room;
+    bool anew;                             /* in recovery: it begins where that ends */
     struct lk_start starts[LK_STARTS_MAX]; /* ascending; changed in recovery only */
     uint32_t starts_count;
 };
 
 LUMA_NODISCARD luma_rc lk_history_open(struct luma_ctx *ctx, struct lk_store *store);
 void lk_history_close(struct lk_store *store);
-/* Recovery: what the manifest says, or from the state that it describes on. */
+/* Recovery: what the manifest says. If it says nothing, whoever had the store before may have kept
+ * none, and dropped entries of indexes for rows that the log ends: the history begins anew. */
 LUMA_NODISCARD luma_rc lk_history_load(struct luma_ctx *ctx, struct lk_store *store);
 /* Recovery is done: there is a mark at least. */
 void lk_history_settle(struct lk_store *store);
+/* One is kept that the manifest does not tell of: a checkpoint must, before anything is promised.
+ */
+bool lk_history_unwritten(const struct lk_store *store);
+/* Does a checkpoint write what the past needs? */
+bool lk_history_kept(const struct lk_store *store);
 /* A commit was visible at us; marks are judged at now_us. */
 void lk_history_note(struct lk_store *store, int64_t us, int64_t now_us, uint64_t commit);
 /* Lets go of what has left the window. */

@@ -11,6 +11,11 @@ lk_store_open(struct luma_ctx *ctx, const struct lk_store_conf *conf, struct lk_
     struct lk_store *store = NULL;
     LUMA_TRY(lk_core_open(ctx, conf, false, &store));
     luma_rc rc = lk_txns_create(ctx, store);
+    if (rc == LUMA_OK && lk_history_unwritten(store)) {
+        rc = lk_store_settle(ctx, store);
+        if (rc != LUMA_OK)
+            lk_txns_destroy(store);
+    }
     if (rc != LUMA_OK) {
         lk_core_close(store);
         return rc;

@@ -80,6 +80,7 @@ open_store(struct run *run)
 static void
 close_store(struct run *run)
 {
+    crash_old_end(run);
     for (int t = 0; t < TXNS; t++) {
         if (run->txns[t].txn != NULL)
             lk_txn_host.rollback(run->txns[t].txn);

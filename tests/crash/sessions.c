@@ -56,8 +56,8 @@ struct session {
     struct luma_txn *txn;
     struct luma_coll *h;
     enum luma_isolation level;
-    uint32_t number; /* of the transaction in the history */
-    bool read_only;
+    uint32_t number;         /* of the transaction in the history */
+    bool read_only, patient; /* patient: its snapshot grows old */
     uint32_t txns_left;
 };
 
@@ -421,7 +421,8 @@ static luma_rc
 txn_begin(struct session *s)
 {
     s->level = level_draw(s);
-    s->read_only = lk_rand_percent(&s->r, 15);
+    s->patient = s->level == LUMA_REPEATABLE_READ && lk_rand_percent(&s->r, 10);
+    s->read_only = s->patient || lk_rand_percent(&s->r, 15);
     s->number = history_txn(s->play->history, s->level, s->play->life);
     sessions_totals.txns++;
     struct luma_txn_opts opts = {.isolation = s->level, .read_only = s->read_only};
@@ -479,8 +480,10 @@ txn_run(struct session *s)
     s->arena->reset(s->arena);
     lk_ctx_init(&s->c, s->arena);
     luma_rc rc = txn_begin(s);
-    for (uint64_t left = 1 + lk_rand_below(&s->r, OPS_MAX);
-         rc == LUMA_OK && left > 0 && !s->play->over; left--) {
+    uint64_t ops = 1 + lk_rand_below(&s->r, s->patient ? 4 * OPS_MAX : OPS_MAX);
+    for (uint64_t left = ops; rc == LUMA_OK && left > 0 && !s->play->over; left--) {
+        for (uint64_t rest = s->patient ? lk_rand_below(&s->r, 100) : 0; rest > 0; rest--)
+            turns_pass();
         turns_pass();
         lk_io_sim_advance(s->play->io, lk_rand_below(&s->r, CALL_NS));
         lk_wal_tick(s->play->store->wal);

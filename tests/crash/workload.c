@@ -2,7 +2,8 @@
  * tests/crash/workload.c - see crash.h.
  *
  * Up to three transactions are open at a time, in one thread; the model keeps them from waiting for
- * each other (a key that one has changed is left alone by the rest). Whatever a commit acknowledged
+ * each other (a key that one has changed is left alone by the rest). Up to four old snapshots are
+ * open beside them, through checkpoints and merges. Whatever a commit acknowledged
  * must be there after a crash; what the crash interrupted must be there whole or not at all.
  */
 #include "workload.h"
@@ -500,6 +501,47 @@ coll_is_free(struct run *run, int coll, int number)
     return true;
 }
 
+/* --- old snapshots: they only read, beside many checkpoints and merges --- */
+
+void
+crash_old_end(struct run *run)
+{
+    for (int i = 0; i < OLD; i++) {
+        if (run->old[i] == NULL)
+            continue;
+        lk_txn_host.rollback(run->old[i]->txn);
+        free(run->old[i]);
+        run->old[i] = NULL;
+    }
+}
+
+/* Begins one, looks through it, or ends it. */
+static void
+op_old(struct run *run)
+{
+    struct luma_txn_opts opts = {.isolation = LUMA_REPEATABLE_READ, .read_only = true};
+    struct open_txn **old = &run->old[lk_rand_below(&run->r, OLD)];
+    if (*old != NULL && lk_rand_percent(&run->r, 70)) {
+        crash_verify(run, *old, false);
+        return;
+    }
+    if (*old != NULL) {
+        lk_txn_host.rollback((*old)->txn);
+        free(*old);
+        *old = NULL;
+        return;
+    }
+    struct open_txn *t = calloc(1, sizeof(*t));
+    t->snapshot = true;
+    t->seen = run->committed;
+    luma_rc rc = lk_txn_host.begin(&run->c.ctx, &opts, &t->txn);
+    if (rc == LUMA_OK)
+        rc = lk_txn_host.statement_begin(&run->c.ctx, t->txn);
+    if (rc != LUMA_OK)
+        BROKEN(run, "BEGIN failed: %s", run->c.error.message);
+    *old = t;
+}
+
 /* Other transactions hold a lock on a collection they changed, savepoints rolled back included. */
 static void
 op_truncate(struct run *run, int number)
@@ -614,6 +656,9 @@ op_commit(struct run *run, int number)
         for (int k = 0; t->list[i].truncate && k < TXNS; k++)
             if (k != number && run->txns[k].txn != NULL && run->txns[k].snapshot)
                 return;
+    for (uint32_t i = 0; i < t->count; i++)
+        if (t->list[i].truncate)
+            crash_old_end(run);
     /* What others committed meanwhile stays; a snapshot's own changes go on top of it. */
     bool snapshot = t->snapshot;
     struct state after;
@@ -711,6 +756,7 @@ op_index(struct run *run)
     struct luma_txn *txn = NULL;
     int coll = (int)lk_rand_below(&run->r, COLLS);
     uint64_t extra = 3000 + (uint64_t)coll * 1000 + (uint64_t)run->index_version++;
+    crash_old_end(run);
     for (int i = 0; i < TXNS && !crash_is_dead(run); i++) {
         if (run->txns[i].txn == NULL)
             continue;
@@ -825,6 +871,8 @@ crash_op(struct run *run)
     } else if (dice < 50) {
         crash_verify(run, t->txn == NULL ? NULL : t, false);
         crash_past_verify(run);
+    } else if (dice >= 988 && run->seed % 3 != 1) { /* the others keep a history */
+        op_old(run);
     } else if (t->txn == NULL) {
         op_begin(run, number);
     } else if (dice < 55) {

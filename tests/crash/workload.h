@@ -17,6 +17,7 @@
 #define COLLS     2
 #define KEYS      150
 #define TXNS      3
+#define OLD       4 /* snapshots that stay open for long */
 #define PENDING   2000
 #define BULK_ROWS 4300
 #define BULKS     3
@@ -61,6 +62,7 @@ struct run {
     struct state maybe; /* with the commit that the crash interrupted */
     bool is_maybe;
     struct open_txn txns[TXNS];
+    struct open_txn *old[OLD]; /* NULL: not open; they read only */
     int8_t owner[COLLS][KEYS]; /* -1: nobody */
     int8_t coll_owner[COLLS];  /* TRUNCATE, bulk load */
     int64_t sequence;          /* highest value acknowledged */
@@ -104,6 +106,7 @@ void crash_verify(struct run *run, struct open_txn *t, bool after_crash);
 luma_rc crash_compare(struct run *run, struct luma_txn *txn, int coll, const struct state *want,
                       const char **out_what);
 void crash_op(struct run *run);
+void crash_old_end(struct run *run);
 void crash_background(struct run *run, bool merge);
 void crash_while_building(void *arg);
 void crash_while_merging(void *arg);
