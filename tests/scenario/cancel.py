@@ -22,8 +22,8 @@ STATEMENTS = {
     "join": "SELECT count(*) FROM c x JOIN c y ON x.k % 100 = y.k % 100 AND x.t < y.t",
     "window": "SELECT max(m) FROM (SELECT max(t) OVER (ORDER BY k ROWS BETWEEN 3000 PRECEDING AND 3000 FOLLOWING) m "
               "FROM c) s",
-    "nth_value": "SELECT max(m) FROM (SELECT nth_value(t, 900000) OVER (ORDER BY k ROWS BETWEEN UNBOUNDED PRECEDING "
-                 "AND UNBOUNDED FOLLOWING) m FROM c) s",
+    "nth_value": "SELECT max(m) FROM (SELECT nth_value(t, 9000000) OVER (ORDER BY k ROWS BETWEEN UNBOUNDED PRECEDING "
+                 "AND UNBOUNDED FOLLOWING) m FROM c, generate_series(1, 20)) s",
     "except": "SELECT count(*) FROM (SELECT x.t || g FROM c x, generate_series(1, 12) g EXCEPT SELECT t FROM c) s",
     "recursion": "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 100000000) "
                  "SELECT count(*) FROM r",
