@@ -5,10 +5,11 @@
  */
 #include "window.h"
 
-#define CACHE_SHARE  4 /* of what the operator may take */
-#define CACHE_LEAST  2u
-#define CACHE_MOST   32u
-#define GROUP_BLOCKS 4u
+#define CACHE_SHARE   4 /* of what the operator may take */
+#define CACHE_LEAST   2u
+#define CACHE_MOST    32u
+#define GROUP_BLOCKS  4u
+#define KEY_BYTES_MIN 64u
 
 struct win_slot {
     struct spool_reader reader;
@@ -69,8 +70,8 @@ static luma_rc
 keep_key(struct luma_ctx *ctx, struct luma_arena *arena, struct finding *f,
          const struct luma_str *key)
 {
-    if (key->bytes > f->key_room) {
-        f->key_room = key->bytes * (size_t)2;
+    if (f->key == NULL || key->bytes > f->key_room) {
+        f->key_room = KEY_BYTES_MIN + key->bytes * (size_t)2;
         f->key = luma_arena_alloc_aligned(arena, f->key_room, 1);
         ENG_NEED(ctx, f->key, "a window function");
     }
