@@ -115,6 +115,17 @@ refused(void *caller)
 
 #define REFUSED refused(__builtin_return_address(0))
 
+#if LK_ASAN
+/* The sanitizer knows the dynamic linker's own blocks by their caller, which is this program here.
+ */
+const char *__lsan_default_suppressions(void);
+LUMA_EXPORT const char *
+__lsan_default_suppressions(void)
+{
+    return "leak:ld-linux\nleak:elf/dl-\nleak:_dl_\n";
+}
+#endif
+
 UNCHECKED LUMA_EXPORT void *
 malloc(size_t bytes)
 {
