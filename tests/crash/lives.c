@@ -1,6 +1,7 @@
 /*
  * tests/crash/lives.c - lives of a data folder, ended by power cuts and other misfortunes.
  */
+#include "../lib/quiet.h"
 #include "../unit/storage/segment/modules.h"
 #include "workload.h"
 
@@ -352,12 +353,6 @@ crash_run(uint64_t seed, bool verbose)
     return run_free(run);
 }
 
-static void
-quiet(void *arg, const char *line, size_t bytes)
-{
-    (void)arg, (void)line, (void)bytes;
-}
-
 const struct luma_host_services *
 crash_services(void)
 {
@@ -368,6 +363,6 @@ bool
 crash_setup(void)
 {
     if (getenv("LUMA_CRASH_LOG") == NULL)
-        lk_log_set_sink(quiet, NULL);
+        test_quiet();
     return test_module_load("index-btree");
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/suite.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "history.h"
@@ -314,7 +315,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("judge");
     TCase *tc = tcase_create("judge");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, one_after_the_other_is_fine);
@@ -332,10 +332,5 @@ main(void)
     tcase_add_test(tc, another_group_is_no_phantom);
     tcase_add_test(tc, half_a_transaction);
     tcase_add_test(tc, what_an_asynchronous_log_may_lose);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("judge", tc);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/suite.h"
 #include "base/base.h"
 
 START_TEST(crc32c_known_values)
@@ -412,9 +413,7 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("base");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, crc32c_known_values);
     tcase_add_test(tc, crc32c_forms_agree_and_chain);
     tcase_add_test(tc, varint_round_trips_and_refuses);
@@ -435,9 +434,5 @@ main(void)
     tcase_add_test(tc, faults_fire_when_their_turn_comes);
 #endif
     tcase_add_test_raise_signal(tc, assertions_abort, SIGABRT);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("base", tc);
 }

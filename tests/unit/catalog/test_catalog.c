@@ -6,6 +6,7 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "../../lib/suite.h"
 #include "catalog/catalog_priv.h"
 
 static struct luma_cat_object
@@ -216,7 +217,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("catalog");
     TCase *tc = tcase_create("catalog");
 
     tcase_add_test(tc, body_keeps_everything);
@@ -224,11 +224,6 @@ main(void)
     tcase_add_test(tc, views_find_by_id_and_name);
     tcase_add_test(tc, a_copy_does_not_follow_its_origin);
     tcase_add_test(tc, rights_add_up);
-    suite_add_tcase(suite, tc);
 
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_run("catalog", tc);
 }

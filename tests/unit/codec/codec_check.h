@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "../../lib/suite.h"
 #include "../storage/segment/modules.h"
 #include "base/base.h"
 
@@ -145,35 +146,29 @@ codec_check_threads(const char *name)
     }
 }
 
-#define CODEC_TEST(module)                                \
-    START_TEST(bytes_come_back)                           \
-    {                                                     \
-        codec_check_round_trips(module);                  \
-    }                                                     \
-    END_TEST                                              \
-    START_TEST(damage_is_told)                            \
-    {                                                     \
-        codec_check_damage(module);                       \
-    }                                                     \
-    END_TEST                                              \
-    START_TEST(threads_do_not_meet)                       \
-    {                                                     \
-        codec_check_threads(module);                      \
-    }                                                     \
-    END_TEST                                              \
-    int main(void)                                        \
-    {                                                     \
-        Suite *suite = suite_create(module);              \
-        TCase *tc = tcase_create(module);                 \
-        tcase_add_test(tc, bytes_come_back);              \
-        tcase_add_test(tc, damage_is_told);               \
-        tcase_add_test(tc, threads_do_not_meet);          \
-        suite_add_tcase(suite, tc);                       \
-        SRunner *runner = srunner_create(suite);          \
-        srunner_run_all(runner, CK_NORMAL);               \
-        int failed = srunner_ntests_failed(runner);       \
-        srunner_free(runner);                             \
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE; \
+#define CODEC_TEST(module)                       \
+    START_TEST(bytes_come_back)                  \
+    {                                            \
+        codec_check_round_trips(module);         \
+    }                                            \
+    END_TEST                                     \
+    START_TEST(damage_is_told)                   \
+    {                                            \
+        codec_check_damage(module);              \
+    }                                            \
+    END_TEST                                     \
+    START_TEST(threads_do_not_meet)              \
+    {                                            \
+        codec_check_threads(module);             \
+    }                                            \
+    END_TEST                                     \
+    int main(void)                               \
+    {                                            \
+        TCase *tc = tcase_create(module);        \
+        tcase_add_test(tc, bytes_come_back);     \
+        tcase_add_test(tc, damage_is_told);      \
+        tcase_add_test(tc, threads_do_not_meet); \
+        return test_run(module, tc);             \
     }
 
 #endif

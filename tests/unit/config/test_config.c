@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/suite.h"
 #include "config/config.h"
 
 struct settings {
@@ -382,9 +383,7 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("config");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, toml_values_of_every_kind);
     tcase_add_test(tc, defaults_fill_what_nobody_sets);
@@ -398,9 +397,5 @@ main(void)
     tcase_add_test(tc, print_and_template_can_be_read_back);
     tcase_add_test(tc, units);
     tcase_add_test(tc, mutated_documents_are_survived);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("config", tc);
 }

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../lib/suite.h"
 #include "base/base.h"
 #include "base/ctx.h"
 #include "data/data.h"
@@ -293,18 +294,12 @@ teardown(void)
 int
 main(void)
 {
-    Suite *suite = suite_create("documents");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, both_readers_make_the_same_document);
     tcase_add_test(tc, sound_text_is_taken_and_nothing_else);
     tcase_add_test(tc, names_keep_their_order_when_asked);
     tcase_add_test(tc, dates_are_documents_too);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("documents", tc);
 }

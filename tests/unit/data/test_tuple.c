@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../lib/suite.h"
 #include "base/base.h"
 #include "base/ctx.h"
 #include "data/data.h"
@@ -166,16 +167,10 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("tuple");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, tuples_give_back_what_went_in);
     tcase_add_test(tc, a_column_added_later_is_missing);
     tcase_add_test(tc, damaged_tuples_are_refused_or_harmless);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("tuple", tc);
 }

@@ -11,6 +11,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../lib/suite.h"
 #include "../storage/segment/modules.h"
 #include "base/base.h"
 #include "storage/segment/segment.h"
@@ -421,17 +422,11 @@ enc_check_damage(const char *name, const enum luma_phys *forms, size_t forms_cou
     END_TEST                                                              \
     int main(void)                                                        \
     {                                                                     \
-        Suite *suite = suite_create(module);                              \
         TCase *tc = tcase_create(module);                                 \
         tcase_add_test(tc, values_come_back);                             \
         tcase_add_test(tc, too_little_room_is_told);                      \
         tcase_add_test(tc, damage_does_no_harm);                          \
-        suite_add_tcase(suite, tc);                                       \
-        SRunner *runner = srunner_create(suite);                          \
-        srunner_run_all(runner, CK_NORMAL);                               \
-        int failed = srunner_ntests_failed(runner);                       \
-        srunner_free(runner);                                             \
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;                 \
+        return test_run(module, tc);                                      \
     }
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../lib/suite.h"
 #include "host/host_priv.h"
 #include "io/sim.h"
 
@@ -328,9 +329,7 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("host");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, descriptors_are_judged_before_they_are_trusted);
     tcase_add_test(tc, a_shorter_descriptor_is_filled_with_zeros);
@@ -341,9 +340,5 @@ main(void)
     tcase_add_test(tc, a_start_that_contradicts_the_configuration_stops_the_server);
     tcase_add_test(tc, disabled_wins_over_presence);
     tcase_add_test(tc, truncated_objects_are_refused);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("host", tc);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../lib/suite.h"
 #include "io/io.h"
 #include "io/sim.h"
 
@@ -380,9 +381,7 @@ main(void)
     snprintf(posix_dir, sizeof(posix_dir), "/tmp/lumadb-io-XXXXXX");
     if (mkdtemp(posix_dir) == NULL)
         return EXIT_FAILURE;
-    Suite *suite = suite_create("io");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, posix_keeps_the_contract);
     tcase_add_test(tc, sim_keeps_the_contract);
     tcase_add_test(tc, crash_keeps_what_was_synced);
@@ -392,13 +391,10 @@ main(void)
     tcase_add_test(tc, a_full_disk_says_so);
     tcase_add_test(tc, a_seed_reproduces);
     tcase_add_test(tc, direct_files_want_alignment);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int rc = test_run("io", tc);
     char cleanup[96];
     snprintf(cleanup, sizeof(cleanup), "%s/a", posix_dir);
     rmdir(cleanup);
     rmdir(posix_dir);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return rc;
 }

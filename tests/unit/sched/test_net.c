@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../lib/suite.h"
 #include "base/base.h"
 #include "sched/sched.h"
 
@@ -414,7 +415,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("net");
     TCase *tc = tcase_create("net");
     tcase_add_checked_fixture(tc, start, stop);
     tcase_add_test(tc, frames_come_back_whole_whatever_their_pieces);
@@ -425,10 +425,5 @@ main(void)
     tcase_add_test(tc, a_taken_port_names_the_key);
     tcase_add_test(tc, tls_carries_the_same_frames);
     tcase_add_test(tc, garbage_in_place_of_a_handshake_ends_that_connection_only);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_run("net", tc);
 }

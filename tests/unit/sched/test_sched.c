@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/suite.h"
 #include "base/base.h"
 #include "sched/sched.h"
 
@@ -621,9 +622,5 @@ main(void)
     tcase_add_test(alone, a_stack_overflow_is_named_before_the_end);
 #endif
     suite_add_tcase(suite, alone);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_run_suite(suite);
 }

@@ -8,6 +8,8 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../lib/suite.h"
+
 struct small_table {
     struct luma_head head;
     int (*first)(void);
@@ -61,16 +63,10 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("abi");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_add_test(tc, an_older_table_has_fewer_members);
     tcase_add_test(tc, strings_compare_bytewise_short_or_long);
     tcase_add_test(tc, numeric_types_take_the_narrowest_form);
     tcase_add_test(tc, error_codes_are_negative_and_never_move);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("abi", tc);
 }

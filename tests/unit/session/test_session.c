@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "../../lib/suite.h"
 #include "base/base.h"
 #include "sched/sched.h"
 #include "session/session.h"
@@ -587,7 +588,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("session");
     TCase *tc = tcase_create("session");
     tcase_add_checked_fixture(tc, start, stop);
     tcase_add_test(tc, settings_are_checked_and_shown_as_postgresql_does);
@@ -600,10 +600,5 @@ main(void)
     tcase_add_test(tc, tokens_open_end_and_are_revoked);
     tcase_add_test(tc, cancel_wants_the_key_and_somebody_at_work);
     tcase_add_test(tc, views_see_sessions_and_modules_keep_their_slots);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_run("session", tc);
 }

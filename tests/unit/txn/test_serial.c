@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../lib/suite.h"
 #include "../storage/segment/modules.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -607,7 +608,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("serial");
     TCase *tc = tcase_create("serial");
     if (!test_module_load("index-btree"))
         return EXIT_FAILURE;
@@ -618,10 +618,5 @@ main(void)
     tcase_add_test(tc, two_in_a_row_are_fine);
     tcase_add_test(tc, serializable_histories_have_no_cycle);
     tcase_add_test(tc, the_same_workload_has_cycles_at_repeatable_read);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("serial", tc);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../lib/suite.h"
 #include "../storage/segment/modules.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -333,14 +334,8 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("threads");
     TCase *tc = tcase_create("threads");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, money_is_neither_made_nor_lost);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("threads", tc);
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../lib/quiet.h"
+#include "../../lib/suite.h"
 #include "../storage/segment/modules.h"
 #include "base/mem.h"
 #include "io/sim.h"
@@ -382,17 +384,10 @@ START_TEST(a_damaged_segment_is_named_and_the_rest_goes_on)
 }
 END_TEST
 
-static void
-quiet(void *arg, const char *line, size_t bytes)
-{
-    (void)arg, (void)line, (void)bytes;
-}
-
 int
 main(void)
 {
-    lk_log_set_sink(quiet, NULL);
-    Suite *suite = suite_create("txn");
+    test_quiet();
     TCase *tc = tcase_create("txn");
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
@@ -403,10 +398,5 @@ main(void)
     tcase_add_test(tc, one_of_a_cycle_is_the_victim);
     tcase_add_test(tc, a_full_disk_loses_nothing);
     tcase_add_test(tc, a_damaged_segment_is_named_and_the_rest_goes_on);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("txn", tc);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../lib/suite.h"
 #include "../storage/segment/modules.h"
 #include "base/mem.h"
 #include "io/io.h"
@@ -157,16 +158,10 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("waiters");
     TCase *tc = tcase_create("waiters");
     if (!test_module_load("index-btree"))
         return EXIT_FAILURE;
     tcase_set_timeout(tc, 150);
     tcase_add_test(tc, ten_thousand_wait_for_one_row);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("waiters", tc);
 }

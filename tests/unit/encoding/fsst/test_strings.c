@@ -1,5 +1,6 @@
 /* tests/unit/encoding/fsst/test_strings.c - what strings of all sorts become: words shrink, any
  * bytes come back, comparisons of codes agree with those of strings. */
+#include "../../../lib/suite.h"
 #include "../encoding_check.h"
 
 #define ROWS 5000
@@ -169,7 +170,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("fsst strings");
     TCase *tc = tcase_create("fsst strings");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, words_shrink);
@@ -177,10 +177,5 @@ main(void)
     tcase_add_test(tc, long_and_empty_strings_come_back);
     tcase_add_test(tc, near_strings_are_told_apart);
     tcase_add_test(tc, a_column_of_one_byte_has_no_symbols_to_spare);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("fsst strings", tc);
 }

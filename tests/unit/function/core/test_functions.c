@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "base/base.h"
 #include "base/ctx.h"
 #include "data/data.h"
@@ -361,14 +362,8 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("functions");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, functions_are_what_postgresql_answers);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("functions", tc);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "../../storage/segment/modules.h"
 #include "base/base.h"
 #include "io/sim.h"
@@ -513,7 +514,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("index kinds");
     TCase *tc = tcase_create("each");
     const int kinds = (int)LUMA_COUNTOF(services);
     tcase_set_timeout(tc, 120);
@@ -522,10 +522,5 @@ main(void)
     tcase_add_loop_test(tc, ranges_both_ways, 0, kinds);
     tcase_add_loop_test(tc, absent_keys_cost_nothing, 0, kinds);
     tcase_add_loop_test(tc, readers_and_writers, 0, kinds);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("index kinds", tc);
 }

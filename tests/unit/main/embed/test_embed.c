@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../../lib/suite.h"
+
 static char dir[64];
 static struct luma_db *db;
 static struct luma_db_error error;
@@ -603,7 +605,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("main/embed");
     TCase *tcase = tcase_create("embed");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 120);
@@ -622,10 +623,5 @@ main(void)
     tcase_add_test(tcase, test_long_texts_and_words);
     tcase_add_test(tcase, test_threads);
     tcase_add_test(tcase, test_a_crash_loses_nothing);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_run("main/embed", tcase);
 }

@@ -1,6 +1,7 @@
 /* tests/unit/main/shell/test_split.c - statements end where PostgreSQL's lexer says. */
 #include <check.h>
 
+#include "../../../lib/suite.h"
 #include "main/shell/split.h"
 
 /* How many statements text has, shown whole or line by line; what is left over goes to out_rest. */
@@ -80,14 +81,8 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("split");
     TCase *tcase = tcase_create("split");
     tcase_add_loop_test(tcase, test_cases, 0, (int)LUMA_COUNTOF(cases));
     tcase_add_test(tcase, test_mark);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return test_run("split", tcase);
 }

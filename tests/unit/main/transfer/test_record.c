@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "main/transfer/record.h"
 
 static struct lki_text out;
@@ -221,7 +222,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("main/transfer/record");
     TCase *tcase = tcase_create("record");
     tcase_add_test(tcase, test_records);
     tcase_add_test(tcase, test_csv_fields);
@@ -231,10 +231,5 @@ main(void)
     tcase_add_test(tcase, test_arrays);
     tcase_add_test(tcase, test_copy_text);
     tcase_add_test(tcase, test_types);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_run("main/transfer/record", tcase);
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "host_double.h"
 
 #define ROWS_MAX 3000
@@ -562,7 +563,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *s = suite_create("engine_plans");
     TCase *t = tcase_create("plans");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
@@ -574,10 +574,5 @@ main(void)
     const char *full = getenv("LUMA_TEST_FULL");
     tcase_add_loop_test(t, window_functions_on_disk, 0,
                         full != NULL && strcmp(full, "1") == 0 ? 2000 : 24);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return test_run("engine_plans", t);
 }

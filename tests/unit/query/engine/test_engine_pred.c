@@ -1,6 +1,7 @@
 /* test_engine_pred.c - conditions in a column's own terms: exact, or told that they are not. */
 #include <check.h>
 
+#include "../../../lib/suite.h"
 #include "host_double.h"
 #include "scan.h"
 
@@ -102,17 +103,11 @@ END_TEST
 int
 main(void)
 {
-    Suite *s = suite_create("engine_pred");
     TCase *t = tcase_create("pred");
     double_host();
     tcase_add_test(t, numeric_grid);
     tcase_add_test(t, values_out_of_the_columns_range);
     tcase_add_test(t, dates_against_timestamps);
     tcase_add_test(t, a_declared_column_is_no_cast);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? 0 : 1;
+    return test_run("engine_pred", t);
 }

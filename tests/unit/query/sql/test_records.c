@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "../../../../modules/query/sql/copy.h"
+#include "../../../lib/suite.h"
 #include "base/ctx.h"
 #include "base/mem.h"
 #include "data/data.h"
@@ -201,7 +202,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("query/sql");
     TCase *tcase = tcase_create("records");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, deep_statements_are_refused);
@@ -209,10 +209,5 @@ main(void)
     tcase_add_test(tcase, text_records);
     tcase_add_test(tcase, csv_records);
     tcase_add_test(tcase, chunks_end_with_records);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("query/sql", tcase);
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "base/base.h"
 #include "storage/cache/cache.h"
 
@@ -294,7 +295,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("cache");
     TCase *tc = tcase_create("cache");
     tcase_add_test(tc, a_block_is_loaded_once);
     tcase_add_test(tc, blocks_on_trial_take_nothing_from_others);
@@ -304,10 +304,5 @@ main(void)
     tcase_add_test(tc, forget_drops_one_object);
     tcase_add_test(tc, hints_are_hints);
     tcase_add_test(tc, many_threads_see_the_right_blocks);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("cache", tc);
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/quiet.h"
+#include "../../../lib/suite.h"
 #include "../segment/modules.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -357,26 +359,14 @@ START_TEST(a_lost_commit_is_not_taken_for_another)
 }
 END_TEST
 
-static void
-quiet(void *arg, const char *line, size_t bytes)
-{
-    (void)arg, (void)line, (void)bytes;
-}
-
 int
 main(void)
 {
-    lk_log_set_sink(quiet, NULL);
-    Suite *suite = suite_create("history");
+    test_quiet();
     TCase *tc = tcase_create("history");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, ends_are_told_again);
     tcase_add_test(tc, a_lost_commit_is_not_taken_for_another);
     tcase_add_test(tc, damage_costs_the_past_and_tells_nothing_wrong);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("history", tc);
 }

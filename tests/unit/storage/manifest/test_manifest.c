@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -171,16 +172,10 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("manifest");
     TCase *tc = tcase_create("manifest");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, an_edit_is_there_or_not);
     tcase_add_test(tc, damage_is_named);
     tcase_add_test(tc, an_older_version_is_read_and_a_newer_refused);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("manifest", tc);
 }

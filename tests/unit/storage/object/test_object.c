@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../../lib/suite.h"
 #include "base/base.h"
 #include "io/sim.h"
 #include "storage/cache/cache.h"
@@ -198,7 +199,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("object");
     TCase *tc = tcase_create("object");
     tcase_add_test(tc, written_objects_read_back_from_files);
     tcase_add_test(tc, a_removed_object_stays_readable_until_closed);
@@ -206,10 +206,5 @@ main(void)
     tcase_add_test(tc, a_full_disk_is_reported_and_leaves_nothing);
     tcase_add_test(tc, a_failed_sync_fails_the_object);
     tcase_add_test(tc, ids_grow_above_their_floor);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("object", tc);
 }

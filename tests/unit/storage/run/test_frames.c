@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "../segment/modules.h"
 #include "base/base.h"
 #include "io/sim.h"
@@ -395,7 +396,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("frames");
     TCase *tc = tcase_create("frames");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, both_versions_are_read);
@@ -404,10 +404,5 @@ main(void)
     tcase_add_test(tc, a_block_of_another_run_is_noticed);
     tcase_add_test(tc, lookups_read_one_run_of_many);
     tcase_add_test(tc, filters_of_few_keys);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("frames", tc);
 }

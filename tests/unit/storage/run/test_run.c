@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "../segment/modules.h"
 #include "base/base.h"
 #include "io/sim.h"
@@ -550,7 +551,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("run");
     TCase *tc = tcase_create("run");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, integer_keys_live);
@@ -565,10 +565,5 @@ main(void)
     tcase_add_test(tc, a_duplicate_is_told);
     tcase_add_test(tc, threads_insert_while_parts_freeze);
     tcase_add_test(tc, flipped_bits_in_runs_are_found);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("run", tc);
 }

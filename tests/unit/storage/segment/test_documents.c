@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "base/base.h"
 #include "data/shred.h"
 #include "io/sim.h"
@@ -477,9 +478,7 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("documents of segments");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, documents_come_back_as_they_were);
@@ -490,9 +489,5 @@ main(void)
     tcase_add_test(tc, a_field_is_a_column_that_one_sees);
     tcase_add_test(tc, predicates_on_documents_hold);
     tcase_add_test(tc, flipped_bits_give_errors_or_the_same);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("documents of segments", tc);
 }

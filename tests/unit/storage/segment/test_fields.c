@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "base/base.h"
 #include "data/shred.h"
 #include "io/sim.h"
@@ -446,17 +447,11 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("conditions on fields");
     TCase *tc = tcase_create("all");
-    suite_add_tcase(suite, tc);
     tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, conditions_on_documents_that_are_alike);
     tcase_add_test(tc, conditions_with_exceptions);
     tcase_add_test(tc, conditions_on_several_groups);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("conditions on fields", tc);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../../lib/suite.h"
 #include "base/base.h"
 #include "io/sim.h"
 #include "modules.h"
@@ -825,7 +826,6 @@ END_TEST
 int
 main(void)
 {
-    Suite *suite = suite_create("segment");
     TCase *tc = tcase_create("segment");
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, plain_segments_read_back);
@@ -838,10 +838,5 @@ main(void)
     tcase_add_test(tc, merged_segments_keep_what_lives);
     tcase_add_test(tc, what_to_merge);
     tcase_add_test(tc, a_segment_describes_itself);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("segment", tc);
 }

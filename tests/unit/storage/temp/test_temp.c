@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../../lib/suite.h"
 #include "base/base.h"
 #include "storage/temp/temp.h"
 
@@ -103,19 +104,14 @@ main(void)
     (void)snprintf(dir, sizeof(dir), "%s", "/tmp/lumadb-temp.XXXXXX");
     if (mkdtemp(dir) == NULL)
         return 1;
-    Suite *s = suite_create("temp");
     TCase *t = tcase_create("temp");
     tcase_add_test(t, what_is_written_is_read);
     tcase_add_test(t, the_limit_is_of_all_files);
     tcase_add_test(t, a_start_removes_what_was_left);
-    suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    int rc = test_run("temp", t);
     char path[80];
     (void)snprintf(path, sizeof(path), "%s/temp", dir);
     (void)rmdir(path);
     (void)rmdir(dir);
-    return failed == 0 ? 0 : 1;
+    return rc;
 }

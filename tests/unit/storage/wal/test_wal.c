@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../../../lib/quiet.h"
+#include "../../../lib/suite.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -264,19 +266,11 @@ START_TEST(a_full_disk_is_said_before_anything_happens)
 }
 END_TEST
 
-/* The failures below are meant to happen. */
-static void
-quiet(void *arg, const char *line, size_t bytes)
-{
-    (void)arg, (void)line, (void)bytes;
-}
-
 int
 main(void)
 {
     lk_log_set_level(LUMA_LOG_ERROR);
-    lk_log_set_sink(quiet, NULL);
-    Suite *suite = suite_create("wal");
+    test_quiet();
     TCase *tc = tcase_create("wal");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, crashes_lose_nothing_waited_for);
@@ -284,10 +278,5 @@ main(void)
     tcase_add_test(tc, a_failed_sync_is_not_believed_again);
     tcase_add_test(tc, an_asynchronous_log_keeps_its_time);
     tcase_add_test(tc, a_full_disk_is_said_before_anything_happens);
-    suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_run("wal", tc);
 }
