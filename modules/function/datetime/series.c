@@ -55,11 +55,8 @@ series_next(const struct luma_func_call *call, void *state, struct luma_batch *o
             return dt_out_of_range(call, "timestamp");
         s->done = !dt_finite(s->at);
     }
-    memset(out, 0, sizeof(*out));
     s->col = (struct luma_vec){.type = call->func->result, .phys = LUMA_PHYS_I64, .data = s->room};
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = &s->col;
+    luma_set_rows(out, &s->col, n);
     return LUMA_OK;
 }
 

@@ -131,16 +131,13 @@ query_next(const struct luma_func_call *call, void *state, struct luma_batch *ou
 {
     struct rows *s = state;
     uint32_t left = s->items.count - s->at, n = left < LUMA_BATCH_ROWS ? left : LUMA_BATCH_ROWS;
-    memset(out, 0, sizeof(*out));
     if (!luma_vec_init(&s->col, call->arena, luma_type(LUMA_TYPE_JSONB), n))
         return luma_func_no_memory(call);
     for (uint32_t i = 0; i < n; i++)
         LUMA_TRY(js_result(call, s->items.list[s->at + i], LUMA_TYPE_JSONB,
                            (struct luma_str *)s->col.data + i));
     s->at += n;
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = &s->col;
+    luma_set_rows(out, &s->col, n);
     return LUMA_OK;
 }
 

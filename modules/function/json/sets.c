@@ -119,12 +119,12 @@ elements_expand(const struct luma_func_call *call, const struct luma_vec *args, 
                 const uint16_t *sel, uint32_t rows, struct luma_func_expand *at,
                 struct luma_batch *out, uint16_t *origin)
 {
-    struct luma_vec *col = LUMA_NEW(call->arena, struct luma_vec);
+    struct luma_vec *col = luma_set_column(call);
     bool text = wants_text(call->func);
     uint32_t n = 0;
 
     (void)args_count;
-    if (col == NULL || !luma_vec_init(col, call->arena, call->result, LUMA_BATCH_ROWS))
+    if (col == NULL)
         return luma_func_no_memory(call);
     for (; at->row < rows && n < LUMA_BATCH_ROWS; at->row++, at->item = 0) {
         struct luma_slice array = {0}, name, doc;
@@ -139,9 +139,7 @@ elements_expand(const struct luma_func_call *call, const struct luma_vec *args, 
         if (at->item < count)
             break;
     }
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = col;
+    luma_set_rows(out, col, n);
     return LUMA_OK;
 }
 

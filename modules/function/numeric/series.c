@@ -58,13 +58,10 @@ int_next(const struct luma_func_call *call, void *state, struct luma_batch *out)
             ((int64_t *)s->room)[n++] = s->at;
         s->done = __builtin_add_overflow(s->at, s->step, &s->at);
     }
-    memset(out, 0, sizeof(*out));
     s->col = (struct luma_vec){.type = call->func->result,
                                .phys = narrow ? LUMA_PHYS_I32 : LUMA_PHYS_I64,
                                .data = s->room};
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = &s->col;
+    luma_set_rows(out, &s->col, n);
     return LUMA_OK;
 }
 
@@ -145,12 +142,9 @@ numeric_next(const struct luma_func_call *call, void *state, struct luma_batch *
         LUMA_TRY(numeric_host->data->numeric_op(call->ctx, call->arena, LUMA_NUMERIC_ADD, &s->at,
                                                 &s->step, &s->at));
     }
-    memset(out, 0, sizeof(*out));
     s->col = (struct luma_vec){
         .type = luma_type(LUMA_TYPE_NUMERIC), .phys = LUMA_PHYS_STR, .data = s->room};
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = &s->col;
+    luma_set_rows(out, &s->col, n);
     return LUMA_OK;
 }
 

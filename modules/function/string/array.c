@@ -364,16 +364,13 @@ unnest_next(const struct luma_func_call *call, void *state, struct luma_batch *o
 
     if (n > LUMA_BATCH_ROWS)
         n = LUMA_BATCH_ROWS;
-    memset(out, 0, sizeof(*out));
     if (!luma_vec_init(&u->col, call->arena, call->result, n))
         return luma_func_no_memory(call);
     for (uint32_t i = 0; i < n; i++)
         if (string_host->data->vec_set(call->arena, &u->col, i, &u->v.items[u->at + i]) != LUMA_OK)
             return luma_func_no_memory(call);
     u->at += n;
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = &u->col;
+    luma_set_rows(out, &u->col, n);
     return LUMA_OK;
 }
 
@@ -405,11 +402,11 @@ unnest_expand(const struct luma_func_call *call, const struct luma_vec *args, ui
               const uint16_t *sel, uint32_t rows, struct luma_func_expand *at,
               struct luma_batch *out, uint16_t *origin)
 {
-    struct luma_vec *col = LUMA_NEW(call->arena, struct luma_vec);
+    struct luma_vec *col = luma_set_column(call);
     uint32_t n = 0;
 
     (void)args_count;
-    if (col == NULL || !luma_vec_init(col, call->arena, call->result, LUMA_BATCH_ROWS))
+    if (col == NULL)
         return luma_func_no_memory(call);
     for (; at->row < rows && n < LUMA_BATCH_ROWS; at->row++, at->item = 0) {
         uint32_t row = sel == NULL ? at->row : sel[at->row], count;
@@ -422,9 +419,7 @@ unnest_expand(const struct luma_func_call *call, const struct luma_vec *args, ui
         if (at->item < count)
             break;
     }
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = col;
+    luma_set_rows(out, col, n);
     return LUMA_OK;
 }
 

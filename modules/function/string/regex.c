@@ -641,10 +641,7 @@ list_next(const struct luma_func_call *call, void *state, struct luma_batch *out
     list->col = (struct luma_vec){
         .type = call->func->result, .phys = LUMA_PHYS_STR, .data = list->items + list->at};
     list->at += n;
-    memset(out, 0, sizeof(*out));
-    out->rows = out->sel_rows = n;
-    out->cols_count = 1;
-    out->cols = &list->col;
+    luma_set_rows(out, &list->col, n);
     return LUMA_OK;
 }
 

@@ -4,7 +4,7 @@
  */
 #include "system.h"
 
-#include <lumadb/module.h>
+#include <lumadb/kind/function_util.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,9 +287,7 @@ ancestors_next(const struct luma_func_call *call, void *arg, struct luma_batch *
     if (state->done)
         return LUMA_OK;
     state->done = true;
-    out->rows = out->sel_rows = 1;
-    out->cols_count = 1;
-    out->cols = &state->vec;
+    luma_set_rows(out, &state->vec, 1);
     return LUMA_OK;
 }
 

@@ -189,4 +189,24 @@ luma_out_null(const struct luma_func_call *call, struct luma_vec *out, const uin
     return LUMA_OK;
 }
 
+/* A column for the rows of a function that returns rows; NULL: no memory. */
+static inline struct luma_vec *
+luma_set_column(const struct luma_func_call *call)
+{
+    struct luma_vec *col = LUMA_NEW(call->arena, struct luma_vec);
+
+    return col != NULL && luma_vec_init(col, call->arena, call->result, LUMA_BATCH_ROWS) ? col
+                                                                                         : NULL;
+}
+
+/* The batch of a function whose rows have one column. */
+static inline void
+luma_set_rows(struct luma_batch *out, struct luma_vec *col, uint32_t rows)
+{
+    memset(out, 0, sizeof(*out));
+    out->rows = out->sel_rows = rows;
+    out->cols_count = 1;
+    out->cols = col;
+}
+
 #endif
