@@ -60,15 +60,6 @@ spool_types(struct part *p, const struct luma_type *types, uint32_t count, struc
     return LUMA_OK;
 }
 
-static void
-hash_vec(struct luma_vec *vec, uint64_t *hashes)
-{
-    memset(vec, 0, sizeof(*vec));
-    vec->type = luma_type(LUMA_TYPE_INT8);
-    vec->phys = LUMA_PHYS_I64;
-    vec->data = hashes;
-}
-
 /* The columns and the hash, which lies densely: made as wide as the batch. */
 static luma_rc
 with_hash(struct xenv *e, const struct luma_vec *vecs, uint32_t cols, const uint64_t *hashes,
@@ -82,7 +73,7 @@ with_hash(struct xenv *e, const struct luma_vec *vecs, uint32_t cols, const uint
         memcpy(all, vecs, sizeof(*all) * cols);
     for (uint32_t k = 0; k < n; k++)
         wide[eng_sel_at(sel, k)] = hashes[k];
-    hash_vec(&all[cols], wide);
+    eng_vec_int8(&all[cols], wide);
     *out = all;
     return LUMA_OK;
 }

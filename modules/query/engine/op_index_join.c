@@ -133,13 +133,8 @@ ij_probe(struct xenv *e, const struct op_index_join *op, struct index_join_state
         LUMA_TRY(eng_vec_gather(e, &st->in->cols[c], key, found.rows, &st->both[c]));
     for (uint32_t c = 0; c < op->inner_cols; c++)
         st->both[op->outer_cols + c] = found.cols[c];
-    if (op->rowid) {
-        struct luma_vec *vec = &st->both[op->outer_cols + op->inner_cols];
-        memset(vec, 0, sizeof(*vec));
-        vec->type = luma_type(LUMA_TYPE_INT8);
-        vec->phys = LUMA_PHYS_I64;
-        vec->data = found.rowids;
-    }
+    if (op->rowid)
+        eng_vec_int8(&st->both[op->outer_cols + op->inner_cols], found.rowids);
     struct luma_batch pair = {.rows = found.rows,
                               .sel_rows = found.rows,
                               .cols = st->both,

@@ -243,15 +243,6 @@ scan_start(struct exec *x, const struct op *base, uint32_t parts)
     st->parts = parts;
 }
 
-static void
-rowid_vec(struct luma_vec *vec, int64_t *rowids)
-{
-    memset(vec, 0, sizeof(*vec));
-    vec->type = luma_type(LUMA_TYPE_INT8);
-    vec->phys = LUMA_PHYS_I64;
-    vec->data = rowids;
-}
-
 struct load_call {
     struct part *p;
     struct luma_cursor *cursor;
@@ -390,7 +381,7 @@ next_get(struct part *p, const struct op_scan *op, struct scan_state *st, struct
             vec->valid = (uint64_t *)(uintptr_t)&none;
     }
     if (op->rowid)
-        rowid_vec(&batch->cols[op->stored], &st->rowid);
+        eng_vec_int8(&batch->cols[op->stored], &st->rowid);
     LUMA_TRY(eng_scan_fields(p->ctx, p->x->arena, op, batch->cols, 1));
     batch->cols_count = op->stored + (op->rowid ? 1 : 0);
     batch->rows = batch->sel_rows = 1;
@@ -421,7 +412,7 @@ next_batch(struct part *p, const struct op_scan *op, struct scan_state *st, stru
         }
         if (op->stored > 0)
             memcpy(part->cols, batch->cols, sizeof(*part->cols) * op->stored);
-        rowid_vec(&part->cols[op->stored], batch->rowids);
+        eng_vec_int8(&part->cols[op->stored], batch->rowids);
         part->batch.cols = part->cols;
     }
     part->batch.cols_count = op->stored + (op->rowid ? 1 : 0);

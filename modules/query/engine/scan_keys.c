@@ -144,12 +144,8 @@ eng_scan_keys_next(struct part *p, const struct op_scan *op, struct luma_coll *c
         if (op->stored > 0)
             memcpy(keys->cols, keys->found.cols, sizeof(*keys->cols) * op->stored);
         LUMA_TRY(eng_scan_fields(p->ctx, arena, op, keys->cols, keys->found.rows));
-        if (op->rowid) {
-            memset(&keys->cols[op->stored], 0, sizeof(*keys->cols));
-            keys->cols[op->stored].type = luma_type(LUMA_TYPE_INT8);
-            keys->cols[op->stored].phys = LUMA_PHYS_I64;
-            keys->cols[op->stored].data = keys->found.rowids;
-        }
+        if (op->rowid)
+            eng_vec_int8(&keys->cols[op->stored], keys->found.rowids);
         LUMA_TRY(judge_rest(&e, op, &keys->batch));
         if (keys->batch.sel_rows > 0) {
             *out = &keys->batch;

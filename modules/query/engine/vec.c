@@ -27,6 +27,15 @@ eng_vec_room(struct xenv *e, struct luma_type type, uint32_t phys, uint32_t rows
 }
 
 void
+eng_vec_int8(struct luma_vec *out, void *values)
+{
+    memset(out, 0, sizeof(*out));
+    out->type = luma_type(LUMA_TYPE_INT8);
+    out->phys = LUMA_PHYS_I64;
+    out->data = values;
+}
+
+void
 eng_vec_null(struct luma_vec *out, struct luma_type type)
 {
     static const luma_i128 zero[2];

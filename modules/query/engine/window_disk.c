@@ -51,15 +51,6 @@ struct finding {
 };
 
 static void
-int8_vec(struct luma_vec *vec, int64_t *values)
-{
-    memset(vec, 0, sizeof(*vec));
-    vec->type = luma_type(LUMA_TYPE_INT8);
-    vec->phys = LUMA_PHYS_I64;
-    vec->data = values;
-}
-
-static void
 end_part(struct finding *f)
 {
     f->part_ends[f->ends] = (int64_t)f->rows;
@@ -110,9 +101,9 @@ static luma_rc
 append_found(struct xenv *e, struct win_sorted *ws, struct finding *f)
 {
     struct luma_vec starts, ends[2];
-    int8_vec(&starts, f->group_rows);
-    int8_vec(&ends[0], f->part_ends);
-    int8_vec(&ends[1], f->part_groups);
+    eng_vec_int8(&starts, f->group_rows);
+    eng_vec_int8(&ends[0], f->part_ends);
+    eng_vec_int8(&ends[1], f->part_groups);
     if (f->starts > 0)
         LUMA_TRY(eng_spool_append(e, &ws->groups, &starts, NULL, f->starts, f->starts));
     if (f->ends > 0)

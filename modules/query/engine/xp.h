@@ -68,6 +68,8 @@ luma_rc eng_eval_field_cast(struct xenv *e, const struct xp *xp, struct luma_vec
 luma_rc eng_vec_room(struct xenv *e, struct luma_type type, uint32_t phys, uint32_t rows,
                      struct luma_vec *out);
 luma_rc eng_vec_bits(struct xenv *e, uint32_t rows, bool set, uint64_t **out);
+/* FLAT, without nulls: numbers of 64 bits that lie at values. */
+void eng_vec_int8(struct luma_vec *out, void *values);
 void eng_vec_null(struct luma_vec *out, struct luma_type type);              /* CONST null */
 void eng_vec_of_value(struct luma_vec *out, const struct luma_value *value); /* CONST, borrows */
 luma_rc eng_vec_flatten(struct xenv *e, const struct luma_vec *in, const uint16_t *sel, uint32_t n,
