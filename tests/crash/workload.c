@@ -501,6 +501,18 @@ coll_is_free(struct run *run, int coll, int number)
     return true;
 }
 
+/* What its snapshot sees is what was committed. */
+static void
+txn_open(struct run *run, struct open_txn *t, const struct luma_txn_opts *opts)
+{
+    t->seen = run->committed;
+    luma_rc rc = lk_txn_host.begin(&run->c.ctx, opts, &t->txn);
+    if (rc == LUMA_OK)
+        rc = lk_txn_host.statement_begin(&run->c.ctx, t->txn);
+    if (rc != LUMA_OK)
+        BROKEN(run, "BEGIN failed: %s", run->c.error.message);
+}
+
 /* --- old snapshots: they only read, beside many checkpoints and merges --- */
 
 void
@@ -533,12 +545,7 @@ op_old(struct run *run)
     }
     struct open_txn *t = calloc(1, sizeof(*t));
     t->snapshot = true;
-    t->seen = run->committed;
-    luma_rc rc = lk_txn_host.begin(&run->c.ctx, &opts, &t->txn);
-    if (rc == LUMA_OK)
-        rc = lk_txn_host.statement_begin(&run->c.ctx, t->txn);
-    if (rc != LUMA_OK)
-        BROKEN(run, "BEGIN failed: %s", run->c.error.message);
+    txn_open(run, t, &opts);
     *old = t;
 }
 
@@ -639,12 +646,7 @@ op_begin(struct run *run, int number)
         opts.isolation = LUMA_REPEATABLE_READ;
     t->count = 0;
     t->savepoint_count = UINT32_MAX;
-    t->seen = run->committed;
-    luma_rc rc = lk_txn_host.begin(&run->c.ctx, &opts, &t->txn);
-    if (rc == LUMA_OK)
-        rc = lk_txn_host.statement_begin(&run->c.ctx, t->txn);
-    if (rc != LUMA_OK)
-        BROKEN(run, "BEGIN failed: %s", run->c.error.message);
+    txn_open(run, t, &opts);
 }
 
 static void
