@@ -99,22 +99,34 @@ START_TEST(an_edit_is_there_or_not)
 }
 END_TEST
 
-START_TEST(damage_is_named)
+/* A disk with a manifest of so many edits. */
+static struct lk_io *
+manifest_made(uint64_t edits, uint64_t *model)
 {
     struct lk_io *io = lk_io_sim_create(1);
     struct lk_ctx c;
     struct lk_manifest *m = NULL;
     struct lk_rand r;
-    uint64_t model[KEYS + 1] = {0};
     bool is_new = false;
     lk_rand_init(&r, 1);
     lk_ctx_init(&c, NULL);
     ck_assert_int_eq(lk_io_mkdir_all(NULL, io, "/m"), LUMA_OK);
     ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_OK);
     ck_assert(is_new);
-    for (uint64_t i = 1; i <= 5; i++)
+    for (uint64_t i = 1; i <= edits; i++)
         ck_assert_int_eq(edit_some(&c.ctx, m, &r, i, model), LUMA_OK);
     lk_manifest_close(m);
+    return io;
+}
+
+START_TEST(damage_is_named)
+{
+    uint64_t model[KEYS + 1] = {0};
+    struct lk_io *io = manifest_made(5, model);
+    struct lk_ctx c;
+    struct lk_manifest *m = NULL;
+    bool is_new = false;
+    lk_ctx_init(&c, NULL);
     ck_assert(lk_io_sim_corrupt(io, "/m/1.manifest", 600, 0));
     ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_E_CORRUPT);
     ck_assert_ptr_nonnull(strstr(c.error.message, "/m/1.manifest"));
@@ -142,18 +154,14 @@ version_set(struct lk_io *io, const char *path, uint32_t version)
 
 START_TEST(an_older_version_is_read_and_a_newer_refused)
 {
-    struct lk_io *io = lk_io_sim_create(1);
+    uint64_t model[KEYS + 1] = {0};
+    struct lk_io *io = manifest_made(1, model);
     struct lk_ctx c;
     struct lk_manifest *m = NULL;
     struct lk_rand r;
-    uint64_t model[KEYS + 1] = {0};
     bool is_new = false;
-    lk_rand_init(&r, 1);
+    lk_rand_init(&r, 2);
     lk_ctx_init(&c, NULL);
-    ck_assert_int_eq(lk_io_mkdir_all(NULL, io, "/m"), LUMA_OK);
-    ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_OK);
-    ck_assert_int_eq(edit_some(&c.ctx, m, &r, 1, model), LUMA_OK);
-    lk_manifest_close(m);
     version_set(io, "/m/1.manifest", 1);
     ck_assert_int_eq(lk_manifest_open(&c.ctx, io, "/m", false, &m, &is_new), LUMA_OK);
     ck_assert(is_model(m, model));
