@@ -770,7 +770,7 @@ int
 main(int argc, char **argv)
 {
     const char *full = getenv("LUMA_TEST_FULL"), *seed = getenv("LUMA_TEST_SEED");
-    bool every = argc > 1 || (full != NULL && strcmp(full, "1") == 0), works;
+    bool every = argc > 1 || (full != NULL && strcmp(full, "1") == 0), works, known = false;
 #ifdef __SANITIZE_THREAD__
     printf("its allocator is not the sanitizer's: allocations fail under the others\n");
     return 77;
@@ -787,14 +787,18 @@ main(int argc, char **argv)
     part.only = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     works = begin_anew();
     for (size_t i = 0; works && i < LUMA_COUNTOF(statements); i++)
-        if (argc < 2 || strcmp(argv[1], statements[i].name) == 0)
+        if (argc < 2 || strcmp(argv[1], statements[i].name) == 0) {
+            known = true;
             works = run_statement(&statements[i], true, &part) &&
                     run_statement(&statements[i], false, &part);
+        }
+    if (works && !known)
+        printf("no statement has the name %s\n", argv[1]);
     if (server > 0 && !end(false)) {
         printf("the server did not end well\n");
         failed++;
     }
     printf("%llu allocations failed once, %llu broke a promise\n", (unsigned long long)part.runs,
            (unsigned long long)failed);
-    return works && failed == 0 ? 0 : 1;
+    return works && known && failed == 0 ? 0 : 1;
 }
