@@ -30,7 +30,7 @@ struct work {
 struct checkpoint {
     struct luma_ctx *ctx;
     struct lk_store *store;
-    uint64_t commit, horizon;
+    uint64_t commit;
     bool history;          /* what the past needs is written as well */
     int64_t mark_us;       /* when the mark was made; 0: in recovery, some time before it */
     uint64_t floor;        /* oldest commit that can be read */
@@ -237,9 +237,9 @@ static luma_rc
 ends_pack(struct checkpoint *cp, struct lk_seg *seg)
 {
     struct lk_ends ends = {NULL, 0, 0};
-    luma_rc rc = lk_ends_gather(seg, &cp->store->slots, cp->horizon, cp->commit, NULL, &ends);
+    luma_rc rc = lk_ends_gather(seg, &cp->store->slots, cp->needs.upto, cp->commit, NULL, &ends);
     rc = rc != LUMA_OK ? no_memory(cp->ctx)
-                       : lk_ends_pack(cp->ctx, cp->store, &cp->pack, &ends, cp->horizon,
+                       : lk_ends_pack(cp->ctx, cp->store, &cp->pack, &ends, cp->needs.upto,
                                       seg->info.object_id, &cp->edit);
     lk_ends_fini(&ends);
     return rc;
@@ -251,7 +251,7 @@ deletes_pack(struct checkpoint *cp, struct lk_seg *seg)
     if (!atomic_load(&seg->dirty) || LK_MUTANT(DELETES_DROPPED))
         return LUMA_OK;
     roaring_bitmap_t *bitmap = NULL;
-    if (lk_seg_fold(seg, &cp->store->slots, cp->commit, cp->horizon, &bitmap) != LUMA_OK)
+    if (lk_seg_fold(seg, &cp->store->slots, cp->commit, &cp->needs, &bitmap) != LUMA_OK)
         return no_memory(cp->ctx);
     luma_rc rc = LUMA_OK;
     if (!roaring_bitmap_is_empty(bitmap))
@@ -413,8 +413,8 @@ past_edit(struct checkpoint *cp, struct work *w)
         lk_manifest_remove(&cp->edit, LK_MANIFEST_BEGINS, w->coll->id, 0);
     if (w->view == NULL)
         return LUMA_OK;
-    return lk_past_pack(cp->ctx, w->coll, w->view, &cp->pack, LK_MAX(cp->horizon, w->history_from),
-                        cp->commit, &cp->edit);
+    return lk_past_pack(cp->ctx, w->coll, w->view, &cp->pack,
+                        LK_MAX(cp->needs.upto, w->history_from), cp->commit, &cp->edit);
 }
 
 /* How far the past reaches back that the edit makes readable. */
@@ -618,6 +618,8 @@ rows_publish(struct work *w)
     if (rc == LUMA_OK)
         coll->published_gen = w->gen;
     lk_rwlock_unlock(&coll->latch);
+    if (rc == LUMA_OK && edit.hots_gone_count + 1 < w->view->hots_count)
+        lk_sweep_want(coll);
     free(gone);
     return rc;
 }
@@ -799,12 +801,10 @@ checkpoint_run(struct checkpoint *cp)
     if (cp->commit == store->checkpoint_commit && !store->settling && cp->wanted == NULL &&
         !cp->pressed)
         return LUMA_OK;
-    /* What is dead below the horizon must be so after a crash too. */
+    /* What nobody needs any more must be dead after a crash too. */
     if (store->wal != NULL)
         LUMA_TRY(lk_wal_wait(cp->ctx, store->wal, cp->commit));
-    cp->horizon = LK_MIN(lk_slots_horizon(&store->slots), cp->commit);
-    /* Any commit of a history that is kept may be asked for. */
-    lk_slots_needs(&store->slots, cp->history ? cp->horizon : cp->commit, &cp->needs);
+    lk_core_needs(store, cp->commit, &cp->needs);
 
     if (LK_MUTANT(ORDER_SWAPPED) && store->wal != NULL)
         lk_wal_trim(store->wal, cp->lsn);
@@ -850,6 +850,7 @@ checkpoint_locked(struct luma_ctx *ctx, struct lk_store *store, const struct lk_
     lk_pack_abort(&cp.pack);
     works_free(&cp);
     atomic_store(&store->slots.slots[0].snapshot, 0);
+    (void)lk_sweep(store);
     uint64_t end_ns = lk_io_now_ns(store->conf.io);
     atomic_store(&store->checkpoint_at_ns, end_ns);
     atomic_fetch_add(&store->checkpoints, 1);
@@ -883,8 +884,8 @@ luma_rc
 lk_store_make_room(struct luma_ctx *ctx, struct lk_store *store)
 {
     lk_wait_lock(store->conf.sched, &store->work_lock);
-    bool full = lk_core_hot_bytes(store) >= store->conf.hot_bytes;
-    luma_rc rc = full ? checkpoint_locked(ctx, store, NULL, 0) : LUMA_OK;
+    (void)lk_sweep(store);
+    luma_rc rc = lk_core_hot_full(store) ? checkpoint_locked(ctx, store, NULL, 0) : LUMA_OK;
     lk_wait_unlock(store->conf.sched, &store->work_lock);
     return rc;
 }

@@ -4,7 +4,8 @@
  * A young delete costs a table entry and a lock of its row. A transaction that changes more rows
  * than memory should hold turns them into a claim: a bitmap with one stamp, which is end, lock and
  * conflict point of all its rows. Who meets a claim of a transaction in progress waits for that
- * transaction (txn/large.c).
+ * transaction (txn/large.c). Checkpoints make claims, too, of young deletes that an old snapshot
+ * does not see (seg.c).
  */
 #include <stdlib.h>
 
@@ -57,6 +58,18 @@ claim_new(struct lk_seg *seg, uint64_t stamp, uint32_t command, bool weak, roari
     atomic_store_explicit(&seg->has_deletes, true, memory_order_release);
     atomic_store_explicit(&seg->dirty, true, memory_order_release);
     return LUMA_OK;
+}
+
+roaring_bitmap_t *
+lk_claim_like(struct lk_seg *seg, uint64_t stamp)
+{
+    struct lk_claim *claim = seg->claims;
+    while (claim != NULL && atomic_load_explicit(&claim->stamp, memory_order_relaxed) != stamp)
+        claim = claim->next;
+    if (claim != NULL)
+        return claim->rows;
+    return claim_new(seg, stamp, 0, false, roaring_bitmap_create()) == LUMA_OK ? seg->claims->rows
+                                                                               : NULL;
 }
 
 luma_rc

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "storage/mutant.h"
 
 void
 lk_store_conf_default(struct lk_store_conf *conf)
@@ -86,25 +87,56 @@ lk_core_want_checkpoint(struct lk_store *store)
         lk_wait_signal(store->conf.sched, &store->wake);
 }
 
+/* Of `part` in four of the limit, a quarter of it new at the least. */
+static bool
+hot_fills(const struct lk_store *store, uint64_t part)
+{
+    uint64_t limit = store->conf.hot_bytes, used = lk_core_hot_bytes(store);
+    uint64_t left = atomic_load_explicit(&store->left_bytes, memory_order_relaxed);
+    return used >= limit / 4 * part && (used >= left + limit / 4 || used >= limit * 2);
+}
+
+bool
+lk_core_hot_full(const struct lk_store *store)
+{
+    return hot_fills(store, 4);
+}
+
+bool
+lk_core_hot_much(const struct lk_store *store)
+{
+    return hot_fills(store, 2);
+}
+
 luma_rc
 lk_core_throttle(struct luma_ctx *ctx, struct lk_store *store)
 {
-    uint64_t used = lk_core_hot_bytes(store);
-    if (LUMA_LIKELY(used < store->conf.hot_bytes / 2))
+    if (LUMA_LIKELY(!lk_core_hot_much(store)))
         return LUMA_OK;
-    if (used < store->conf.hot_bytes) {
+    if (!lk_core_hot_full(store)) {
         lk_core_want_checkpoint(store);
         return LUMA_OK;
     }
     uint64_t seen = atomic_load(&store->checkpoints);
     LUMA_TRY(lk_store_make_room(ctx, store));
-    used = lk_core_hot_bytes(store);
+    uint64_t used = lk_core_hot_bytes(store);
     if (used < store->conf.hot_bytes * 2 || atomic_load(&store->checkpoints) == seen)
         return LUMA_OK;
     return LUMA_FAIL(ctx, LUMA_E_NOMEM,
                      "the hot tier is full (%llu MiB) and open transactions keep it from being "
                      "written out",
                      (unsigned long long)(used >> 20));
+}
+
+void
+lk_core_needs(struct lk_store *store, uint64_t commit, struct lk_needs *out)
+{
+    /* Any commit of a history that is kept may be asked for. */
+    if (lk_history_floor(store) != UINT64_MAX)
+        commit = LK_MIN(commit, lk_slots_horizon(&store->slots));
+    lk_slots_needs(&store->slots, commit, out);
+    if (LK_MUTANT(NEEDS_FORGOTTEN))
+        out->count = 0;
 }
 
 static void
@@ -119,6 +151,7 @@ colls_free(struct lk_store *store)
             free(coll->rows_broken);
             lk_rwlock_fini(&coll->latch);
             lk_mutex_fini(&coll->view_lock);
+            lk_mutex_fini(&coll->live_lock);
             free(coll);
         }
     }

@@ -86,7 +86,8 @@ struct lk_young_group {
     struct lk_young_entry *entries;
 };
 
-/* Ends of many rows of a segment by one transaction: a large transaction's delete map. */
+/* Ends of many rows of a segment: a large transaction's delete map, or what an old snapshot does
+ * not see yet. */
 struct lk_claim {
     struct lk_claim *next;
     _Atomic uint64_t stamp;
@@ -143,10 +144,17 @@ uint64_t lk_seg_end_of(struct lk_seg *seg, const struct lk_slots *slots, uint32_
 /* Clears the bits of rows first .. first + n - 1 (of one group) that the snapshot sees deleted. */
 LUMA_NODISCARD luma_rc lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first,
                                    uint32_t n, uint64_t *bits);
-/* Rows deleted at or before commit, as a new bitmap (NULL: none), for the disk; what is dead for
- * all at `horizon` moves out of the young table. */
+/* When the first of its rows may have begun. */
+uint64_t lk_seg_born(const struct lk_seg *seg, const struct lk_slots *slots);
+/* Clears the bits of rows first .. first + n - 1 (of one group) that nobody needs any more. */
+void lk_seg_needed(struct lk_seg *seg, const struct lk_slots *slots, const struct lk_needs *needs,
+                   uint32_t first, uint32_t n, uint64_t *bits);
+/* How many rows nobody needs any more. */
+uint64_t lk_seg_gone(struct lk_seg *seg, const struct lk_slots *slots,
+                     const struct lk_needs *needs);
+/* Rows deleted at or before commit, as a new bitmap, for the disk; they leave the young table. */
 LUMA_NODISCARD luma_rc lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots,
-                                   uint64_t commit, uint64_t horizon,
+                                   uint64_t commit, const struct lk_needs *needs,
                                    roaring_bitmap_t **out_bitmap);
 /* Puts the deletes of `from` into `to`; rows: its row of each old one, -1: none. */
 LUMA_NODISCARD luma_rc lk_seg_carry(struct lk_seg *from, struct lk_seg *to, const int64_t *rows);
@@ -168,6 +176,8 @@ enum lk_claimed { LK_CLAIMED_NOT, LK_CLAIMED_WEAKLY, LK_CLAIMED };
 enum lk_claimed lk_seg_claimed(struct lk_seg *seg, uint32_t row);
 /* Used by seg.c, the segment's lock held. */
 struct lk_claim *lk_claim_of(const struct lk_seg *seg, uint32_t row);
+/* The rows of the claim with this commit number, which may be a new one; NULL: out of memory. */
+roaring_bitmap_t *lk_claim_like(struct lk_seg *seg, uint64_t stamp);
 /* Young entries with this stamp go. */
 void lk_young_take_out(struct lk_seg *seg, uint64_t stamp, const roaring_bitmap_t *rows);
 LUMA_NODISCARD luma_rc lk_claims_carry(const struct lk_seg *from, struct lk_seg *to,
@@ -200,8 +210,6 @@ LUMA_NODISCARD luma_rc lk_ends_read(struct luma_ctx *ctx, struct lk_seg *seg,
 /* Takes bitmap: at recovery. */
 void lk_seg_set_dead(struct lk_seg *seg, roaring_bitmap_t *bitmap);
 uint64_t lk_seg_deleted(struct lk_seg *seg); /* rows, roughly */
-/* Rows that ended at or before `commit`. */
-uint64_t lk_seg_ended(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit);
 /* Is the row's begin seen? */
 LUMA_NODISCARD luma_rc lk_seg_begin_seen(struct luma_ctx *ctx, struct lk_seg *seg, uint32_t row,
                                          struct lk_snapshot *snap, bool *out_seen);
@@ -214,6 +222,8 @@ bool lk_seg_begin_none(struct lk_seg *seg, struct lk_snapshot *snap);
 struct lk_view {
     _Atomic uint32_t refs;
     uint64_t gen;
+    struct lk_coll *coll;
+    struct lk_view *live_next, **live_link; /* in the collection's list of views in use */
     struct lk_def *def;
     uint32_t hots_count; /* hots[0] takes new versions */
     struct lk_hot **hots;
@@ -227,13 +237,16 @@ struct lk_view {
 
 /* Copies of the lists (idx has idx_count + building_count); every element gets a reference of the
  * view's own. */
-LUMA_NODISCARD luma_rc lk_view_create(struct lk_def *def, struct lk_hot *const *hots,
-                                      uint32_t hots_count, struct lk_seg *const *segs,
-                                      uint32_t segs_count, struct lk_cidx *const *idx,
-                                      uint32_t idx_count, uint32_t building_count, uint64_t gen,
+LUMA_NODISCARD luma_rc lk_view_create(struct lk_coll *coll, struct lk_def *def,
+                                      struct lk_hot *const *hots, uint32_t hots_count,
+                                      struct lk_seg *const *segs, uint32_t segs_count,
+                                      struct lk_cidx *const *idx, uint32_t idx_count,
+                                      uint32_t building_count, uint64_t gen,
                                       struct lk_view **out_view);
 void lk_view_ref(struct lk_view *view);
 void lk_view_unref(struct lk_view *view); /* NULL is fine */
+/* The oldest generation of a view in use that has this hot table; UINT64_MAX: none has. */
+uint64_t lk_view_oldest(struct lk_coll *coll, const struct lk_hot *hot);
 struct lk_cidx *lk_view_index(const struct lk_view *view, uint64_t index_id);
 
 LUMA_NODISCARD luma_rc lk_cidx_create(struct luma_ctx *ctx, struct lk_store *store,
@@ -265,8 +278,10 @@ struct lk_coll {
     struct lk_coll *next; /* in the table */
     struct lk_rwlock latch;
     struct lk_mutex view_lock;
-    struct lk_view *view;    /* NULL: dropped, or not committed yet; under view_lock */
-    struct lk_view *pending; /* what pending_txn sees instead: DDL, TRUNCATE */
+    struct lk_view *view;      /* NULL: dropped, or not committed yet; under view_lock */
+    struct lk_view *pending;   /* what pending_txn sees instead: DDL, TRUNCATE */
+    struct lk_mutex live_lock; /* COLL_LIVE */
+    struct lk_view *live;      /* every view somebody holds, under live_lock */
     struct luma_txn *pending_txn;
     _Atomic uint64_t view_serial; /* grows with each publication */
     _Atomic int64_t next_rowid;
@@ -276,7 +291,9 @@ struct lk_coll {
     uint64_t published_gen;        /* newest one that is in a view; under the latch */
     uint64_t rows_pack;            /* object that holds its few rows; 0: none. Checkpoint's. */
     uint64_t covered;              /* commit its objects describe. Checkpoint's. */
-    uint64_t merge_after;       /* no segments are merged before the horizon is there. Merges'. */
+    struct lk_coll *left_next;     /* in the store's list `left` */
+    bool is_left;
+    uint64_t merge_after;       /* no segments are merged before what ended here is not needed */
     struct lk_tier_policy tier; /* what the catalogue says; under view_lock, with its name */
     char tier_name[64];
     bool tiered;       /* its segments may have other places than the default. Tiers' */
@@ -296,7 +313,7 @@ void lk_coll_publish(struct lk_coll *coll, struct lk_view *view);
  * A view for a definition, built on `old` (NULL: nothing is there yet): indexes that both have are
  * shared, new ones are those of `built`, or empty. empty: no rows either, and every index anew.
  */
-LUMA_NODISCARD luma_rc lk_view_define(struct luma_ctx *ctx, struct lk_store *store,
+LUMA_NODISCARD luma_rc lk_view_define(struct luma_ctx *ctx, struct lk_coll *coll,
                                       struct lk_def *def, const struct lk_view *old, bool empty,
                                       struct lk_cidx *const *built, uint32_t built_count,
                                       struct lk_view **out_view);
@@ -498,6 +515,8 @@ struct lk_store {
     _Atomic uint64_t checkpoint_at_ns;
     _Atomic bool checkpoint_wanted;
     _Atomic uint64_t checkpoints; /* done */
+    struct lk_coll *left;         /* collections with frozen hot tables; under the work lock */
+    _Atomic uint64_t left_bytes;  /* of those tables */
     _Atomic uint32_t loads;       /* bulk loads since the last one */
     struct luma_event wake;       /* background work */
     struct luma_event ended;
@@ -541,8 +560,19 @@ LUMA_NODISCARD luma_rc lk_core_open(struct luma_ctx *ctx, const struct lk_store_
 void lk_core_close(struct lk_store *store);
 /* Bytes of hot rows now. */
 uint64_t lk_core_hot_bytes(const struct lk_store *store);
+/* Is there so much in it that a checkpoint must, or should soon, write it out? What an earlier one
+ * left is not counted: it cannot write that. */
+bool lk_core_hot_full(const struct lk_store *store);
+bool lk_core_hot_much(const struct lk_store *store);
 /* Waits while the hot tier is over its limit and a checkpoint can help. LUMA_E_NOMEM: it cannot. */
 LUMA_NODISCARD luma_rc lk_core_throttle(struct luma_ctx *ctx, struct lk_store *store);
+/* --- sweep.c: what checkpoints leave in memory; the work lock is held --- */
+#define LK_SWEEP_TABLES 64 /* that leave a view at once */
+/* The collection has frozen tables still. */
+void lk_sweep_want(struct lk_coll *coll);
+/* Gives back what nobody needs. true: more goes when readers have let go of older views. */
+bool lk_sweep(struct lk_store *store);
+
 /* --- archive.c: objects that the log names, copied to conf.wal_archive --- */
 #define LK_ARCHIVE_OBJECTS "objects-%016llx" /* folder of the archive, by store id */
 void lk_archive_add(struct lk_store *store, enum lk_object_kind kind, uint64_t object_id);
@@ -553,6 +583,9 @@ void lk_archive_forget(struct lk_store *store);
 LUMA_NODISCARD luma_rc lk_store_settle(struct luma_ctx *ctx, struct lk_store *store);
 /* A checkpoint, unless whoever made one before has brought the hot tier below its limit. */
 LUMA_NODISCARD luma_rc lk_store_make_room(struct luma_ctx *ctx, struct lk_store *store);
+/* Which old versions somebody may see, of those that ended at or before `commit`, which is durable.
+ */
+void lk_core_needs(struct lk_store *store, uint64_t commit, struct lk_needs *out);
 /* Asks for a checkpoint soon. */
 void lk_core_want_checkpoint(struct lk_store *store);
 struct lk_sequence *lk_core_sequence(struct lk_store *store, uint64_t seq_id, bool create);

@@ -23,8 +23,8 @@ struct judge {
     struct lk_cidx *cidx;
     struct luma_arena *arena;
     struct lk_bytes key;
-    uint64_t horizon;
-    uint64_t *runs; /* object ids of those that may be merged */
+    struct lk_needs needs; /* of old versions */
+    uint64_t *runs;        /* object ids of those that may be merged */
     uint32_t runs_count;
     bool paused;
     /* of the entry being judged */
@@ -48,9 +48,9 @@ judge_version(void *arg, struct lk_version *v)
 {
     struct judge *j = arg;
     const struct lk_slots *slots = &j->store->slots;
-    uint64_t end = lk_stamp_resolve(slots, &v->end);
-    bool gone = lk_stamp_resolve(slots, &v->begin) == LK_STAMP_ABORTED ||
-                (end != LK_STAMP_NONE && end <= j->horizon);
+    uint64_t begin = lk_stamp_resolve(slots, &v->begin), end = lk_stamp_resolve(slots, &v->end);
+    bool gone =
+        begin == LK_STAMP_ABORTED || (end != LK_STAMP_NONE && !lk_needed(&j->needs, begin, end));
     struct lk_place place = {.hot = j->looked->hots[0], .version = v};
     j->alive = !gone && key_is(j, &place);
     return !j->alive;
@@ -78,7 +78,8 @@ is_dead_in(struct judge *j, struct lk_view *view)
             continue;
         uint64_t end = lk_seg_end_of(seg, &j->store->slots, (uint32_t)row, &command);
         struct lk_place place = {.seg = seg, .row = (uint32_t)row};
-        if (end == LK_STAMP_NONE || end > j->horizon)
+        uint64_t born = lk_seg_born(seg, &j->store->slots);
+        if (end == LK_STAMP_NONE || lk_needed(&j->needs, born, end))
             j->alive = key_is(j, &place);
     }
     return !j->alive;
@@ -134,7 +135,7 @@ judge_begin(struct judge *j, struct lk_coll *coll)
     struct lk_cidx *cidx = j->cidx;
     lk_wait_lock(store->conf.sched, &store->work_lock);
     j->view = lk_coll_view(coll, NULL);
-    j->horizon = LK_MIN(lk_slots_horizon(&store->slots), lk_wal_synced(store->wal));
+    lk_core_needs(store, lk_wal_synced(store->wal), &j->needs);
     lk_mutex_lock(&cidx->runs_lock);
     j->runs = calloc((size_t)cidx->runs_count + 1, sizeof(*j->runs));
     for (uint32_t i = 0; j->runs != NULL && i < cidx->runs_count; i++)
@@ -195,7 +196,7 @@ merge_publish(struct luma_ctx *ctx, struct lk_store *store, struct lk_coll *coll
                             lk_bytes_view(&value));
         for (uint32_t i = 0; i < merge->inputs_count; i++)
             lk_manifest_remove(&edit, LK_MANIFEST_RUN, coll->id, merge->inputs[i].object_id);
-        lk_history_raise(store, &edit, j->horizon);
+        lk_history_raise(store, &edit, j->needs.upto);
         rc = lk_manifest_commit(ctx, store->manifest, &edit);
     }
     lk_manifest_edit_fini(&edit);

@@ -2,7 +2,9 @@
  * storage/merge_rows.c - merging segments: few large ones instead of many small ones, and no rows
  * that nobody sees any more.
  *
- * Rows that ended at or before the horizon are left out. Deletes that the result still has, those
+ * Rows that nobody needs any more are left out. Segments are merged if no snapshot lies between
+ * what began in one and in another: then one version of a row at most is needed of all of them, as
+ * a segment can hold no more, however old the snapshot is. Deletes that the result still has, those
  * that come while it is written among them, go over to it through the map of old rows to new before
  * the view changes; those that the manifest's state has go into a delete map, so that result and
  * map together describe the commit number that the manifest does then: checkpoints may have been
@@ -34,7 +36,7 @@ struct rows_merge {
     struct lk_store *store;
     struct lk_coll *coll;
     struct lk_view *view;
-    uint64_t horizon;           /* rows that ended up to here are dropped */
+    struct lk_needs needs;      /* what they do not name is dropped */
     struct luma_scan_spec spec; /* all columns */
     struct input inputs[MERGE_INPUTS_MAX], *reading;
     uint32_t count;
@@ -55,20 +57,12 @@ no_memory(struct luma_ctx *ctx)
 
 /* --- reading --- */
 
-/* Leaves out rows that are dead for everybody. */
+/* Leaves out rows that nobody needs. */
 static luma_rc
 window_live(void *arg, uint32_t first_row, uint32_t n, uint64_t *bits)
 {
     struct rows_merge *m = arg;
-    struct lk_seg *seg = m->reading->seg;
-    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
-        return LUMA_OK;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t command = 0;
-        uint64_t end = lk_seg_end_of(seg, &m->store->slots, first_row + i, &command);
-        if (end != LK_STAMP_NONE && end <= m->horizon)
-            luma_bit_clear(bits, i);
-    }
+    lk_seg_needed(m->reading->seg, &m->store->slots, &m->needs, first_row, n, bits);
     return LUMA_OK;
 }
 
@@ -220,8 +214,8 @@ row_gather(struct rows_merge *m, struct input *in)
     return m->out.rows == LUMA_BATCH_ROWS ? gathered_write(m) : LUMA_OK;
 }
 
-/* An old snapshot needs a version that another one has followed. The merge is made when the older
- * one of them has ended for everybody. */
+/* With a history both of two versions of a row may be needed. The merge is made when the older one
+ * of them is not any more. */
 static void
 hold_back(struct rows_merge *m, int64_t rowid)
 {
@@ -280,10 +274,11 @@ ends_pack(struct rows_merge *m, uint64_t object_id, struct lk_pack_writer *pack,
     struct lk_ends ends = {NULL, 0, 0};
     luma_rc rc = LUMA_OK;
     for (uint32_t i = 0; rc == LUMA_OK && i < m->count; i++)
-        rc = lk_ends_gather(m->inputs[i].seg, &m->store->slots, m->horizon,
+        rc = lk_ends_gather(m->inputs[i].seg, &m->store->slots, m->needs.upto,
                             m->store->checkpoint_commit, m->inputs[i].rows, &ends);
-    rc = rc != LUMA_OK ? no_memory(m->ctx)
-                       : lk_ends_pack(m->ctx, m->store, pack, &ends, m->horizon, object_id, edit);
+    rc = rc != LUMA_OK
+             ? no_memory(m->ctx)
+             : lk_ends_pack(m->ctx, m->store, pack, &ends, m->needs.upto, object_id, edit);
     lk_ends_fini(&ends);
     return rc;
 }
@@ -336,7 +331,7 @@ manifest_edit(struct rows_merge *m, const struct lk_segment_info *info)
     }
     if (rc == LUMA_OK && info != NULL)
         rc = ended_pack(m, info->object_id, &pack, &edit);
-    lk_history_raise(m->store, &edit, m->horizon);
+    lk_history_raise(m->store, &edit, m->needs.upto);
     lk_pack_abort(&pack);
     if (rc == LUMA_OK)
         rc = lk_manifest_commit(m->ctx, m->store->manifest, &edit);
@@ -456,52 +451,98 @@ seg_settled(const struct lk_store *store, const struct lk_seg *seg)
     return lk_stamp_resolve(&store->slots, &seg->begin) <= store->checkpoint_commit;
 }
 
+/* What may be merged with what. */
+struct candidate {
+    struct lk_seg *seg;
+    uint64_t rows, era; /* those of one era tell no two snapshots apart by what began in them */
+};
+
 static int
-by_rows(const void *a, const void *b)
+by_era(const void *a, const void *b)
 {
-    const struct input *ia = a, *ib = b;
-    uint64_t ra = ia->seg->info.rows, rb = ib->seg->info.rows;
-    return (ra > rb) - (ra < rb);
+    const struct candidate *ca = a, *cb = b;
+    if (ca->era != cb->era)
+        return ca->era < cb->era ? -1 : 1;
+    return (ca->rows > cb->rows) - (ca->rows < cb->rows);
 }
 
-/* Segments of like size, the smallest first; or one that is mostly dead. No more at once than the
- * cache may hold beside what statements read. */
-static void
-inputs_choose(struct rows_merge *m)
+/* false: a snapshot sees some of its rows, and not yet others. */
+static bool
+era_of(const struct rows_merge *m, const struct lk_seg *seg, uint64_t *out_era)
 {
-    struct input all[64];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < m->view->segs_count && n < LUMA_COUNTOF(all); i++) {
-        struct lk_seg *seg = m->view->segs[i];
-        if (seg->segment == NULL || !seg_settled(m->store, seg))
-            continue;
-        if (lk_seg_ended(seg, &m->store->slots, m->horizon) * 2 > seg->info.rows &&
-            seg->info.rows <= LK_SEGMENT_ROWS_MAX) {
-            m->inputs[0] = (struct input){.seg = seg};
-            m->count = 1;
-            return;
-        }
-        if (seg->info.rows <= LK_SEGMENT_ROWS_MAX / 2)
-            all[n++] = (struct input){.seg = seg};
-    }
-    qsort(all, n, sizeof(all[0]), by_rows);
+    uint64_t begin = lk_stamp_resolve(&m->store->slots, &seg->begin);
+    uint64_t from = begin == 0 ? seg->info.commit_min : begin;
+    uint64_t to = begin == 0 ? seg->info.commit_max : begin;
+    *out_era = lk_needs_same(&m->needs, from);
+    return !lk_needs_between(&m->needs, from, to);
+}
+
+/* Of one era, the smallest first: segments of like size, no more at once than the cache may hold
+ * beside what statements read. */
+static void
+like_sized(struct rows_merge *m, const struct candidate *all, uint32_t n)
+{
     uint64_t rows = 0, bytes = 0, bytes_max = m->store->conf.cache_bytes / 4;
     uint32_t few = MERGE_INPUTS_MIN;
-    while (m->horizon >= m->coll->merge_after && m->count < n && m->count < MERGE_INPUTS_MAX) {
-        uint64_t more = all[m->count].seg->info.rows;
-        if (rows + more > LK_SEGMENT_ROWS_MAX || (m->count > 0 && more > rows * 2 + 4096))
+    m->count = 0;
+    while (m->count < n && m->count < MERGE_INPUTS_MAX) {
+        const struct candidate *next = &all[m->count];
+        if (rows + next->rows > LK_SEGMENT_ROWS_MAX ||
+            (m->count > 0 && next->rows > rows * 2 + 4096))
             break;
-        bytes += lk_segment_group_bytes(all[m->count].seg->segment);
+        bytes += lk_segment_group_bytes(next->seg->segment);
         if (bytes > bytes_max) {
             few = 2;
             break;
         }
-        rows += more;
-        m->inputs[m->count] = all[m->count];
-        m->count++;
+        rows += next->rows;
+        m->inputs[m->count++] = (struct input){.seg = next->seg};
     }
     if (m->count < few)
         m->count = 0;
+}
+
+/* Puts segments that may be merged into `all`, which has room for those of the view. One that is
+ * mostly dead is merged by itself: it is the input then. */
+static uint32_t
+candidates(struct rows_merge *m, struct candidate *all)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->view->segs_count; i++) {
+        struct lk_seg *seg = m->view->segs[i];
+        if (seg->segment == NULL || !seg_settled(m->store, seg))
+            continue;
+        if (lk_seg_gone(seg, &m->store->slots, &m->needs) * 2 > seg->info.rows &&
+            seg->info.rows <= LK_SEGMENT_ROWS_MAX) {
+            m->inputs[0] = (struct input){.seg = seg};
+            m->count = 1;
+            return 0;
+        }
+        all[n] = (struct candidate){.seg = seg, .rows = seg->info.rows};
+        n += seg->info.rows <= LK_SEGMENT_ROWS_MAX / 2 && era_of(m, seg, &all[n].era);
+    }
+    return n;
+}
+
+/* One that is mostly dead, or some of like size. */
+static luma_rc
+inputs_choose(struct rows_merge *m)
+{
+    struct candidate *all = calloc((size_t)m->view->segs_count + 1, sizeof(*all));
+    if (all == NULL)
+        return no_memory(m->ctx);
+    uint32_t n = candidates(m, all);
+    if (m->needs.upto < m->coll->merge_after)
+        n = 0;
+    if (n > 1)
+        qsort(all, n, sizeof(all[0]), by_era);
+    for (uint32_t at = 0, end; at < n && m->count == 0; at = end) {
+        for (end = at; end < n && all[end].era == all[at].era;)
+            end++;
+        like_sized(m, all + at, end - at);
+    }
+    free(all);
+    return LUMA_OK;
 }
 
 static void
@@ -568,10 +609,11 @@ lk_rows_merge(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_view *view, 
     m->coll = coll;
     m->view = view;
     lk_wait_lock(store->conf.sched, &store->work_lock);
-    m->horizon = LK_MIN(lk_slots_horizon(&store->slots), store->checkpoint_commit);
-    inputs_choose(m);
+    lk_core_needs(store, store->checkpoint_commit, &m->needs);
+    luma_rc rc = inputs_choose(m);
     lk_wait_unlock(store->conf.sched, &store->work_lock);
-    luma_rc rc = m->count > 0 ? merge_make(m, out_done) : LUMA_OK;
+    if (rc == LUMA_OK && m->count > 0)
+        rc = merge_make(m, out_done);
     merge_fini(m);
     free(m);
     return rc;

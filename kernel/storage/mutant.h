@@ -45,6 +45,7 @@ enum lk_mutant {
     LK_MUTANT_ENDS_LOST,          /* when rows of segments ended is not kept */
     LK_MUTANT_PAST_LOST,          /* nor the versions that ended in memory */
     LK_MUTANT_PAST_PRUNED,        /* nor, when the log is replayed, any state but the last */
+    LK_MUTANT_NEEDS_FORGOTTEN,    /* versions go that an old snapshot sees */
     /* Of transactions: the test of histories must catch these. */
     LK_MUTANT_CONFLICT_UNSEEN, /* a snapshot changes rows that others have changed since */
     LK_MUTANT_CHANGE_UNTOLD,   /* who waited for a row is not told that it has changed */

@@ -6,7 +6,7 @@
 #include "storage/core.h"
 
 luma_rc
-lk_view_define(struct luma_ctx *ctx, struct lk_store *store, struct lk_def *def,
+lk_view_define(struct luma_ctx *ctx, struct lk_coll *coll, struct lk_def *def,
                const struct lk_view *old, bool empty, struct lk_cidx *const *built,
                uint32_t built_count, struct lk_view **out_view)
 {
@@ -23,15 +23,15 @@ lk_view_define(struct luma_ctx *ctx, struct lk_store *store, struct lk_def *def,
         if (idx[i] != NULL)
             lk_cidx_ref(idx[i]);
         else
-            rc = lk_cidx_create(ctx, store, def, index_def, &idx[i]);
+            rc = lk_cidx_create(ctx, coll->store, def, index_def, &idx[i]);
     }
     bool keep = old != NULL && !empty;
-    if (rc == LUMA_OK && !keep && lk_hot_create(store->hot_budget, &fresh) != LUMA_OK)
+    if (rc == LUMA_OK && !keep && lk_hot_create(coll->store->hot_budget, &fresh) != LUMA_OK)
         rc = LUMA_FAIL(ctx, LUMA_E_NOMEM, "collection: out of memory");
     if (rc == LUMA_OK) {
-        rc = keep ? lk_view_create(def, old->hots, old->hots_count, old->segs, old->segs_count, idx,
-                                   idx_count, 0, old->gen, out_view)
-                  : lk_view_create(def, &fresh, 1, NULL, 0, idx, idx_count, 0,
+        rc = keep ? lk_view_create(coll, def, old->hots, old->hots_count, old->segs,
+                                   old->segs_count, idx, idx_count, 0, old->gen, out_view)
+                  : lk_view_create(coll, def, &fresh, 1, NULL, 0, idx, idx_count, 0,
                                    old == NULL ? 0 : old->gen, out_view);
         if (rc != LUMA_OK)
             rc = LUMA_FAIL(ctx, rc, "collection: out of memory");
@@ -103,8 +103,9 @@ view_edit(const struct lk_view *old, const struct lk_view_edit *edit, struct lk_
                 idx[old->idx_count + building++] = old->idx[old->idx_count + i];
         if (edit->building_new != NULL)
             idx[old->idx_count + building++] = edit->building_new;
-        rc = lk_view_create(old->def, hots, hots_count, segs, segs_count, idx, old->idx_count,
-                            building, edit->gen == 0 ? old->gen : edit->gen, out_view);
+        rc = lk_view_create(old->coll, old->def, hots, hots_count, segs, segs_count, idx,
+                            old->idx_count, building, edit->gen == 0 ? old->gen : edit->gen,
+                            out_view);
     }
     free(idx);
     free(hots);

@@ -313,7 +313,7 @@ apply_define(struct apply *a)
     rc = lk_coll_ensure(a->ctx, a->store, coll_id, &coll);
     if (rc == LUMA_OK) {
         old = lk_coll_view(coll, NULL);
-        rc = lk_view_define(a->ctx, a->store, def, old, false, NULL, 0, &view);
+        rc = lk_view_define(a->ctx, coll, def, old, false, NULL, 0, &view);
     }
     if (rc == LUMA_OK) {
         atomic_store(&coll->touched, a->commit);
@@ -337,7 +337,7 @@ apply_empty(struct apply *a, bool drop)
     if (old == NULL)
         return apply_damaged(a, "empties a dropped collection");
     if (!drop)
-        rc = lk_view_define(a->ctx, a->store, old->def, old, true, NULL, 0, &view);
+        rc = lk_view_define(a->ctx, coll, old->def, old, true, NULL, 0, &view);
     if (rc == LUMA_OK) {
         atomic_store(&coll->history_from, a->commit);
         lk_coll_publish(coll, view);

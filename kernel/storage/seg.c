@@ -1,10 +1,12 @@
 /*
  * storage/seg.c - a segment in use: when its rows begin, and which have ended.
  *
- * A delete is young (row -> stamp, in a table per group) until every snapshot sees it; then it
- * moves to the bitmap. On disk there is only a bitmap: after a restart no old snapshot exists.
- * Where a history is kept, ends.c tells of the others beside it. A large transaction's deletes are
- * claims (claims.c): one bitmap with one stamp.
+ * A delete is young (row -> stamp, in a table per group) until a checkpoint; then it moves to the
+ * bitmap, unless a snapshot needs the row. Those that no snapshot tells apart become one claim
+ * (claims.c), as a large transaction's deletes are: one bitmap with one stamp. So an old snapshot
+ * costs a bit for each row that has ended since, and nothing is looked at again and again. On disk
+ * there is only a bitmap: after a restart no old snapshot exists. Where a history is kept, ends.c
+ * tells of the others beside it.
  */
 #include <stdlib.h>
 
@@ -255,17 +257,41 @@ live_dead(const roaring_bitmap_t *dead, uint32_t first, uint32_t n, uint64_t *bi
     }
 }
 
-static void
-live_entry(struct lk_young_entry *e, struct lk_snapshot *snap, uint32_t at, uint64_t *bits)
+uint64_t
+lk_seg_born(const struct lk_seg *seg, const struct lk_slots *slots)
 {
-    uint64_t stamp = lk_stamp_resolve(snap->slots, &e->stamp);
-    if (lk_stamp_seen(snap, stamp, e->command))
+    uint64_t begin = lk_stamp_resolve(slots, &seg->begin);
+    if (begin == 0)
+        return seg->info.commit_min;
+    return begin & LK_STAMP_TXN ? 0 : begin;
+}
+
+/* Whose eyes ends are looked at with: those of one snapshot, or of all there are. */
+struct look {
+    struct lk_snapshot *snap; /* NULL: all */
+    const struct lk_slots *slots;
+    const struct lk_needs *needs;
+    uint64_t born;
+};
+
+static bool
+is_gone(const struct look *look, uint64_t stamp, uint32_t command)
+{
+    if (look->snap != NULL)
+        return lk_stamp_seen(look->snap, stamp, command);
+    return stamp != LK_STAMP_NONE && !lk_needed(look->needs, look->born, stamp);
+}
+
+static void
+live_entry(struct lk_young_entry *e, const struct look *look, uint32_t at, uint64_t *bits)
+{
+    if (is_gone(look, lk_stamp_resolve(look->slots, &e->stamp), e->command))
         luma_bit_clear(bits, at);
 }
 
 /* Rows first + at and n - 1 more, which one young group has. */
 static void
-live_young(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32_t at, uint32_t n,
+live_young(struct lk_seg *seg, const struct look *look, uint32_t first, uint32_t at, uint32_t n,
            uint64_t *bits)
 {
     const struct lk_young_group *group = &seg->young[(first + at) / LK_GROUP_ROWS];
@@ -274,57 +300,144 @@ live_young(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32_
             uint32_t row = group->entries[i].row_plus1 - 1;
             if (group->entries[i].row_plus1 != YOUNG_USED && row >= first + at &&
                 row - first - at < n)
-                live_entry(&group->entries[i], snap, row - first, bits);
+                live_entry(&group->entries[i], look, row - first, bits);
         }
     } else if (group->count != 0) {
         for (uint32_t i = at; i < at + n; i++) {
             struct lk_young_entry *e = young_slot(group, first + i);
             if (e->row_plus1 != 0)
-                live_entry(e, snap, i, bits);
+                live_entry(e, look, i, bits);
         }
     }
+}
+
+static void
+live_rows(struct lk_seg *seg, const struct look *look, uint32_t first, uint32_t n, uint64_t *bits)
+{
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
+        return;
+    lk_mutex_lock(&seg->lock);
+    if (seg->dead != NULL)
+        live_dead(seg->dead, first, n, bits);
+    for (struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
+        if (is_gone(look, lk_stamp_resolve(look->slots, &claim->stamp), claim->command))
+            live_dead(claim->rows, first, n, bits);
+    /* Young groups count rows, those of the segment may end early: a window may touch two. */
+    for (uint32_t at = 0, some; at < n; at += some) {
+        some = LK_MIN(n - at, LK_GROUP_ROWS - (first + at) % LK_GROUP_ROWS);
+        live_young(seg, look, first, at, some, bits);
+    }
+    lk_mutex_unlock(&seg->lock);
 }
 
 luma_rc
 lk_seg_live(struct lk_seg *seg, struct lk_snapshot *snap, uint32_t first, uint32_t n,
             uint64_t *bits)
 {
-    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
-        return LUMA_OK;
-    lk_mutex_lock(&seg->lock);
-    if (seg->dead != NULL)
-        live_dead(seg->dead, first, n, bits);
-    for (struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
-        if (lk_stamp_seen(snap, lk_stamp_resolve(snap->slots, &claim->stamp), claim->command))
-            live_dead(claim->rows, first, n, bits);
-    /* Young groups count rows, those of the segment may end early: a window may touch two. */
-    for (uint32_t at = 0, some; at < n; at += some) {
-        some = LK_MIN(n - at, LK_GROUP_ROWS - (first + at) % LK_GROUP_ROWS);
-        live_young(seg, snap, first, at, some, bits);
-    }
-    lk_mutex_unlock(&seg->lock);
+    struct look look = {.snap = snap, .slots = snap->slots};
+    live_rows(seg, &look, first, n, bits);
     return LUMA_OK;
 }
 
-/* Claims up to `commit` go to the map for the disk; those that every snapshot sees, to `dead`.
- * *out_later: there are younger ones. */
-static void
-claims_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, uint64_t horizon,
-            roaring_bitmap_t *disk, bool *out_later)
+void
+lk_seg_needed(struct lk_seg *seg, const struct lk_slots *slots, const struct lk_needs *needs,
+              uint32_t first, uint32_t n, uint64_t *bits)
 {
-    struct lk_claim **link = &seg->claims;
+    struct look look = {.slots = slots, .needs = needs, .born = lk_seg_born(seg, slots)};
+    live_rows(seg, &look, first, n, bits);
+}
+
+uint64_t
+lk_seg_gone(struct lk_seg *seg, const struct lk_slots *slots, const struct lk_needs *needs)
+{
+    struct look look = {.slots = slots, .needs = needs, .born = lk_seg_born(seg, slots)};
+    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
+        return 0;
+    lk_mutex_lock(&seg->lock);
+    uint64_t count = seg->dead == NULL ? 0 : roaring_bitmap_get_cardinality(seg->dead);
+    for (uint32_t g = 0; g < seg->groups_count; g++) {
+        struct lk_young_group *group = &seg->young[g];
+        for (uint32_t i = 0; group->count > 0 && i < group->room; i++) {
+            struct lk_young_entry *e = &group->entries[i];
+            if (e->row_plus1 != 0 && e->row_plus1 != YOUNG_USED)
+                count += is_gone(&look, lk_stamp_resolve(slots, &e->stamp), 0);
+        }
+    }
+    for (const struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
+        if (is_gone(&look, lk_stamp_resolve(slots, &claim->stamp), 0))
+            count += roaring_bitmap_get_cardinality(claim->rows);
+    lk_mutex_unlock(&seg->lock);
+    return count;
+}
+
+/* --- folding --- */
+
+struct fold {
+    struct lk_seg *seg;
+    const struct lk_slots *slots;
+    const struct lk_needs *needs;
+    uint64_t commit, born;
+    roaring_bitmap_t *disk; /* for the disk: all ends up to `commit` */
+    bool later;             /* there are younger ones */
+};
+
+/* The bitmap that takes rows which ended at `stamp`, a commit number that stays: the one of the
+ * dead, or the claim of their like. NULL: they stay where they are. */
+static roaring_bitmap_t *
+fold_place(struct fold *f, uint64_t stamp)
+{
+    struct lk_seg *seg = f->seg;
+    if (lk_needed(f->needs, f->born, stamp))
+        return stamp > f->needs->upto ? NULL : lk_claim_like(seg, lk_needs_same(f->needs, stamp));
+    if (seg->dead == NULL)
+        seg->dead = roaring_bitmap_create();
+    return seg->dead;
+}
+
+static void
+young_fold(struct fold *f, struct lk_young_group *group)
+{
+    uint64_t last = LK_STAMP_NONE;
+    roaring_bitmap_t *place = NULL; /* of those that ended at `last` */
+    for (uint32_t i = 0; i < group->room && group->count > 0; i++) {
+        struct lk_young_entry *e = &group->entries[i];
+        if (e->row_plus1 == 0 || e->row_plus1 == YOUNG_USED)
+            continue;
+        uint64_t stamp = lk_stamp_resolve(f->slots, &e->stamp);
+        if (stamp > f->commit) {
+            f->later = true;
+            continue;
+        }
+        uint32_t row = e->row_plus1 - 1;
+        roaring_bitmap_add(f->disk, row);
+        if (atomic_load_explicit(&e->stamp, memory_order_relaxed) != stamp)
+            continue;
+        place = stamp == last ? place : fold_place(f, stamp);
+        last = stamp;
+        if (place != NULL) {
+            roaring_bitmap_add(place, row);
+            young_remove(f->seg, group, e);
+        }
+    }
+}
+
+static void
+claims_fold(struct fold *f)
+{
+    struct lk_claim **link = &f->seg->claims;
     while (*link != NULL) {
         struct lk_claim *claim = *link;
-        uint64_t stamp = lk_stamp_resolve(slots, &claim->stamp);
+        uint64_t stamp = lk_stamp_resolve(f->slots, &claim->stamp);
         bool final = atomic_load_explicit(&claim->stamp, memory_order_relaxed) == stamp;
-        if (stamp > commit) {
-            *out_later = true;
-        } else {
-            roaring_bitmap_or_inplace(disk, claim->rows);
-            if (seg->dead == NULL && final && stamp <= horizon)
-                seg->dead = roaring_bitmap_create();
-            if (seg->dead != NULL && final && stamp <= horizon) {
-                roaring_bitmap_or_inplace(seg->dead, claim->rows);
+        f->later = f->later || stamp > f->commit;
+        if (stamp <= f->commit) {
+            roaring_bitmap_or_inplace(f->disk, claim->rows);
+            roaring_bitmap_t *place = final ? fold_place(f, stamp) : NULL;
+            if (place != NULL && place != claim->rows) {
+                roaring_bitmap_or_inplace(place, claim->rows);
+                /* fold_place may have put another one in front. */
+                for (link = &f->seg->claims; *link != claim; link = &(*link)->next)
+                    continue;
                 *link = claim->next;
                 roaring_bitmap_free(claim->rows);
                 free(claim);
@@ -336,49 +449,25 @@ claims_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, u
 }
 
 luma_rc
-lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit, uint64_t horizon,
-            roaring_bitmap_t **out_bitmap)
+lk_seg_fold(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit,
+            const struct lk_needs *needs, roaring_bitmap_t **out_bitmap)
 {
-    luma_rc rc = LUMA_OK;
+    struct fold f = {.seg = seg, .slots = slots, .needs = needs, .commit = commit};
+    f.born = lk_seg_born(seg, slots);
     lk_mutex_lock(&seg->lock);
-    roaring_bitmap_t *disk =
-        seg->dead == NULL ? roaring_bitmap_create() : roaring_bitmap_copy(seg->dead);
-    if (disk == NULL)
-        rc = LUMA_E_NOMEM;
-    bool later = false;
-    for (uint32_t g = 0; rc == LUMA_OK && g < seg->groups_count; g++) {
-        struct lk_young_group *group = &seg->young[g];
-        for (uint32_t i = 0; i < group->room && group->count > 0; i++) {
-            struct lk_young_entry *e = &group->entries[i];
-            if (e->row_plus1 == 0 || e->row_plus1 == YOUNG_USED)
-                continue;
-            uint64_t stamp = lk_stamp_resolve(slots, &e->stamp);
-            if (stamp > commit) {
-                later = true;
-                continue;
-            }
-            uint32_t row = e->row_plus1 - 1;
-            roaring_bitmap_add(disk, row);
-            bool final = atomic_load_explicit(&e->stamp, memory_order_relaxed) == stamp;
-            if (final && stamp <= horizon) {
-                if (seg->dead == NULL)
-                    seg->dead = roaring_bitmap_create();
-                if (seg->dead != NULL) {
-                    roaring_bitmap_add(seg->dead, row);
-                    young_remove(seg, group, e);
-                }
-            }
-        }
+    f.disk = seg->dead == NULL ? roaring_bitmap_create() : roaring_bitmap_copy(seg->dead);
+    if (f.disk != NULL) {
+        for (uint32_t g = 0; g < seg->groups_count; g++)
+            young_fold(&f, &seg->young[g]);
+        claims_fold(&f);
+        f.later = f.later && !LK_MUTANT(DELETES_FORGOTTEN);
+        atomic_store_explicit(&seg->dirty, f.later, memory_order_release);
     }
-    if (rc == LUMA_OK)
-        claims_fold(seg, slots, commit, horizon, disk, &later);
-    later = later && !LK_MUTANT(DELETES_FORGOTTEN);
-    atomic_store_explicit(&seg->dirty, later, memory_order_release);
     lk_mutex_unlock(&seg->lock);
-    if (rc != LUMA_OK)
-        return rc;
-    roaring_bitmap_run_optimize(disk);
-    *out_bitmap = disk;
+    if (f.disk == NULL)
+        return LUMA_E_NOMEM;
+    roaring_bitmap_run_optimize(f.disk);
+    *out_bitmap = f.disk;
     return LUMA_OK;
 }
 
@@ -470,28 +559,6 @@ lk_seg_deleted(struct lk_seg *seg)
         count += roaring_bitmap_get_cardinality(claim->rows);
     if (seg->dead != NULL)
         count += roaring_bitmap_get_cardinality(seg->dead);
-    lk_mutex_unlock(&seg->lock);
-    return count;
-}
-
-uint64_t
-lk_seg_ended(struct lk_seg *seg, const struct lk_slots *slots, uint64_t commit)
-{
-    if (!atomic_load_explicit(&seg->has_deletes, memory_order_acquire))
-        return 0;
-    lk_mutex_lock(&seg->lock);
-    uint64_t count = seg->dead == NULL ? 0 : roaring_bitmap_get_cardinality(seg->dead);
-    for (uint32_t g = 0; g < seg->groups_count; g++) {
-        const struct lk_young_group *group = &seg->young[g];
-        for (uint32_t i = 0; group->count > 0 && i < group->room; i++) {
-            const struct lk_young_entry *e = &group->entries[i];
-            if (e->row_plus1 != 0 && e->row_plus1 != YOUNG_USED)
-                count += lk_stamp_resolve(slots, &e->stamp) <= commit;
-        }
-    }
-    for (const struct lk_claim *claim = seg->claims; claim != NULL; claim = claim->next)
-        if (lk_stamp_resolve(slots, &claim->stamp) <= commit)
-            count += roaring_bitmap_get_cardinality(claim->rows);
     lk_mutex_unlock(&seg->lock);
     return count;
 }

@@ -96,6 +96,9 @@ LUMA_NODISCARD luma_rc lk_store_checkpoint(struct luma_ctx *ctx, struct lk_store
 /* The same, and the committed rows of a collection are in segments then, even if they are few. */
 LUMA_NODISCARD luma_rc lk_store_flush(struct luma_ctx *ctx, struct lk_store *store,
                                       uint64_t coll_id);
+/* Gives back what checkpoints left in memory and nobody needs any more. true: more can go when
+ * readers let go of it, in a moment. */
+bool lk_store_sweep(struct lk_store *store);
 /* Merges segments and runs that are due; *out_work false: nothing was. */
 LUMA_NODISCARD luma_rc lk_store_merge(struct luma_ctx *ctx, struct lk_store *store, bool *out_work);
 

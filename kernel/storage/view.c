@@ -239,15 +239,55 @@ view_fill(struct lk_view *v, struct lk_hot *const *hots, struct lk_seg *const *s
     return true;
 }
 
+static void
+live_add(struct lk_view *view)
+{
+    struct lk_coll *coll = view->coll;
+    lk_mutex_lock(&coll->live_lock);
+    view->live_next = coll->live;
+    view->live_link = &coll->live;
+    if (coll->live != NULL)
+        coll->live->live_link = &view->live_next;
+    coll->live = view;
+    lk_mutex_unlock(&coll->live_lock);
+}
+
+static void
+live_remove(struct lk_view *view)
+{
+    if (view->live_link == NULL)
+        return;
+    lk_mutex_lock(&view->coll->live_lock);
+    *view->live_link = view->live_next;
+    if (view->live_next != NULL)
+        view->live_next->live_link = view->live_link;
+    lk_mutex_unlock(&view->coll->live_lock);
+}
+
+uint64_t
+lk_view_oldest(struct lk_coll *coll, const struct lk_hot *hot)
+{
+    uint64_t oldest = UINT64_MAX;
+    lk_mutex_lock(&coll->live_lock);
+    for (const struct lk_view *view = coll->live; view != NULL; view = view->live_next)
+        for (uint32_t i = 0; i < view->hots_count && view->gen < oldest; i++)
+            if (view->hots[i] == hot)
+                oldest = view->gen;
+    lk_mutex_unlock(&coll->live_lock);
+    return oldest;
+}
+
 luma_rc
-lk_view_create(struct lk_def *def, struct lk_hot *const *hots, uint32_t hots_count,
-               struct lk_seg *const *segs, uint32_t segs_count, struct lk_cidx *const *idx,
-               uint32_t idx_count, uint32_t building_count, uint64_t gen, struct lk_view **out_view)
+lk_view_create(struct lk_coll *coll, struct lk_def *def, struct lk_hot *const *hots,
+               uint32_t hots_count, struct lk_seg *const *segs, uint32_t segs_count,
+               struct lk_cidx *const *idx, uint32_t idx_count, uint32_t building_count,
+               uint64_t gen, struct lk_view **out_view)
 {
     struct lk_view *v = calloc(1, sizeof(*v));
     if (v == NULL)
         return LUMA_E_NOMEM;
     atomic_init(&v->refs, 1);
+    v->coll = coll;
     lk_def_ref(def);
     v->def = def;
     v->gen = gen;
@@ -263,6 +303,7 @@ lk_view_create(struct lk_def *def, struct lk_hot *const *hots, uint32_t hots_cou
         lk_view_unref(v);
         return LUMA_E_NOMEM;
     }
+    live_add(v);
     *out_view = v;
     return LUMA_OK;
 }
@@ -278,6 +319,7 @@ lk_view_unref(struct lk_view *view)
 {
     if (view == NULL || atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) != 1)
         return;
+    live_remove(view);
     for (uint32_t i = 0; i < view->hots_count; i++)
         lk_hot_unref(view->hots[i]);
     for (uint32_t i = 0; i < view->segs_count; i++)
@@ -334,6 +376,7 @@ lk_coll_ensure(struct luma_ctx *ctx, struct lk_store *store, uint64_t coll_id,
         atomic_init(&mine->next_rowid, 1);
         lk_rwlock_init(&mine->latch, LK_LOCK_COLL_LATCH);
         lk_mutex_init(&mine->view_lock, LK_LOCK_COLL_VIEW);
+        lk_mutex_init(&mine->live_lock, LK_LOCK_COLL_LIVE);
         lk_rwlock_wrlock(&store->colls_lock);
         struct lk_coll **bucket = coll_bucket(store, coll_id);
         for (coll = *bucket; coll != NULL && coll->id != coll_id;)
@@ -347,6 +390,7 @@ lk_coll_ensure(struct luma_ctx *ctx, struct lk_store *store, uint64_t coll_id,
         if (mine != NULL) {
             lk_rwlock_fini(&mine->latch);
             lk_mutex_fini(&mine->view_lock);
+            lk_mutex_fini(&mine->live_lock);
             free(mine);
         }
     }

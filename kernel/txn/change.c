@@ -386,7 +386,7 @@ lki_truncate(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h)
     if (old == NULL)
         return LUMA_FAIL(ctx, LUMA_E_NOTFOUND, "collection %llu was dropped",
                          (unsigned long long)h->coll->id);
-    LUMA_TRY(lk_view_define(ctx, txn->store, old->def, old, true, NULL, 0, &view));
+    LUMA_TRY(lk_view_define(ctx, h->coll, old->def, old, true, NULL, 0, &view));
     LUMA_TRY(lki_pending_set(ctx, txn, h->coll, view));
     if (!lk_bytes_u8(&txn->redo, LK_REDO_TRUNCATE) || !lk_bytes_varint(&txn->redo, h->coll->id))
         return LUMA_FAIL(ctx, LUMA_E_NOMEM, "truncate: out of memory");

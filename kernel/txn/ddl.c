@@ -121,7 +121,7 @@ define(struct luma_ctx *ctx, struct luma_txn *txn, struct lk_coll *coll, struct 
 {
     struct lk_view *old = lk_coll_view(coll, txn), *view = NULL;
     struct lk_bytes bytes;
-    luma_rc rc = lk_view_define(ctx, txn->store, def, old, false, built->idx, built->count, &view);
+    luma_rc rc = lk_view_define(ctx, coll, def, old, false, built->idx, built->count, &view);
     lk_bytes_init(&bytes, NULL);
     if (rc == LUMA_OK) {
         lk_view_ref(view); /* for the indexes below */

@@ -85,9 +85,10 @@ dead_find(struct lk_store *store)
     if (store->conf.history_ns > 0)
         commit = LK_MIN(commit, lk_slots_horizon(&store->slots));
     struct lk_dead dead = lk_slots_dead(&store->slots, commit);
-    atomic_store(&txns->dead_before, dead.before);
-    atomic_store(&txns->dead_from, dead.from);
-    atomic_store(&txns->dead_to, dead.to);
+    uint64_t words[LKI_DEAD_WORDS];
+    memcpy(words, &dead, sizeof(dead));
+    for (size_t i = 0; i < LKI_DEAD_WORDS; i++)
+        atomic_store(&txns->dead[i], words[i]);
     atomic_store(&txns->dead_serial, serial + 2);
 }
 
@@ -97,16 +98,17 @@ static struct lk_dead
 dead_now(struct lk_store *store)
 {
     struct lk_txns *txns = store->txns;
-    struct lk_dead dead = {0, 0, 0};
+    struct lk_dead dead;
+    uint64_t words[LKI_DEAD_WORDS];
     if ((atomic_fetch_add_explicit(&txns->dead_passes, 1, memory_order_relaxed) & 31) == 0)
         dead_find(store);
     uint32_t serial = atomic_load_explicit(&txns->dead_serial, memory_order_acquire);
-    dead.before = atomic_load_explicit(&txns->dead_before, memory_order_acquire);
-    dead.from = atomic_load_explicit(&txns->dead_from, memory_order_acquire);
-    dead.to = atomic_load_explicit(&txns->dead_to, memory_order_acquire);
+    for (size_t i = 0; i < LKI_DEAD_WORDS; i++)
+        words[i] = atomic_load_explicit(&txns->dead[i], memory_order_acquire);
+    memcpy(&dead, words, sizeof(dead));
     bool whole = (serial & 1) == 0 &&
                  atomic_load_explicit(&txns->dead_serial, memory_order_relaxed) == serial;
-    return whole ? dead : (struct lk_dead){0, 0, 0};
+    return whole ? dead : (struct lk_dead){0};
 }
 
 /* The redo record of a version, with the tuple at its end. */
@@ -151,7 +153,7 @@ version_add(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h, int
     atomic_init(&v->begin, txn->stamp);
     struct lk_write write = {.kind = LK_WRITE_BEGIN, .fresh = fresh, .coll = h->coll};
     write.version = v;
-    struct lk_dead dead = fresh ? (struct lk_dead){0, 0, 0} : dead_now(store);
+    struct lk_dead dead = fresh ? (struct lk_dead){0} : dead_now(store);
     write.touched = fresh ? LK_TOUCHED_ALL : 0;
     luma_rc rc = lk_txn_write(ctx, txn, &write, hot);
     if (rc == LUMA_OK) {

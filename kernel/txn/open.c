@@ -3,7 +3,8 @@
  */
 #include "txn/age.h"
 
-#define WORK_TICK_NS 1000000000ULL
+#define WORK_TICK_NS  1000000000ULL
+#define SWEEP_TICK_NS 20000000ULL /* while readers hold on to what a checkpoint has written */
 
 luma_rc
 lk_store_open(struct luma_ctx *ctx, const struct lk_store_conf *conf, struct lk_store **out_store)
@@ -66,6 +67,7 @@ work_once(struct lk_store *store)
                      c.error.message);
     bool work = true;
     while (work && !atomic_load(&store->stopping)) {
+        (void)lk_store_sweep(store);
         lk_ctx_init(&c, NULL);
         if (lk_store_merge(&c.ctx, store, &work) != LUMA_OK) {
             lk_log_warn("storage", "a merge failed and is tried again: %s", c.error.message);
@@ -81,13 +83,21 @@ static void
 work_task(void *arg)
 {
     struct lk_store *store = arg;
+    uint64_t next_ns = lk_io_now_ns(store->conf.io) + WORK_TICK_NS, sweep_ns = SWEEP_TICK_NS;
     while (!atomic_load(&store->stopping)) {
         struct lk_ctx c;
+        uint64_t now_ns = lk_io_now_ns(store->conf.io);
+        /* A reader may hold on for long: it is asked less and less often. */
+        sweep_ns = lk_store_sweep(store) ? LK_MIN(sweep_ns * 2, WORK_TICK_NS) : WORK_TICK_NS;
         lk_ctx_init(&c, NULL);
-        luma_rc rc = store->conf.sched->wait(&c.ctx, &store->wake,
-                                             lk_io_now_ns(store->conf.io) + WORK_TICK_NS);
+        luma_rc rc =
+            store->conf.sched->wait(&c.ctx, &store->wake, LK_MIN(next_ns, now_ns + sweep_ns));
+        if (rc == LUMA_E_TIMEOUT && lk_io_now_ns(store->conf.io) < next_ns)
+            continue;
         if ((rc == LUMA_OK || rc == LUMA_E_TIMEOUT) && !atomic_load(&store->stopping))
             work_once(store);
+        next_ns = lk_io_now_ns(store->conf.io) + WORK_TICK_NS;
+        sweep_ns = SWEEP_TICK_NS / 2;
     }
     store->conf.sched->signal(&store->ended);
 }

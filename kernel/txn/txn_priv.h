@@ -8,6 +8,7 @@
 
 #define LKI_LOCK_SHARDS 256
 #define LKI_POOLS       8
+#define LKI_DEAD_WORDS  (sizeof(struct lk_dead) / sizeof(uint64_t))
 
 struct lki_lock;
 
@@ -31,8 +32,8 @@ struct lk_txns {
     struct lk_mutex waits_lock; /* TXN_WAITS */
     uint64_t visits;
     _Atomic uint64_t next_id;
-    /* Versions that may go, and the serial under which the three were found. */
-    _Atomic uint64_t dead_before, dead_from, dead_to;
+    /* Versions that may go (a struct lk_dead), and the serial under which they were found. */
+    _Atomic uint64_t dead[LKI_DEAD_WORDS];
     _Atomic uint32_t dead_serial;
     _Atomic uint32_t dead_passes;
     _Atomic uint64_t wal_mark;   /* log bytes at the last checkpoint */

@@ -873,7 +873,7 @@ crash_op(struct run *run)
     } else if (dice < 50) {
         crash_verify(run, t->txn == NULL ? NULL : t, false);
         crash_past_verify(run);
-    } else if (dice >= 988 && run->seed % 5 == 1) {
+    } else if (dice >= 988) {
         op_old(run);
     } else if (t->txn == NULL) {
         op_begin(run, number);

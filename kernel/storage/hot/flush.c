@@ -110,16 +110,37 @@ lk_slots_needs(struct lk_slots *slots, uint64_t commit, struct lk_needs *out)
         qsort(out->snapshots, out->count, sizeof(out->snapshots[0]), by_number);
 }
 
+uint64_t
+lk_needs_same(const struct lk_needs *needs, uint64_t end)
+{
+    uint64_t same = 1;
+    for (uint32_t i = 0; i < needs->count && needs->snapshots[i] < end; i++)
+        same = needs->snapshots[i] + 1;
+    return same;
+}
+
+/* Takes the gap in, in the place of the shortest one. */
+static void
+dead_add(struct lk_dead *dead, uint64_t from, uint64_t to)
+{
+    struct lk_gap *shortest = &dead->gaps[0];
+    for (uint32_t i = 1; i < LK_DEAD_GAPS; i++)
+        if (dead->gaps[i].to - dead->gaps[i].from < shortest->to - shortest->from)
+            shortest = &dead->gaps[i];
+    if (to - from > shortest->to - shortest->from)
+        *shortest = (struct lk_gap){from, to};
+}
+
 struct lk_dead
 lk_slots_dead(struct lk_slots *slots, uint64_t commit)
 {
     struct lk_needs needs;
     lk_slots_needs(slots, commit, &needs);
-    if (needs.count == 0)
-        return (struct lk_dead){.before = needs.upto};
-    struct lk_dead dead = {.before = needs.snapshots[0]};
-    dead.from = needs.snapshots[0];
-    dead.to = needs.count > 1 ? needs.snapshots[1] : needs.upto;
+    struct lk_dead dead = {.before = needs.count == 0 ? needs.upto : needs.snapshots[0]};
+    for (uint32_t i = 0; i < needs.count; i++) {
+        uint64_t next = i + 1 < needs.count ? needs.snapshots[i + 1] : needs.upto;
+        dead_add(&dead, needs.snapshots[i], next);
+    }
     return dead;
 }
 
@@ -176,6 +197,11 @@ lk_hot_flush_begin(struct lk_hot *hot, const struct lk_slots *slots, uint64_t co
 {
     struct flush flush = {.hot = hot, .slots = slots, .commit = commit, .needs = needs, .gen = gen};
     flush.out = out;
+    if (hot->settled) { /* all of it has ended, and somebody needs it: the sweep tells when not */
+        *out_left = true;
+        return LUMA_OK;
+    }
+    hot->flush_gen = gen;
     for (uint32_t i = 0; i < LK_HOT_SHARDS; i++)
         lk_hot_each(hot, i, flush_version, &flush);
     *out_left = flush.left;

@@ -6,8 +6,7 @@
 #include "base/mem.h"
 #include "storage/hot/hot_priv.h"
 
-#define HOT_BUCKETS_LOG2_MIN 3
-#define BUCKETS_AHEAD        8 /* whose rows are asked of memory while others are walked */
+#define BUCKETS_AHEAD 8 /* whose rows are asked of memory while others are walked */
 
 LUMA_NODISCARD luma_rc
 lk_hot_create(struct luma_budget *budget, struct lk_hot **out_hot)
@@ -60,14 +59,20 @@ shard_fini(struct lk_hot *hot, struct lk_hot_shard *shard)
 }
 
 void
+lk_hot_release(struct lk_hot *hot)
+{
+    while (hot->kept_count > 0)
+        hot->release(hot->kept[--hot->kept_count]);
+}
+
+void
 lk_hot_unref(struct lk_hot *hot)
 {
     if (hot == NULL || atomic_fetch_sub_explicit(&hot->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (uint32_t i = 0; i < LK_HOT_SHARDS; i++)
         shard_fini(hot, &hot->shards[i]);
-    for (uint32_t i = 0; i < hot->kept_count; i++)
-        hot->release(hot->kept[i]);
+    lk_hot_release(hot);
     free(hot->kept);
     free(hot->late);
     lk_mutex_fini(&hot->late_lock);
@@ -88,10 +93,9 @@ lk_hot_version(struct lk_hot *hot, int64_t rowid, uint32_t tuple_bytes)
     return v;
 }
 
-static bool
-shard_grow(struct lk_hot_shard *shard)
+bool
+lki_hot_resize(struct lk_hot_shard *shard, uint32_t log2)
 {
-    uint32_t log2 = shard->buckets == NULL ? HOT_BUCKETS_LOG2_MIN : shard->buckets_log2 + 1;
     struct lk_version **buckets = calloc((size_t)1 << log2, sizeof(*buckets));
     if (buckets == NULL)
         return false;
@@ -128,8 +132,7 @@ row_prune(struct lk_hot *hot, struct lk_version *newest, const struct lk_dead *d
         uint64_t begin = atomic_load_explicit(&v->begin, memory_order_acquire);
         uint64_t end = atomic_load_explicit(&v->end, memory_order_acquire);
         bool final = !(begin & LK_STAMP_TXN) && !(end & LK_STAMP_TXN) && end != LK_STAMP_NONE;
-        bool gone = begin == LK_STAMP_ABORTED ||
-                    (final && (end <= dead->before || (begin > dead->from && end <= dead->to)));
+        bool gone = begin == LK_STAMP_ABORTED || (final && lk_is_dead(dead, begin, end));
         if (gone && atomic_load_explicit(&v->flushed, memory_order_relaxed) == 0) {
             *link = v->older;
             atomic_fetch_sub_explicit(&hot->versions, 1, memory_order_relaxed);
@@ -145,7 +148,8 @@ lki_hot_room(struct lk_hot_shard *shard)
 {
     if (shard->buckets != NULL && shard->rows < (uint32_t)1 << shard->buckets_log2)
         return true;
-    return shard_grow(shard) || shard->buckets != NULL;
+    uint32_t log2 = shard->buckets == NULL ? LKI_HOT_BUCKETS_LOG2_MIN : shard->buckets_log2 + 1;
+    return lki_hot_resize(shard, log2) || shard->buckets != NULL;
 }
 
 luma_rc

@@ -54,6 +54,12 @@ struct lk_hot {
     void (*release)(void *kept);
     void **kept;
     uint32_t kept_count, kept_room;
+    /* Of a frozen table; who holds the store's work lock looks at them. */
+    uint64_t flush_gen;  /* the newest generation that something was written for */
+    uint64_t swept_gen;  /* up to which what was written has been taken out */
+    uint64_t swept_pins; /* the snapshots that what is left was kept for */
+    uint64_t ended_max;  /* what is left and has ended did so here at the latest */
+    bool settled;        /* nothing is left but versions that ended */
     struct lk_hot_shard shards[LK_HOT_SHARDS];
 };
 
@@ -143,6 +149,20 @@ LUMA_NODISCARD luma_rc lk_hot_flush_begin(struct lk_hot *hot, const struct lk_sl
 LUMA_NODISCARD bool lk_hot_keep(struct lk_hot *hot, void *kept, void (*release)(void *kept));
 /* Not written after all. */
 void lk_hot_flush_cancel(struct lk_hot *hot, struct lk_versions *versions);
+
+/* --- sweeping: a frozen table keeps what old snapshots see, and no more --- */
+struct lk_hot_swept {
+    bool written;       /* some that were written are left */
+    bool open;          /* some have not ended, or may be taken back */
+    uint64_t ended_max; /* the rest ended here at the latest */
+};
+/* Takes out of a shard versions that nobody needs, and those that were written for a generation up
+ * to `gen`, which all views in use with this table have. Adds to *swept what is left. Nobody sets
+ * a stamp meanwhile: the collection's latch is held alone, and no flush is under way. */
+void lk_hot_sweep(struct lk_hot *hot, uint32_t shard, const struct lk_needs *needs, uint64_t gen,
+                  struct lk_hot_swept *swept);
+/* Gives back what the table keeps for versions that were written. */
+void lk_hot_release(struct lk_hot *hot);
 
 static inline size_t
 lk_version_bytes(uint32_t tuple_bytes)

@@ -7,6 +7,8 @@
 #include "base/hash.h"
 #include "storage/hot/hot.h"
 
+#define LKI_HOT_BUCKETS_LOG2_MIN 3u
+
 static inline uint64_t
 lki_hot_hash(int64_t rowid)
 {
@@ -37,5 +39,8 @@ lki_hot_link(const struct lk_hot_shard *shard, uint64_t hash, int64_t rowid)
 
 /* One bucket a row at the most. The shard is locked; false: out of memory. */
 bool lki_hot_room(struct lk_hot_shard *shard);
+
+/* Gives the shard 2^log2 buckets; false: out of memory, it stays as it is. */
+bool lki_hot_resize(struct lk_hot_shard *shard, uint32_t log2);
 
 #endif

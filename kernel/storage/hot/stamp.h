@@ -82,23 +82,53 @@ struct lk_needs {
  * that are taken later need nothing more. */
 void lk_slots_needs(struct lk_slots *slots, uint64_t commit, struct lk_needs *out);
 
+/* Does one of the snapshots see commit `from` and not yet commit `to`? */
+static inline bool
+lk_needs_between(const struct lk_needs *needs, uint64_t from, uint64_t to)
+{
+    uint32_t lo = 0, hi = needs->count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (needs->snapshots[mid] < from)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < needs->count && needs->snapshots[lo] < to;
+}
+
+/* A version with these commit numbers. One that began somewhat later than `begin` is needed by no
+ * more snapshots. */
 static inline bool
 lk_needed(const struct lk_needs *needs, uint64_t begin, uint64_t end)
 {
-    if (end > needs->upto)
-        return true;
-    for (uint32_t i = 0; i < needs->count; i++)
-        if (begin <= needs->snapshots[i] && needs->snapshots[i] < end)
-            return true;
-    return false;
+    return end > needs->upto || lk_needs_between(needs, begin, end);
 }
 
-/* The same for the longest of these gaps, cheaper to ask: what ended at or before `before`, and
- * what began after `from` and ended at or before `to`, is needed by nobody. */
+/* The lowest commit number that no snapshot tells from `end`, which is at most `upto`: what ended
+ * there may as well have ended here. */
+uint64_t lk_needs_same(const struct lk_needs *needs, uint64_t end);
+
+/* The longest of the gaps between snapshots, cheaper to ask: what ended at or before `before`, and
+ * what began after a gap's `from` and ended at or before its `to`, is needed by nobody. */
+#define LK_DEAD_GAPS 4u
+struct lk_gap {
+    uint64_t from, to;
+};
 struct lk_dead {
-    uint64_t before, from, to;
+    uint64_t before;
+    struct lk_gap gaps[LK_DEAD_GAPS]; /* to 0: none */
 };
 struct lk_dead lk_slots_dead(struct lk_slots *slots, uint64_t commit);
+
+static inline bool
+lk_is_dead(const struct lk_dead *dead, uint64_t begin, uint64_t end)
+{
+    bool gone = end <= dead->before;
+    for (uint32_t i = 0; i < LK_DEAD_GAPS && !gone; i++)
+        gone = begin > dead->gaps[i].from && end <= dead->gaps[i].to;
+    return gone;
+}
 
 /* A new stamp for slot number `index`. */
 uint64_t lk_slots_stamp(struct lk_slots *slots, uint32_t index);

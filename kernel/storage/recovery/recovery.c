@@ -284,7 +284,7 @@ load_coll(void *arg, const struct lk_manifest_key *key, struct luma_slice value)
     struct lk_view *bare = NULL;
     rc = lk_coll_ensure(r->ctx, store, key->a, &coll);
     if (rc == LUMA_OK)
-        rc = lk_view_define(r->ctx, store, def, NULL, true, NULL, 0, &bare);
+        rc = lk_view_define(r->ctx, coll, def, NULL, true, NULL, 0, &bare);
     if (rc == LUMA_OK) {
         struct run_load load = {r, coll, bare};
         atomic_store(&coll->next_rowid, (int64_t)next_rowid);

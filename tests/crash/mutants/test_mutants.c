@@ -60,6 +60,7 @@ static const char *const names[LK_MUTANT_COUNT_] = {
     [LK_MUTANT_ENDS_LOST] = "ends of rows in segments lost",
     [LK_MUTANT_PAST_LOST] = "ended versions lost",
     [LK_MUTANT_PAST_PRUNED] = "past of the log lost",
+    [LK_MUTANT_NEEDS_FORGOTTEN] = "versions of old snapshots lost",
     [LK_MUTANT_CONFLICT_UNSEEN] = "conflict unseen",
     [LK_MUTANT_CHANGE_UNTOLD] = "change untold",
     [LK_MUTANT_SNAPSHOT_OLD] = "old snapshot",

@@ -45,9 +45,17 @@ START_TEST(an_old_snapshot_keeps_what_it_sees)
     ck_assert(!lk_needed(&needs, 81, 100));
     ck_assert(lk_needed(&needs, 81, 101));
     struct lk_dead dead = lk_slots_dead(&slots, 200);
-    ck_assert_uint_eq(dead.before, 50);
-    ck_assert_uint_eq(dead.from, 50);
-    ck_assert_uint_eq(dead.to, 80);
+    ck_assert(lk_is_dead(&dead, 40, 50));
+    ck_assert(!lk_is_dead(&dead, 40, 51));
+    ck_assert(lk_is_dead(&dead, 51, 80));
+    ck_assert(!lk_is_dead(&dead, 50, 80));
+    ck_assert(!lk_is_dead(&dead, 60, 81));
+    ck_assert(lk_is_dead(&dead, 81, 100));
+    ck_assert(!lk_is_dead(&dead, 81, 101));
+    ck_assert_uint_eq(lk_needs_same(&needs, 50), 1);
+    ck_assert_uint_eq(lk_needs_same(&needs, 51), 51);
+    ck_assert_uint_eq(lk_needs_same(&needs, 80), 51);
+    ck_assert_uint_eq(lk_needs_same(&needs, 95), 81);
     lk_slots_needs(&slots, 70, &needs); /* what ended later is not judged */
     ck_assert(lk_needed(&needs, 81, 100));
     ck_assert(!lk_needed(&needs, 51, 70));
@@ -84,9 +92,17 @@ START_TEST(what_is_seen_is_needed)
             bool seen = end > 1000;
             for (uint32_t k = 0; k < count; k++)
                 seen = seen || (begin <= list[k] && list[k] < end);
-            bool gone = end <= dead.before || (begin > dead.from && end <= dead.to);
-            ck_assert(!seen || (lk_needed(&needs, begin, end) && !gone));
+            ck_assert(!seen || (lk_needed(&needs, begin, end) && !lk_is_dead(&dead, begin, end)));
             ck_assert(seen || count > LK_NEEDS_MAX || !lk_needed(&needs, begin, end));
+            if (end > needs.upto)
+                continue;
+            /* Whoever looks takes the one for the other. */
+            uint64_t same = lk_needs_same(&needs, end);
+            ck_assert(same <= end && lk_needs_same(&needs, same) == same);
+            uint32_t told = 0;
+            for (uint32_t k = 0; k < count; k++)
+                told += (list[k] < end) != (list[k] < same);
+            ck_assert_uint_eq(told, 0);
         }
     }
 }
