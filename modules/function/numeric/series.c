@@ -70,7 +70,10 @@ static const struct luma_func_set int_set = {.open = int_open, .next = int_next}
 /* --- numeric --- */
 
 struct numeric_series {
+    struct luma_arena *arena; /* of this */
     struct luma_str at, stop, step;
+    char *kept; /* what at points to */
+    size_t kept_bytes;
     int sign;
     bool done;
     struct luma_str *room;
@@ -107,6 +110,7 @@ numeric_open(const struct luma_func_call *call, const struct luma_value *args, u
 
     if (s == NULL)
         return luma_func_no_memory(call);
+    s->arena = call->arena;
     for (uint32_t i = 0; i < args_count; i++)
         s->done |= args[i].is_null;
     s->room = luma_arena_alloc(call->arena, LUMA_BATCH_ROWS * sizeof(*s->room));
@@ -126,12 +130,34 @@ numeric_open(const struct luma_func_call *call, const struct luma_value *args, u
     return LUMA_OK;
 }
 
+/* The next number comes from the memory of a batch, and has to be there for the next batch. */
+static luma_rc
+keep_at(const struct luma_func_call *call, struct numeric_series *s)
+{
+    uint32_t bytes = s->at.bytes;
+
+    if (bytes <= LUMA_STR_INLINE_MAX)
+        return LUMA_OK;
+    if (bytes > s->kept_bytes) {
+        s->kept = luma_arena_alloc_aligned(s->arena, bytes * (size_t)2, 1);
+        if (s->kept == NULL)
+            return luma_func_no_memory(call);
+        s->kept_bytes = bytes * (size_t)2;
+    }
+    memcpy(s->kept, s->at.ptr, bytes);
+    s->at.ptr = s->kept;
+    return LUMA_OK;
+}
+
 static luma_rc
 numeric_next(const struct luma_func_call *call, void *state, struct luma_batch *out)
 {
     struct numeric_series *s = state;
     uint32_t n = 0;
 
+    if (!s->done)
+        LUMA_TRY(
+            numeric_of(call, &(struct luma_value){.phys = LUMA_PHYS_STR, .str = s->at}, &s->at));
     while (!s->done && n < LUMA_BATCH_ROWS) {
         int c = numeric_host->data->numeric_compare(&s->at, &s->stop);
         if (s->sign > 0 ? c > 0 : c < 0) {
@@ -142,6 +168,8 @@ numeric_next(const struct luma_func_call *call, void *state, struct luma_batch *
         LUMA_TRY(numeric_host->data->numeric_op(call->ctx, call->arena, LUMA_NUMERIC_ADD, &s->at,
                                                 &s->step, &s->at));
     }
+    if (!s->done)
+        LUMA_TRY(keep_at(call, s));
     s->col = (struct luma_vec){
         .type = luma_type(LUMA_TYPE_NUMERIC), .phys = LUMA_PHYS_STR, .data = s->room};
     luma_set_rows(out, &s->col, n);

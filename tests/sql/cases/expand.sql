@@ -42,3 +42,7 @@ UPDATE e SET n = x FROM unnest(ARRAY[1, 2]) x WHERE e.id = x;
 DELETE FROM e WHERE id IN (SELECT unnest(ARRAY[1, 2, 3]));
 SELECT count(*), sum(n) FROM e;
 DROP TABLE e;
+-- Numbers that lie outside their vectors, more of them than a batch holds.
+SELECT count(*), count(DISTINCT x), min(x), max(x), sum(x) FROM generate_series(1e30, 1e30 + 9999) x;
+SELECT count(*), count(DISTINCT x), min(x), max(x) FROM (VALUES (1), (2)) v (a), generate_series(1e30 + a, 1e30 + 5000.5, 0.5) x;
+SELECT count(*), sum(x) FROM (SELECT generate_series(1e30, 1e30 + 5000) x, generate_series(1, 3) y) z;
