@@ -161,6 +161,19 @@ def long_texts():
     assert sum(len(row[0]) for row in cursor.fetchall()) == rows * 96001
 
 
+def rows_of_functions():
+    """What a call takes is there again for the next one, what its rows take for the next batch."""
+    cursor, rows = session(), ROWS["medium"]
+    for text, wanted in (
+            ("SELECT count(*), sum(b) FROM (SELECT generate_series(1, 2) a, generate_series(1, 3) b FROM medium) x",
+             (rows * 3, rows * 6)),
+            ("SELECT count(*), sum(b) FROM (SELECT generate_series(1, 3000000) a, generate_series(1, 2) b) x",
+             (3000000, 3)),
+            ("SELECT count(*), sum(b) FROM medium, generate_series(1, id * 0 + 2) b", (rows * 2, rows * 3))):
+        run(cursor, text)
+        assert cursor.fetchone() == wanted, text
+
+
 def crash():
     cursor = session()
     before = {table: sums(cursor, table) for table in TABLES}
@@ -185,7 +198,8 @@ def resident():
 
 
 TESTS = [fill, update_rolls_back_and_commits, copy_of_all_rows, few_rows_deleted,
-         deletes_roll_back_and_commit, queries, long_texts, crash, resident]
+         deletes_roll_back_and_commit, queries, long_texts,
+         rows_of_functions, crash, resident]
 
 if __name__ == "__main__":
     sys.exit(serve_tap(TESTS, SERVER))

@@ -182,6 +182,9 @@ value_columns(const struct luma_func_call *call, const struct luma_value *args, 
 static const struct luma_func_set names_set = {.open = rows_open, .next = rows_next};
 static const struct luma_func_set values_set = {
     .columns = value_columns, .open = rows_open, .next = rows_next, .expand = elements_expand};
+/* Text is read once a call: expand would read all of it again for each batch of elements. */
+static const struct luma_func_set text_values_set = {
+    .columns = value_columns, .open = rows_open, .next = rows_next};
 static const struct luma_func_set each_set = {
     .columns = each_columns, .open = rows_open, .next = rows_next};
 
@@ -196,9 +199,9 @@ static const struct luma_func_set each_set = {
 #undef TEXT
 
 static const struct luma_func set_functions[] = {
-    SET("json_array_elements", JSON, JSON, values_set),
+    SET("json_array_elements", JSON, JSON, text_values_set),
     SET("jsonb_array_elements", JSONB, JSONB, values_set),
-    SET("json_array_elements_text", JSON, TEXT, values_set),
+    SET("json_array_elements_text", JSON, TEXT, text_values_set),
     SET("jsonb_array_elements_text", JSONB, TEXT, values_set),
     SET("json_object_keys", JSON, TEXT, names_set),
     SET("jsonb_object_keys", JSONB, TEXT, names_set),

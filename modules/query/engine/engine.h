@@ -296,6 +296,7 @@ struct op_class {
     /* Next batch of this part with sel_rows > 0, or NULL at the end. Valid until the part's next
      * call. */
     luma_rc (*next)(struct part *p, const struct op *op, struct luma_batch **out);
+    /* There is state, of the execution or of a part. */
     void (*close)(struct exec *x, const struct op *op);
     /* Its last row was given: memory goes back, what EXPLAIN tells stays. NULL: nothing to give. */
     void (*release)(struct exec *x, const struct op *op);

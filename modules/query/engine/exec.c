@@ -343,12 +343,21 @@ eng_open(struct exec *x, struct luma_ctx *ctx, const struct op *op)
     return named(ctx, op, rc);
 }
 
+static bool
+has_state(const struct exec *x, const struct op *op)
+{
+    bool has = x->op_state[op->id] != NULL;
+    for (uint32_t i = 0; !has && i < x->parts_max; i++)
+        has = x->parts[i] != NULL && x->parts[i]->op_state[op->id] != NULL;
+    return has;
+}
+
 void
 eng_close(struct exec *x, const struct op *op)
 {
     if (op == NULL)
         return;
-    if (op->cls->close != NULL && x->op_state[op->id] != NULL)
+    if (op->cls->close != NULL && has_state(x, op))
         op->cls->close(x, op);
     x->op_state[op->id] = NULL;
     for (uint32_t i = 0; i < x->parts_max; i++)

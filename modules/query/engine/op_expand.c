@@ -31,6 +31,7 @@ struct expand_part {
     struct luma_vec *left, *args; /* by column, by argument */
     struct luma_value *values;
     /* call by call */
+    struct luma_arena *call_arena; /* of the run */
     struct set_run run;
     bool running, fresh, waiting; /* in a call; without a row yet; its batch is not handed on yet */
     int64_t ordinal;
@@ -117,7 +118,9 @@ begin_call(struct part *p, const struct op_expand *op, struct expand_part *ep)
 {
     struct luma_value *args = ep->values + op->op.cols_count;
     uint32_t row = luma_batch_row(ep->in, ep->at++);
-    struct xenv e = eng_env(p, p->batch[op->op.id]);
+    LUMA_TRY(eng.sched->yield(p->ctx)); /* a batch of calls may be much work, and give no rows */
+    LUMA_TRY(eng_set_memory(p, &ep->call_arena));
+    struct xenv e = eng_env(p, ep->call_arena);
     for (uint32_t i = 0; i < op->call.args_count; i++)
         args[i] = eng.data->vec_value(&ep->args[i], row);
     LUMA_TRY(eng_set_begin(&e, &op->call, args, &ep->run));
@@ -367,10 +370,12 @@ expand_next(struct part *p, const struct op *base, struct luma_batch **out)
 static void
 expand_close(struct exec *x, const struct op *base)
 {
-    for (uint32_t i = 0; i < x->parts_made; i++) {
-        struct expand_part *ep = x->parts[i]->op_state[base->id];
-        if (ep != NULL)
-            eng_set_end(&ep->run);
+    for (uint32_t i = 0; i < x->parts_max; i++) {
+        struct expand_part *ep = x->parts[i] == NULL ? NULL : x->parts[i]->op_state[base->id];
+        if (ep == NULL)
+            continue;
+        eng_set_end(&ep->run);
+        eng.mem->arena_destroy(LUMA_TAKE(ep->call_arena));
     }
 }
 

@@ -27,8 +27,6 @@ struct lateral_part {
 static luma_rc
 lateral_open(struct exec *x, struct luma_ctx *ctx, const struct op *op)
 {
-    void *mem;
-    LUMA_TRY(eng_shared_state(x, ctx, op, sizeof(uint64_t), &mem));
     LUMA_TRY(eng_open(x, ctx, op->child[0]));
     eng_start(x, op->child[0], 1);
     return LUMA_OK;

@@ -124,6 +124,7 @@ struct project_set_part {
     struct luma_batch one, *in;
     uint32_t at; /* row of in, counted in its selection */
     bool running, given;
+    struct luma_arena *call_arena; /* of the runs */
     struct set_run *runs;
     struct luma_vec *scalars, *args;
     struct luma_value *values;
@@ -182,7 +183,8 @@ static luma_rc
 ps_row(struct part *p, const struct op_project_set *op, struct project_set_part *ps)
 {
     uint32_t row = luma_batch_row(ps->in, ps->at++);
-    struct xenv e = eng_env(p, p->arena);
+    LUMA_TRY(eng_set_memory(p, &ps->call_arena));
+    struct xenv e = eng_env(p, ps->call_arena);
     for (uint32_t i = 0; i < op->op.cols_count; i++)
         if (op->exprs[i] != NULL)
             ps->values[i] = eng.data->vec_value(&ps->scalars[i], row);
@@ -259,15 +261,15 @@ ps_next(struct part *p, const struct op *base, struct luma_batch **out)
     for (;;) {
         LUMA_TRY(eng.sched->yield(p->ctx));
         if (ps->running) {
-            struct luma_arena *arena = p->batch[base->id];
+            struct luma_arena *arena;
+            LUMA_TRY(eng_step_arena(p, base, &arena));
             LUMA_TRY(ps_emit(p, op, ps, arena, out));
             if (*out != NULL)
                 return LUMA_OK;
             continue;
         }
         if (ps->in == NULL || ps->at == ps->in->sel_rows) {
-            /* The arena lives as long as the input batch: results of its sets lie there too. */
-            struct luma_arena *arena;
+            struct luma_arena *arena; /* scalars and arguments: as long as the input batch */
             LUMA_TRY(eng_batch_arena(p, base, &arena));
             struct xenv e = eng_env(p, arena);
             LUMA_TRY(ps_input(p, op, ps, &e));
@@ -286,11 +288,24 @@ ps_start(struct exec *x, const struct op *op, uint32_t parts)
         eng_start(x, op->child[0], 1);
 }
 
+static void
+ps_close(struct exec *x, const struct op *base)
+{
+    const struct op_project_set *op = (const struct op_project_set *)base;
+    struct project_set_part *ps = x->parts[0]->op_state[base->id]; /* no other part gives rows */
+    if (ps == NULL)
+        return;
+    for (uint32_t s = 0; ps->runs != NULL && s < op->sets_count; s++)
+        eng_set_end(&ps->runs[s]);
+    eng.mem->arena_destroy(LUMA_TAKE(ps->call_arena));
+}
+
 static const struct op_class project_set_class = {
     .name = "ProjectSet",
     .open = ps_open,
     .start = ps_start,
     .next = ps_next,
+    .close = ps_close,
 };
 
 struct op *

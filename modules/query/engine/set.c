@@ -3,6 +3,8 @@
 
 #include "phys.h"
 
+#define CALL_BYTES (64u << 10) /* state and rows of most functions */
+
 void
 eng_set_build(struct comp *c, const struct ex *ex, struct set_call *out)
 {
@@ -19,6 +21,19 @@ eng_set_build(struct comp *c, const struct ex *ex, struct set_call *out)
         consts[i] = ex->args[i]->kind == LUMA_EXPR_CONST ? &ex->args[i]->value : NULL;
     }
     eng_bind(c->pp, ex->func, types, consts, ex->args_count, ex->type, &out->bound);
+}
+
+luma_rc
+eng_set_memory(struct part *p, struct luma_arena **inout)
+{
+    struct luma_arena *arena = *inout;
+    if (arena != NULL) {
+        arena->reset(arena);
+        return LUMA_OK;
+    }
+    *inout = eng.mem->arena_create(p->x->budget, CALL_BYTES);
+    ENG_NEED(p->ctx, *inout, "a set function");
+    return LUMA_OK;
 }
 
 luma_rc

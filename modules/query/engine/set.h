@@ -20,6 +20,9 @@ struct set_run {
     struct luma_batch batch;
 };
 
+/* The memory of one call at a time, or of those side by side: emptied, or made when there is none.
+ * The operator destroys it when it closes. */
+luma_rc eng_set_memory(struct part *p, struct luma_arena **inout);
 void eng_set_build(struct comp *c, const struct ex *ex, struct set_call *out);
 /* args: one value each; what the run needs lies in e->arena. A strict call with a null has no rows.
  */

@@ -46,3 +46,16 @@ DROP TABLE e;
 SELECT count(*), count(DISTINCT x), min(x), max(x), sum(x) FROM generate_series(1e30, 1e30 + 9999) x;
 SELECT count(*), count(DISTINCT x), min(x), max(x) FROM (VALUES (1), (2)) v (a), generate_series(1e30 + a, 1e30 + 5000.5, 0.5) x;
 SELECT count(*), sum(x) FROM (SELECT generate_series(1e30, 1e30 + 5000) x, generate_series(1, 3) y) z;
+-- A text of many elements is read once, not for each batch of them.
+SET statement_timeout = '10s';
+SELECT count(*), max(x::text::int) FROM (SELECT ('[' || string_agg(i::text, ',') || ']')::json j FROM generate_series(1, 700000) i) a, json_array_elements(j) x;
+RESET statement_timeout;
+-- Several functions side by side, for rows of a table: of different lengths, of none, given up early.
+CREATE TABLE several (id int PRIMARY KEY);
+INSERT INTO several SELECT i FROM generate_series(1, 5000) i;
+SELECT count(*), count(a), sum(a), count(b), sum(b) FROM (SELECT generate_series(1, id % 4) a, generate_series(1, id % 3) b FROM several) x;
+SELECT count(*), count(a), sum(a), count(b), sum(length(b)) FROM (SELECT generate_series(1, 5000) a, unnest(ARRAY['a text that is not short at all', 'b', NULL]) b FROM several WHERE id < 4) x;
+SELECT id, generate_series(1, 100000) x, regexp_split_to_table('one two three', ' ') y FROM several WHERE id < 4 ORDER BY id, x LIMIT 4;
+SELECT count(*) FROM (SELECT id, x FROM several, regexp_split_to_table('one two ' || id, ' ') x LIMIT 3) y;
+SELECT id, a, b FROM several LEFT JOIN LATERAL json_each_text(CASE WHEN id % 2 = 0 THEN '{"a": "the text of the first member", "b": 2}'::json END) x (a, b) ON true WHERE id < 4 ORDER BY 1, 2;
+DROP TABLE several;
