@@ -487,8 +487,13 @@ build_func(struct win_build *b, const struct ex *ex, struct win_func *f)
         f->start_off = add_extra(b, w->start_offset);
     if (w->end_offset != NULL)
         f->end_off = add_extra(b, w->end_offset);
-    if (w->mode == LUMA_FRAME_RANGE && (w->start_offset != NULL || w->end_offset != NULL) &&
-        w->order_count > 0) {
+    if (w->mode == LUMA_FRAME_RANGE && (w->start_offset != NULL || w->end_offset != NULL)) {
+        const struct ex *offsets[] = {w->start_offset, w->end_offset};
+        for (uint32_t i = 0; i < LUMA_COUNTOF(offsets); i++)
+            if (offsets[i] != NULL &&
+                (w->order_count != 1 ||
+                 !eng_window_range_fits(w->order[0].expr->type, offsets[i]->type)))
+                eng_pp_throw(pp, LUMA_FAIL(pp->ctx, LUMA_E_INTERNAL, "plan: RANGE offset"));
         f->order_col = add_extra(b, w->order[0].expr);
         f->order_desc = w->order[0].desc;
     }

@@ -120,85 +120,56 @@ set_null(struct luma_value *out, struct luma_type type)
 /* --- frames --- */
 
 static luma_rc
-offset_of(struct xenv *e, const struct win_part *wp, uint32_t col, int64_t *out)
+offset_null(struct xenv *e, bool upper)
+{
+    return LUMA_FAIL_SQL(e->ctx, LUMA_E_INVALID, "22004", "frame %s offset must not be null",
+                         upper ? "ending" : "starting");
+}
+
+static luma_rc
+offset_of(struct xenv *e, const struct win_part *wp, uint32_t col, bool upper, int64_t *out)
 {
     struct luma_value v;
     LUMA_TRY(col_value(e, wp, wp->at, col, &v));
-    if (v.is_null || as_int(&v) < 0)
-        return LUMA_FAIL_SQL(e->ctx, LUMA_E_INVALID, v.is_null ? "22004" : "22013",
-                             v.is_null ? "frame offset must not be null"
-                                       : "frame offset must not be negative");
+    if (v.is_null)
+        return offset_null(e, upper);
+    if (as_int(&v) < 0)
+        return LUMA_FAIL_SQL(e->ctx, LUMA_E_INVALID, "22013",
+                             "frame %s offset must not be negative", upper ? "ending" : "starting");
     *out = as_int(&v);
     return LUMA_OK;
 }
 
-static double
-range_number(const struct luma_value *v)
-{
-    double scale = 1;
-    switch (v->phys) {
-    case LUMA_PHYS_F64:
-        return v->f64;
-    case LUMA_PHYS_F32:
-        return (double)v->f32;
-    case LUMA_PHYS_STR:
-        return v->type.id == LUMA_TYPE_NUMERIC ? eng.data->numeric_to_f64(&v->str) : 0;
-    case LUMA_PHYS_B16: /* an interval beside a timestamp: microseconds, months of 30 days */
-        return (double)v->interval.microseconds +
-               ((double)v->interval.days + (double)v->interval.months * 30) * 86400e6;
-    default:
-        for (int16_t s = v->scale; s > 0 && v->type.id == LUMA_TYPE_NUMERIC; s--)
-            scale *= 10;
-        return (double)as_int(v) / scale * (v->type.id == LUMA_TYPE_DATE ? 86400e6 : 1);
-    }
-}
-
-/* Does the row of that value stand before the edge that lies at `limit`? */
-static bool
-before_edge(const struct win_func *f, const struct luma_value *v, double limit, bool upper)
-{
-    double x = range_number(v);
-    if (f->order_desc)
-        return upper ? x >= limit : x > limit;
-    return upper ? x <= limit : x < limit;
-}
-
-/* RANGE with an offset: the first row (or one past the last) within `delta` of the current value.
- */
+/* RANGE with an offset: the first row (or one past the last) within it of the current value. */
 static luma_rc
-range_edge(struct xenv *e, const struct win_func *f, const struct win_part *wp,
-           const struct luma_value *cur, double delta, bool upper, uint64_t *out)
+range_bound(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint32_t col,
+            bool back, bool upper, uint64_t *out)
 {
+    struct luma_value offset, key;
+    struct win_edge edge;
+    struct xenv step = *e;
+    LUMA_TRY(col_value(e, wp, wp->at, col, &offset));
+    if (offset.is_null)
+        return offset_null(e, upper);
+    LUMA_TRY(col_value(e, wp, wp->at, f->order_col, &key));
     *out = upper ? wp->peer_last : wp->peer_first;
-    if (cur->is_null)
+    if (key.is_null)
         return LUMA_OK;
-    double at = range_number(cur), limit = f->order_desc ? at - delta : at + delta;
+    LUMA_TRY(eng_step_arena(e->p, wp->op, &step.arena));
+    LUMA_TRY(eng_window_edge(&step, &key, &offset, back != f->order_desc, &edge));
     uint64_t lo = wp->first, hi = wp->last;
     while (lo < hi) {
         uint64_t mid = lo + (hi - lo) / 2;
         struct luma_value v;
         LUMA_TRY(col_value(e, wp, mid, f->order_col, &v));
         /* nulls stand together at one end: on which side of us are they? */
-        if (v.is_null ? mid < wp->at : before_edge(f, &v, limit, upper))
+        if (v.is_null ? mid < wp->at : eng_window_before_edge(&edge, &v, f->order_desc, upper))
             lo = mid + 1;
         else
             hi = mid;
     }
     *out = lo;
     return LUMA_OK;
-}
-
-static luma_rc
-range_bound(struct xenv *e, const struct win_func *f, const struct win_part *wp, uint32_t col,
-            bool back, bool upper, uint64_t *out)
-{
-    struct luma_value v, key;
-    LUMA_TRY(col_value(e, wp, wp->at, col, &v));
-    double delta = v.is_null ? 0 : range_number(&v);
-    LUMA_TRY(col_value(e, wp, wp->at, f->order_col, &key));
-    if (key.type.id == LUMA_TYPE_DATE && v.phys != LUMA_PHYS_B16)
-        delta *= 86400e6;
-    return range_edge(e, f, wp, &key, back ? -delta : delta, upper, out);
 }
 
 static luma_rc
@@ -236,7 +207,7 @@ bound(struct xenv *e, const struct win_func *f, const struct win_part *wp,
     bool back = what == LUMA_BOUND_PRECEDING;
     if (f->mode == LUMA_FRAME_RANGE)
         return range_bound(e, f, wp, col, back, upper, out);
-    LUMA_TRY(offset_of(e, wp, col, &n));
+    LUMA_TRY(offset_of(e, wp, col, upper, &n));
     int64_t reach = (int64_t)(wp->last - wp->first);
     n = n > reach ? reach : n;
     if (f->mode == LUMA_FRAME_GROUPS)

@@ -77,6 +77,22 @@ luma_rc eng_window_step(struct xenv *e, struct win_part *wp);
 luma_rc eng_window_value(struct xenv *e, const struct win_func *f, const struct win_part *wp,
                          struct win_run *run, struct luma_value *out);
 
+/* --- window_range.c: where a RANGE offset leads to --- */
+struct win_edge {
+    enum { WIN_EDGE_NONE, WIN_EDGE_EXACT, WIN_EDGE_FLOAT, WIN_EDGE_NUMERIC } kind; /* NONE: none */
+    luma_i128 exact;
+    double f64;
+    struct luma_value value;
+};
+/* Can rows in the order of such a key have offsets of that type? */
+bool eng_window_range_fits(struct luma_type key, struct luma_type offset);
+/* The key's value, not null, plus or minus the offset; what it points to lies in e->arena. */
+luma_rc eng_window_edge(struct xenv *e, const struct luma_value *key,
+                        const struct luma_value *offset, bool back, struct win_edge *out);
+/* Does a row of that value, not null, stand before the edge? upper: or at it. */
+bool eng_window_before_edge(const struct win_edge *edge, const struct luma_value *v, bool desc,
+                            bool upper);
+
 struct win_sort {
     uint32_t partition_count, keys_count; /* partition keys first */
     struct xp_key *keys;

@@ -410,6 +410,58 @@ window_named(struct sql_bind *b, const struct sql_scope *scope, const char *name
     SQL_THROW(b, location, LUMA_E_UNDEFINED, "42704", "window \"%s\" does not exist", name);
 }
 
+static bool
+is_variable(void *arg, const struct luma_expr *e)
+{
+    (void)arg;
+    return e->kind == LUMA_EXPR_COL;
+}
+
+/* What is added to values of the order's type: NONE, nothing can be. */
+static struct luma_type
+range_offset_type(struct luma_type order)
+{
+    switch (order.id) {
+    case LUMA_TYPE_INT2:
+    case LUMA_TYPE_INT4:
+    case LUMA_TYPE_INT8:
+        return luma_type(LUMA_TYPE_INT8);
+    case LUMA_TYPE_FLOAT4:
+    case LUMA_TYPE_FLOAT8:
+        return luma_type(LUMA_TYPE_FLOAT8);
+    case LUMA_TYPE_NUMERIC:
+        return luma_type(LUMA_TYPE_NUMERIC);
+    case LUMA_TYPE_DATE:
+    case LUMA_TYPE_TIMESTAMP:
+    case LUMA_TYPE_TIMESTAMPTZ:
+    case LUMA_TYPE_TIME:
+    case LUMA_TYPE_INTERVAL:
+        return luma_type(LUMA_TYPE_INTERVAL);
+    default:
+        return luma_type(LUMA_TYPE_NONE);
+    }
+}
+
+static struct luma_expr *
+range_offset(struct sql_bind *b, const struct luma_window *w, struct luma_expr *e, int32_t location)
+{
+    if (w->order_count != 1)
+        SQL_THROW(b, location, LUMA_E_SYNTAX, "42P20",
+                  "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column");
+    struct luma_type order = w->order[0].expr->type, type = range_offset_type(order);
+    if (type.id == LUMA_TYPE_NONE)
+        SQL_THROW(b, location, LUMA_E_UNSUPPORTED, "0A000",
+                  "RANGE with offset PRECEDING/FOLLOWING is not supported for column type %s",
+                  sql_type_text(b, order));
+    struct luma_expr *offset = sql_coerce_try(b, e, type, SQL_CAST_IMPLICIT, location);
+    if (offset == NULL)
+        SQL_THROW(b, location, LUMA_E_UNSUPPORTED, "0A000",
+                  "RANGE with offset PRECEDING/FOLLOWING is not supported for column type %s and "
+                  "offset type %s",
+                  sql_type_text(b, order), sql_type_text(b, e->type));
+    return offset;
+}
+
 static void
 window_frame(struct sql_bind *b, struct sql_scope *scope, const PgQuery__WindowDef *def,
              struct luma_window *w)
@@ -430,23 +482,24 @@ window_frame(struct sql_bind *b, struct sql_scope *scope, const PgQuery__WindowD
                  : f & FRAME_EXCLUDE_GROUP     ? 2
                  : f & FRAME_EXCLUDE_TIES      ? 3
                                                : 0;
+    if (w->mode == LUMA_FRAME_GROUPS && w->order_count == 0)
+        SQL_THROW(b, def->location, LUMA_E_SYNTAX, "42P20",
+                  "GROUPS mode requires an ORDER BY clause");
+    static const char *const modes[] = {
+        [LUMA_FRAME_ROWS] = "ROWS", [LUMA_FRAME_RANGE] = "RANGE", [LUMA_FRAME_GROUPS] = "GROUPS"};
     struct luma_expr **offsets[2] = {&w->start_offset, &w->end_offset};
     const PgQuery__Node *nodes[2] = {def->start_offset, def->end_offset};
     for (int i = 0; i < 2; i++) {
         if (nodes[i] == NULL)
             continue;
         struct luma_expr *e = sql_bind_expr(b, scope, nodes[i]);
-        bool count = w->mode != LUMA_FRAME_RANGE;
-        if (count)
-            e = sql_coerce(b, e, luma_type(LUMA_TYPE_INT8), SQL_CAST_ASSIGN,
-                           sql_node_location(nodes[i]));
-        else if (w->order_count == 1 && e->type.id == LUMA_TYPE_UNKNOWN) {
-            char cat = sql_type_category(w->order[0].expr->type);
-            e = sql_coerce(b, e,
-                           cat == 'D' ? luma_type(LUMA_TYPE_INTERVAL) : w->order[0].expr->type,
-                           SQL_CAST_IMPLICIT, sql_node_location(nodes[i]));
-        }
-        *offsets[i] = e;
+        int32_t location = sql_node_location(nodes[i]);
+        if (sql_expr_walk(e, is_variable, NULL))
+            SQL_THROW(b, location, LUMA_E_SYNTAX, "42P10",
+                      "argument of %s must not contain variables", modes[w->mode]);
+        *offsets[i] = w->mode == LUMA_FRAME_RANGE
+                          ? range_offset(b, w, e, location)
+                          : sql_coerce(b, e, luma_type(LUMA_TYPE_INT8), SQL_CAST_ASSIGN, location);
     }
 }
 
