@@ -109,7 +109,7 @@ lk_data_array_make(struct luma_arena *arena, enum luma_type_id elem,
 /* --- reading --- */
 
 bool
-lki_array_valid(const struct luma_str *array)
+lki_array_valid(const struct luma_str *array, struct luma_type elem)
 {
     const uint8_t *p = (const uint8_t *)luma_str_data(array);
     size_t count = lk_data_array_count(array), valid_bytes = (count + 7) / 8, rest;
@@ -120,7 +120,7 @@ lki_array_valid(const struct luma_str *array)
         return false;
     phys = elem_phys(p[4]);
     rest = array->bytes - HEADER_BYTES;
-    if (phys == LUMA_PHYS_NONE || valid_bytes > rest)
+    if (phys == LUMA_PHYS_NONE || phys != elem_phys(elem.id) || valid_bytes > rest)
         return false;
     rest -= valid_bytes;
     if (phys != LUMA_PHYS_STR)

@@ -131,5 +131,8 @@ LUMA_NODISCARD luma_rc lk_data_json_from_value(struct luma_ctx *ctx, struct luma
                                                const struct luma_value *value,
                                                struct luma_str *out);
 bool lk_data_doc_valid(struct luma_slice doc);
+/* A sound value of its type: reading, comparing and writing it stays within its bytes. For what
+ * comes from a file; takes time in proportion to the bytes. */
+bool lk_data_value_valid(const struct luma_value *value);
 
 #endif

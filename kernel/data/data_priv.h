@@ -53,6 +53,8 @@ uint64_t lki_array_hash(const struct luma_str *a, struct luma_type type);
 /* One element as a value; false: null. */
 bool lki_array_value(const struct luma_str *array, struct luma_type elem, uint32_t index,
                      struct luma_value *out);
-bool lki_array_valid(const struct luma_str *array);
+/* Its parts lie within it and are as wide as elements of that type. The elements themselves are not
+ * looked at. */
+bool lki_array_valid(const struct luma_str *array, struct luma_type elem);
 
 #endif

@@ -158,6 +158,22 @@ int_read(struct luma_slice doc, int64_t *out)
 /* --- apart --- */
 
 bool
+lk_data_leaf_type_valid(struct luma_type type)
+{
+    switch (type.id) {
+    case LUMA_TYPE_BOOL:
+    case LUMA_TYPE_INT8:
+    case LUMA_TYPE_TEXT:
+    case LUMA_TYPE_JSONB:
+        return true;
+    case LUMA_TYPE_NUMERIC:
+        return luma_type_phys(type) == LUMA_PHYS_I64;
+    default:
+        return false;
+    }
+}
+
+bool
 lki_leaf_take(const struct lk_leaf *leaf, struct luma_slice doc, struct luma_vec *vec, uint32_t row)
 {
     enum lki_doc_kind kind = lki_doc_kind(doc);

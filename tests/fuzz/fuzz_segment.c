@@ -2,9 +2,11 @@
  * tests/fuzz/fuzz_segment.c - a small segment with changes at the places the input names, its
  * checksums made right again: what a checksum cannot see must be refused or be harmless.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "data/data.h"
 #include "io/sim.h"
 #include "storage/cache/cache.h"
 #include "storage/segment/segment.h"
@@ -14,9 +16,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 #define TAIL_BYTES 32
 #define PATH       "objects/0000000000000001.segment"
 
-static const struct luma_store_col cols[] = {{.id = 1, .type = {LUMA_TYPE_INT4, 0, 0, -1}},
-                                             {.id = 2, .type = {LUMA_TYPE_TEXT, 0, 0, -1}}};
-static const struct luma_store_coll def = {.id = 5, .cols_count = 2, .cols = cols};
+#define ROWS 300
+#define COLS 6
+
+static const struct luma_store_col cols[COLS] = {
+    {.id = 1, .type = {LUMA_TYPE_INT4, 0, 0, -1}},
+    {.id = 2, .type = {LUMA_TYPE_TEXT, 0, 0, -1}},
+    {.id = 3, .type = {LUMA_TYPE_ARRAY, LUMA_TYPE_TEXT, 0, -1}},
+    {.id = 4, .type = {LUMA_TYPE_NUMERIC, 0, 0, -1}},
+    {.id = 5, .type = {LUMA_TYPE_JSONB, 0, 0, -1}},
+    {.id = 6, .type = {LUMA_TYPE_JSONB, 0, 0, -1}},
+};
+static const uint32_t ids[COLS] = {1, 2, 3, 4, 5, 6};
+static const struct luma_store_coll def = {.id = 5, .cols_count = COLS, .cols = cols};
 static struct luma_arena *arena;
 static struct lk_formats *formats;
 static struct lk_bytes base;
@@ -28,18 +40,37 @@ must(luma_rc rc)
         abort();
 }
 
+/* Rows of one value become a constant of the footer, those of others chunks. */
 static void
-write_base(struct lk_ctx *c, struct lk_objects *objects)
+fill_column(struct lk_ctx *c, uint32_t i, struct luma_vec *vec)
 {
-    struct lk_segment_writer *writer;
-    struct lk_segment_info info;
-    struct luma_vec vecs[2];
-    int64_t rowids[300];
-    if (!luma_vec_init(&vecs[0], arena, cols[0].type, 300) ||
-        !luma_vec_init(&vecs[1], arena, cols[1].type, 300) ||
-        !luma_vec_need_valid(&vecs[1], arena, 300))
+    static const char *const texts[COLS] = {NULL, NULL, "{a,NULL,\"some more letters\"}",
+                                            "-1234567.00890", "{\"kind\":\"all alike\"}"};
+    char text[128];
+
+    if (!luma_vec_init(vec, arena, cols[i].type, ROWS))
         abort();
-    for (int i = 0; i < 300; i++) {
+    for (int row = 0; row < ROWS; row++) {
+        struct luma_value value;
+        if (i == 5)
+            snprintf(text, sizeof(text),
+                     "{\"n\":%d,\"tags\":[\"a\",%d.5],\"m\":{\"deep\":\"x%d\"}}", row, row % 7,
+                     row);
+        else
+            snprintf(text, sizeof(text), "%s", texts[i]);
+        must(lk_data_from_text(&c->ctx, arena, cols[i].type, NULL, luma_slice_text(text), &value));
+        must(lk_data_vec_set(arena, vec, (uint32_t)row, &value));
+    }
+}
+
+static void
+fill_plain(struct luma_vec vecs[2], int64_t rowids[ROWS])
+{
+    if (!luma_vec_init(&vecs[0], arena, cols[0].type, ROWS) ||
+        !luma_vec_init(&vecs[1], arena, cols[1].type, ROWS) ||
+        !luma_vec_need_valid(&vecs[1], arena, ROWS))
+        abort();
+    for (int i = 0; i < ROWS; i++) {
         ((int32_t *)vecs[0].data)[i] = i * 7 % 50;
         ((struct luma_str *)vecs[1].data)[i] =
             luma_str_make("a string that is not short", (uint32_t)(i % 26));
@@ -47,7 +78,20 @@ write_base(struct lk_ctx *c, struct lk_objects *objects)
             luma_bit_clear(vecs[1].valid, (size_t)i);
         rowids[i] = i * 3;
     }
-    struct luma_batch batch = {.rows = 300, .sel_rows = 300, .cols_count = 2, .cols = vecs};
+}
+
+static void
+write_base(struct lk_ctx *c, struct lk_objects *objects)
+{
+    struct lk_segment_writer *writer;
+    struct lk_segment_info info;
+    struct luma_vec vecs[COLS];
+    int64_t rowids[ROWS];
+
+    fill_plain(vecs, rowids);
+    for (uint32_t i = 2; i < COLS; i++)
+        fill_column(c, i, &vecs[i]);
+    struct luma_batch batch = {.rows = ROWS, .sel_rows = ROWS, .cols_count = COLS, .cols = vecs};
     must(lk_segment_write_begin(&c->ctx, objects, formats, &def, &writer));
     must(lk_segment_write_append(&c->ctx, writer, &batch, rowids, 0, NULL, 9, NULL));
     must(lk_segment_write_end(&c->ctx, writer, &info));
@@ -97,8 +141,7 @@ ignore_line(void *arg, const char *text)
 static void
 read_rows(struct lk_ctx *c, struct lk_segment *segment)
 {
-    static const uint32_t ids[] = {1, 2};
-    struct luma_scan_spec spec = {.cols = ids, .cols_count = 2, .rowids = true};
+    struct luma_scan_spec spec = {.cols = ids, .cols_count = COLS, .rowids = true};
     struct lk_segment_cursor *cursor;
     struct luma_batch *batch;
     bool more = true;
@@ -137,7 +180,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         read_rows(&c, segment);
         for (int64_t id = 0; id < 900; id += 31)
             (void)lk_segment_find(&c.ctx, segment, id, &row);
-        for (uint32_t id = 1; id <= 2; id++) {
+        for (uint32_t id = 1; id <= COLS; id++) {
             struct luma_col_stats stats;
             (void)lk_segment_col_stats(segment, id, &stats);
         }

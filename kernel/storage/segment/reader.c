@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "data/data.h"
 #include "storage/segment/segment_priv.h"
 
 #define FOOTER_BYTES_MAX ((uint32_t)1 << 30)
@@ -24,11 +25,39 @@ is_expandable(const struct lki_chunk *chunk)
     return chunk->raw_bytes / 32768 <= (uint64_t)chunk->stored_bytes + 4;
 }
 
+/* A constant is handed out as the value it is; the bounds of strings may be cut ones and are of
+ * types ordered by their bytes alone. */
+static luma_rc
+check_bounds(struct luma_ctx *ctx, const struct lk_segment *segment, const struct lki_chunk *chunk,
+             uint32_t at)
+{
+    struct luma_type type = lki_segment_col_type(&segment->col[at]);
+    const union lki_bound *bound[2] = {&chunk->min, &chunk->max};
+    struct luma_value value;
+
+    if (chunk->phys != LUMA_PHYS_STR)
+        return LUMA_OK;
+    for (int i = 0; i < 2; i++) {
+        uint32_t wanted = i == 0 ? LKI_CHUNK_MIN | LKI_CHUNK_CONST : LKI_CHUNK_MAX;
+        if ((chunk->flags & wanted) != 0 &&
+            (bound[i]->heap.at > segment->heap_bytes ||
+             bound[i]->heap.bytes_count > segment->heap_bytes - bound[i]->heap.at))
+            return corrupt(ctx, segment, "a bound lies outside the footer");
+    }
+    if ((chunk->flags & (LKI_CHUNK_MIN | LKI_CHUNK_MAX)) != 0 &&
+        lki_order_of(type, chunk->phys) != LKI_ORDER_BYTES)
+        return corrupt(ctx, segment, "a column without order has bounds");
+    if ((chunk->flags & LKI_CHUNK_CONST) != 0 && lki_chunk_min(segment, chunk, type, &value) &&
+        !lki_segment_value_valid(segment, at, &value))
+        return corrupt(ctx, segment, "a constant is no value of its type");
+    return LUMA_OK;
+}
+
 static luma_rc
 check_chunk(struct luma_ctx *ctx, const struct lk_segment *segment, const struct lki_chunk *chunk,
-            uint8_t phys, uint32_t rows, uint64_t end)
+            uint32_t at, uint32_t rows, uint64_t end)
 {
-    if (chunk->phys != phys || chunk->nulls > rows)
+    if (chunk->phys != segment->col[at].phys || chunk->nulls > rows)
         return corrupt(ctx, segment, "a chunk does not fit its column");
     if (lki_chunk_has_bytes(chunk)) {
         if (chunk->offset < sizeof(struct lki_segment_header) || chunk->offset > end ||
@@ -44,19 +73,9 @@ check_chunk(struct luma_ctx *ctx, const struct lk_segment *segment, const struct
     }
     if ((chunk->flags & LKI_CHUNK_NULL) != 0 && chunk->nulls != rows)
         return corrupt(ctx, segment, "a chunk of nulls does not count them");
-    if ((chunk->flags & LKI_CHUNK_AFFINE) != 0 && phys != LUMA_PHYS_I64)
+    if ((chunk->flags & LKI_CHUNK_AFFINE) != 0 && chunk->phys != LUMA_PHYS_I64)
         return corrupt(ctx, segment, "a chunk of consecutive numbers has no numbers");
-    if (phys != LUMA_PHYS_STR)
-        return LUMA_OK;
-    const union lki_bound *bound[2] = {&chunk->min, &chunk->max};
-    for (int i = 0; i < 2; i++) {
-        uint32_t wanted = i == 0 ? LKI_CHUNK_MIN | LKI_CHUNK_CONST : LKI_CHUNK_MAX;
-        if ((chunk->flags & wanted) != 0 &&
-            (bound[i]->heap.at > segment->heap_bytes ||
-             bound[i]->heap.bytes_count > segment->heap_bytes - bound[i]->heap.at))
-            return corrupt(ctx, segment, "a bound lies outside the footer");
-    }
-    return LUMA_OK;
+    return check_bounds(ctx, segment, chunk, at);
 }
 
 /* Leaves come behind the table's columns, those of one column together. */
@@ -73,8 +92,7 @@ check_role(struct luma_ctx *ctx, const struct lk_segment *segment, uint32_t i)
         int32_t parent = lki_segment_col(segment, col->id);
         sound = i < segment->cols && parent >= 0 && segment->col[parent].role == LKI_SHREDDED &&
                 lk_data_path_valid(lki_leaf_path(segment, i)) &&
-                (col->phys != LUMA_PHYS_STR || col->type_id == LUMA_TYPE_TEXT ||
-                 col->type_id == LUMA_TYPE_JSONB);
+                lk_data_leaf_type_valid(lki_segment_col_type(col));
     } else if (after_leaf && i < segment->cols) {
         sound = false;
     }
@@ -114,8 +132,8 @@ check_groups(struct luma_ctx *ctx, struct lk_segment *segment, uint64_t end)
             return corrupt(ctx, segment, "a group has a wrong number of rows");
         segment->group_first[g] = (uint32_t)rows;
         for (uint32_t i = 0; i < segment->cols_all; i++)
-            LUMA_TRY(check_chunk(ctx, segment, lki_segment_chunk(segment, g, i),
-                                 segment->col[i].phys, segment->group_rows[g], end));
+            LUMA_TRY(check_chunk(ctx, segment, lki_segment_chunk(segment, g, i), i,
+                                 segment->group_rows[g], end));
         const struct lki_chunk *ids = lki_segment_chunk(segment, g, segment->cols + LKI_ROWID);
         if ((ids->flags & (LKI_CHUNK_AFFINE | LKI_CHUNK_CONST)) == 0 || ids->min.i64 != next)
             segment->contiguous = false;
@@ -361,6 +379,25 @@ lki_segment_col_type(const struct lki_segment_col *col)
 {
     struct luma_type type = {col->type_id, col->type_elem, col->type_scale, col->type_mod};
     return type;
+}
+
+bool
+lki_segment_value_valid(const struct lk_segment *segment, uint32_t at,
+                        const struct luma_value *value)
+{
+    struct luma_slice doc = luma_str_slice(&value->str);
+    uint32_t first;
+
+    if (segment->col[at].role != LKI_SHREDDED)
+        return lk_data_value_valid(value);
+    if (segment->col[at].type_id == LUMA_TYPE_JSON) {
+        if (doc.bytes == 0 || doc.data[0] > LK_JSON_SPACED)
+            return false;
+        if (doc.data[0] == LK_JSON_RAW)
+            return true;
+        doc = luma_slice(doc.data + 1, doc.bytes - 1);
+    }
+    return lk_data_shred_valid(doc, lki_segment_leaves(segment, at, &first));
 }
 
 /* --- bounds --- */

@@ -342,6 +342,10 @@ uint64_t lki_chunk_bound(const struct lki_chunk *chunk);
 /* Group that holds a segment row. */
 uint32_t lki_segment_group_of(const struct lk_segment *segment, uint32_t row);
 struct luma_type lki_segment_col_type(const struct lki_segment_col *col);
+/* A sound value of that column, of a document column what is left of documents: for bytes from the
+ * file, before anything trusts them. */
+bool lki_segment_value_valid(const struct lk_segment *segment, uint32_t at,
+                             const struct luma_value *value);
 
 /* --- predicates (pred.c) --- */
 

@@ -21,6 +21,7 @@ struct check {
     uint32_t group, col;
     const struct lki_chunk *chunk;
     const struct lki_loaded *loaded;
+    struct luma_type type;
     bool has_bounds;
     struct luma_value min, max;
     uint32_t nulls;
@@ -36,10 +37,14 @@ check_value(struct luma_ctx *ctx, struct check *check, const struct luma_vec *ve
     uint32_t size = luma_phys_bytes((enum luma_phys)vec->phys);
 
     memset(&v, 0, sizeof(v));
-    v.type = check->min.type;
+    v.type = check->type;
     v.phys = vec->phys;
-    v.scale = check->min.scale;
+    v.scale = check->type.id == LUMA_TYPE_NUMERIC ? check->type.scale : (int16_t)0;
     memcpy(&v.uuid, at, size);
+    if (!lki_segment_value_valid(check->segment, check->col, &v))
+        return bad(ctx, check->segment, check->group, check->col, "a value is none of its type");
+    if (!check->has_bounds)
+        return LUMA_OK;
     if (lki_value_compare(&v, &check->min) < 0 || lki_value_compare(&v, &check->max) > 0)
         return bad(ctx, check->segment, check->group, check->col,
                    "a value lies outside its bounds");
@@ -68,8 +73,7 @@ check_window(struct luma_ctx *ctx, struct check *check, uint32_t first, uint32_t
                         : memcmp(single, at, luma_phys_bytes((enum luma_phys)vec.phys)) == 0;
         if (!same)
             return bad(ctx, check->segment, check->group, check->col, "two readings differ");
-        if (check->has_bounds)
-            LUMA_TRY(check_value(ctx, check, &vec, i));
+        LUMA_TRY(check_value(ctx, check, &vec, i));
     }
     return LUMA_OK;
 }
@@ -105,9 +109,9 @@ static luma_rc
 check_chunk(struct luma_ctx *ctx, struct check *check)
 {
     struct lk_segment *segment = check->segment;
-    struct luma_type type = lki_segment_col_type(&segment->col[check->col]);
     struct lk_cache_block *block;
 
+    check->type = lki_segment_col_type(&segment->col[check->col]);
     check->chunk = lki_segment_chunk(segment, check->group, check->col);
     if (!lki_chunk_has_bytes(check->chunk))
         return LUMA_OK;
@@ -115,8 +119,8 @@ check_chunk(struct luma_ctx *ctx, struct check *check)
     LUMA_TRY(lki_segment_load(ctx, segment, check->group, check->col, &block));
     check->loaded = lki_loaded(block);
     check->nulls = 0;
-    check->has_bounds = lki_chunk_min(segment, check->chunk, type, &check->min) &&
-                        lki_chunk_max(segment, check->chunk, type, &check->max);
+    check->has_bounds = lki_chunk_min(segment, check->chunk, check->type, &check->min) &&
+                        lki_chunk_max(segment, check->chunk, check->type, &check->max);
     luma_rc rc = check_rows(ctx, check);
     lk_cache_unpin(lk_object_cache(segment->reader), block);
     return rc;
@@ -237,7 +241,7 @@ col_name(const struct lk_segment *segment, uint32_t i, char *out, size_t room)
     return out;
 }
 
-/* " [1 .. 9]" when the chunk has bounds. */
+/* " [1 .. 9]" when the chunk has bounds; what is left of documents is for no one to read. */
 static void
 describe_bounds(const struct lk_segment *segment, uint32_t i, const struct lki_chunk *chunk,
                 struct luma_arena *arena, char *out, size_t room)
@@ -245,8 +249,8 @@ describe_bounds(const struct lk_segment *segment, uint32_t i, const struct lki_c
     struct luma_type type = lki_segment_col_type(&segment->col[i]);
     struct luma_value min, max;
     out[0] = '\0';
-    if (arena == NULL || !lki_chunk_min(segment, chunk, type, &min) ||
-        !lki_chunk_max(segment, chunk, type, &max))
+    if (arena == NULL || segment->col[i].role == LKI_SHREDDED ||
+        !lki_chunk_min(segment, chunk, type, &min) || !lki_chunk_max(segment, chunk, type, &max))
         return;
     const char *low = lk_data_value_text(&min, NULL, arena);
     const char *high = lk_data_value_text(&max, NULL, arena);

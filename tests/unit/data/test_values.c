@@ -43,6 +43,7 @@ check_round_trips(const struct luma_value *v, const char *line)
     uint8_t *key;
     size_t n;
 
+    ck_assert_msg(lk_data_value_valid(v), "not valid: %s", line);
     ck_assert_int_eq(lk_data_vec_const(arena, v, &vec), LUMA_OK);
     bytes = malloc(lk_data_binary_bound(&vec, 0) + 1);
     n = lk_data_binary_write(&vec, 0, bytes);
@@ -291,6 +292,69 @@ START_TEST(documents_find_fields_and_refuse_damage)
 }
 END_TEST
 
+/* Whatever the bytes: refused, or read without a step outside of them (the sanitizers watch). */
+static bool
+use_bytes(const struct luma_value *like, const void *data, size_t bytes)
+{
+    struct luma_value v = *like;
+    char *exact = malloc(bytes > 0 ? bytes : 1);
+    struct luma_vec vec;
+    uint64_t hash;
+
+    memcpy(exact, data, bytes);
+    v.str = luma_str_make(exact, (uint32_t)bytes);
+    bool valid = lk_data_value_valid(&v);
+    if (valid) {
+        ck_assert_int_eq(lk_data_vec_const(arena, &v, &vec), LUMA_OK);
+        ck_assert_ptr_nonnull(lk_data_value_text(&v, &format, arena));
+        (void)lk_data_value_compare(&v, like);
+        lk_data_hash(&vec, NULL, 1, false, &hash);
+        uint8_t *key = malloc(lk_data_key_bound(&vec, 0) + 1);
+        ck_assert_uint_le(lk_data_key_write(&vec, 0, 0, key), lk_data_key_bound(&vec, 0));
+        free(key);
+    }
+    free(exact);
+    return valid;
+}
+
+START_TEST(values_of_a_file_are_judged_before_use)
+{
+    static const char *const values[][2] = {{"numeric", "-1234567.00890"},
+                                            {"jsonb", "{\"a\":[1,2.5,\"x\"],\"b\":{}}"},
+                                            {"int4[]", "{1,NULL,3}"},
+                                            {"text[]", "{a,NULL,\"some more letters\"}"},
+                                            {"numeric[]", "{1.5,-20000,NaN}"},
+                                            {"jsonb[]", "{\"[1,2]\",NULL}"},
+                                            {"vector", "[1,2,3]"},
+                                            {"bool[]", "{t,f,NULL}"}};
+    size_t refused = 0, tried = 0;
+
+    format = lk_data_format_default;
+    for (size_t i = 0; i < LUMA_COUNTOF(values); i++) {
+        struct luma_value v;
+        arena->reset(arena);
+        ck_assert_int_eq(parse(values[i][0], -1, 0, values[i][1], &v), LUMA_OK);
+        size_t bytes = v.str.bytes;
+        const char *data = luma_str_data(&v.str);
+        ck_assert_msg(use_bytes(&v, data, bytes), "%s", values[i][0]);
+        for (size_t n = 0; n < bytes; n++, tried++)
+            refused += !use_bytes(&v, data, n);
+        char *copy = malloc(bytes);
+        for (size_t at = 0; at < bytes * 8; at++, tried++) {
+            memcpy(copy, data, bytes);
+            copy[at / 8] = (char)((unsigned char)copy[at / 8] ^ 1u << at % 8);
+            refused += !use_bytes(&v, copy, bytes);
+        }
+        free(copy);
+    }
+    ck_assert_uint_gt(refused, tried / 3);
+    struct luma_value numbers;
+    ck_assert_int_eq(parse("int4[]", -1, 0, "{1,2}", &numbers), LUMA_OK);
+    numbers.type = lk_data_type_by_name("text[]")->type;
+    ck_assert(!lk_data_value_valid(&numbers));
+}
+END_TEST
+
 static void
 setup(void)
 {
@@ -317,6 +381,7 @@ main(void)
     tcase_add_test(tc, equal_numbers_hash_alike_in_every_form);
     tcase_add_test(tc, columns_parse_like_single_values);
     tcase_add_test(tc, documents_find_fields_and_refuse_damage);
+    tcase_add_test(tc, values_of_a_file_are_judged_before_use);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
