@@ -18,6 +18,8 @@
 #define TUNE_HEAPS      2
 #define TRIM_SHARE      16
 
+#define RECLAIM_TRIES 32 /* of a reservation, while others take what it had given back */
+
 struct luma_budget {
     uint32_t magic;
     _Atomic uint32_t children;
@@ -84,6 +86,10 @@ static bool
 budget_take(struct luma_budget *b, size_t bytes)
 {
     size_t limit = atomic_load_explicit(&b->limit, memory_order_relaxed);
+    /* A look first: what finds no room must not, for a moment, take the room of others. */
+    if (limit != 0 &&
+        (bytes > limit || atomic_load_explicit(&b->used, memory_order_relaxed) > limit - bytes))
+        return false;
     size_t before = atomic_fetch_add_explicit(&b->used, bytes, memory_order_relaxed);
     size_t now = before + bytes;
     if (LUMA_UNLIKELY(now < before || (limit != 0 && now > limit))) {
@@ -95,11 +101,11 @@ budget_take(struct luma_budget *b, size_t bytes)
     return true;
 }
 
-static void (*_Atomic reclaim_fn)(void *arg, size_t bytes);
+static bool (*_Atomic reclaim_fn)(void *arg, size_t bytes);
 static void *_Atomic reclaim_arg;
 
 void
-lk_budget_set_reclaim(void (*fn)(void *arg, size_t bytes), void *arg)
+lk_budget_set_reclaim(bool (*fn)(void *arg, size_t bytes), void *arg)
 {
     if (fn == NULL && atomic_load(&reclaim_arg) != arg)
         return;
@@ -108,7 +114,8 @@ lk_budget_set_reclaim(void (*fn)(void *arg, size_t bytes), void *arg)
     atomic_store(&reclaim_fn, fn);
 }
 
-static bool
+/* NULL: done. Otherwise the budget that has no room. */
+static struct luma_budget *
 budget_reserve(struct luma_budget *budget, size_t bytes)
 {
     struct luma_budget *first = budget_or_root(budget);
@@ -117,24 +124,38 @@ budget_reserve(struct luma_budget *budget, size_t bytes)
             continue;
         for (struct luma_budget *undo = first; undo != b; undo = undo->parent)
             atomic_fetch_sub_explicit(&undo->used, bytes, memory_order_relaxed);
-        return false;
+        return b;
     }
-    return true;
+    return NULL;
+}
+
+static bool
+root_has_room(size_t bytes)
+{
+    size_t limit = atomic_load_explicit(&budget_root.limit, memory_order_relaxed);
+    size_t used = atomic_load_explicit(&budget_root.used, memory_order_relaxed);
+    return limit == 0 || (bytes <= limit && used <= limit - bytes);
 }
 
 bool
 lk_budget_reserve(struct luma_budget *budget, size_t bytes)
 {
-    if (LUMA_LIKELY(budget_reserve(budget, bytes)))
-        return true;
-    void (*reclaim)(void *arg, size_t bytes) = atomic_load(&reclaim_fn);
-    size_t limit = atomic_load_explicit(&budget_root.limit, memory_order_relaxed);
-    size_t used = atomic_load_explicit(&budget_root.used, memory_order_relaxed);
-    /* Only the whole server's want of memory is met: a statement's own limit is its own affair. */
-    if (reclaim == NULL || limit == 0 || bytes > limit || used + bytes <= limit)
-        return false;
-    reclaim(atomic_load(&reclaim_arg), used + bytes - limit);
-    return budget_reserve(budget, bytes);
+    struct luma_budget *full = budget_reserve(budget, bytes);
+    /* Only the whole server's want of memory is met: a statement's own limit is its own affair.
+     * What is given back may go to another who is faster: as long as there is more, ask again. */
+    for (int i = 0; LUMA_UNLIKELY(full == &budget_root) && i < RECLAIM_TRIES; i++) {
+        bool (*reclaim)(void *arg, size_t bytes) = atomic_load(&reclaim_fn);
+        size_t limit = atomic_load_explicit(&budget_root.limit, memory_order_relaxed);
+        if (reclaim == NULL || bytes > limit)
+            return false;
+        size_t used = atomic_load_explicit(&budget_root.used, memory_order_relaxed);
+        bool more =
+            used > limit - bytes && reclaim(atomic_load(&reclaim_arg), used - (limit - bytes));
+        if (!more && !root_has_room(bytes))
+            return false;
+        full = budget_reserve(budget, bytes);
+    }
+    return full == NULL;
 }
 
 void

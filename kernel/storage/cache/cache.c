@@ -84,7 +84,7 @@ shard_of(struct lk_cache *cache, uint64_t hash)
 
 /* --- life --- */
 
-static void reclaim(void *arg, size_t bytes);
+static bool reclaim(void *arg, size_t bytes);
 
 static bool
 shard_init(struct shard *shard)
@@ -364,12 +364,13 @@ make_room(struct lk_cache *cache, size_t target_bytes)
 }
 
 /* The whole server is short of memory: blocks go, unless somebody is at work in their shard. */
-static void
+static bool
 reclaim(void *arg, size_t bytes)
 {
     struct lk_cache *cache = arg;
     size_t used = atomic_load_explicit(&cache->used_bytes, memory_order_relaxed);
     size_t goal = LK_MAX(bytes, RECLAIM_BYTES), target = used > goal ? used - goal : 0;
+    bool any = false;
     for (uint32_t n = 0; n < SHARDS * 8; n++) {
         uint32_t i = atomic_fetch_add_explicit(&cache->evict_next, 1, memory_order_relaxed);
         struct shard *shard = &cache->shards[i & (SHARDS - 1)];
@@ -377,9 +378,10 @@ reclaim(void *arg, size_t bytes)
             break;
         if (!lk_mutex_try(&shard->lock))
             continue;
-        (void)shard_sweep(cache, shard, target, false);
+        any = shard_sweep(cache, shard, target, false) || any;
         lk_mutex_untry(&shard->lock);
     }
+    return any;
 }
 
 /* --- rooms --- */

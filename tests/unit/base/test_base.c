@@ -2,6 +2,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -74,6 +75,69 @@ START_TEST(budget_tree_limits_and_rolls_back)
     ck_assert_uint_eq(lk_budget_peak(parent), 1000);
     lk_budget_destroy(child);
     lk_budget_destroy(parent);
+}
+END_TEST
+
+/* --- memory that is given back --- */
+
+#define POOL_THREADS 4
+#define POOL_ITEM    ((size_t)1000)
+#define POOL_ITEMS   ((size_t)POOL_THREADS * 4)
+
+static _Atomic size_t pool_items; /* of the whole server's memory, which the pool fills */
+
+/* Gives what is asked for, as far as it has it, an item at a time. */
+static bool
+pool_reclaim(void *arg, size_t bytes)
+{
+    bool any = false;
+    for (size_t n = (bytes + POOL_ITEM - 1) / POOL_ITEM; n > 0; n--) {
+        size_t items = atomic_load((_Atomic size_t *)arg);
+        while (items > 0 && !atomic_compare_exchange_weak((_Atomic size_t *)arg, &items, items - 1))
+            continue;
+        if (items == 0)
+            break;
+        lk_budget_unreserve(NULL, POOL_ITEM);
+        any = true;
+    }
+    return any;
+}
+
+/* Takes an item's bytes and leaves them to the pool; how often there was no room. */
+static void *
+take_and_leave(void *arg)
+{
+    size_t *out_refused = arg;
+    for (int i = 0; i < 20000; i++) {
+        if (lk_budget_reserve(NULL, POOL_ITEM))
+            atomic_fetch_add(&pool_items, 1);
+        else
+            ++*out_refused;
+    }
+    return NULL;
+}
+
+/* There are more items than threads, so nobody may be sent away, however many ask at once. */
+START_TEST(memory_given_back_reaches_who_asks)
+{
+    pthread_t threads[POOL_THREADS];
+    size_t refused[POOL_THREADS] = {0};
+
+    ck_assert(lk_budget_reserve(NULL, POOL_ITEM * POOL_ITEMS));
+    atomic_store(&pool_items, POOL_ITEMS);
+    lk_budget_set_limit(NULL, lk_budget_used(NULL));
+    lk_budget_set_reclaim(pool_reclaim, &pool_items);
+    for (int i = 0; i < POOL_THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, take_and_leave, &refused[i]), 0);
+    for (int i = 0; i < POOL_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(refused[i], 0);
+    }
+    ck_assert_uint_eq(atomic_load(&pool_items), POOL_ITEMS);
+    ck_assert(!lk_budget_reserve(NULL, POOL_ITEM * POOL_ITEMS + 1));
+    lk_budget_set_reclaim(NULL, &pool_items);
+    lk_budget_set_limit(NULL, 0);
+    lk_budget_unreserve(NULL, POOL_ITEM * atomic_load(&pool_items));
 }
 END_TEST
 
@@ -418,6 +482,7 @@ main(void)
     tcase_add_test(tc, crc32c_forms_agree_and_chain);
     tcase_add_test(tc, varint_round_trips_and_refuses);
     tcase_add_test(tc, budget_tree_limits_and_rolls_back);
+    tcase_add_test(tc, memory_given_back_reaches_who_asks);
     tcase_add_test(tc, arena_allocates_aligned_within_budget);
     tcase_add_test(tc, pages_are_aligned_zeroed_and_counted);
     tcase_add_test(tc, ctx_keeps_the_first_error);
