@@ -19,8 +19,8 @@ struct luma_budget *lk_budget_create(struct luma_budget *parent, const char *nam
 void lk_budget_destroy(struct luma_budget *budget); /* NULL is fine; asserts that it is empty */
 LUMA_DEFINE_CLEANUP(struct luma_budget *, lk_budget_destroy)
 /* Who can give memory back when a reservation finds no room: gives about `bytes`, waits for
- * nothing, any lock may be held; false: nothing went. One at a time; fn NULL: nobody (if arg was the
- * last one). */
+ * nothing, any lock may be held; false: nothing went. One at a time; fn NULL: nobody (if arg was
+ * the last one). */
 void lk_budget_set_reclaim(bool (*fn)(void *arg, size_t bytes), void *arg);
 LUMA_NODISCARD bool lk_budget_reserve(struct luma_budget *budget, size_t bytes);
 void lk_budget_unreserve(struct luma_budget *budget, size_t bytes);

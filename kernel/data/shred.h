@@ -21,7 +21,8 @@ struct lk_leaf {
     struct luma_type type;
 };
 
-/* One of the types that leaves have: bool, int8, decimals of an int8, text, and jsonb of the rest. */
+/* One of the types that leaves have: bool, int8, decimals of an int8, text, and jsonb of the rest.
+ */
 bool lk_data_leaf_type_valid(struct luma_type type);
 
 /* A leaf's column while a group is written: vec has room for every row. */
