@@ -55,17 +55,21 @@ AC_SUBST([SANITIZERS])
 AC_SUBST([SANITIZER_CFLAGS])
 ])
 
-# LUMA_FUZZING: clang's libFuzzer; the targets are tests/fuzz/fuzz_*.
+# LUMA_FUZZING: clang's libFuzzer; the targets are tests/fuzz/fuzz_*. Tracing every comparison finds more and
+# doubles what a test takes.
 AC_DEFUN([LUMA_FUZZING], [
 AC_ARG_ENABLE([fuzzing],
-    [AS_HELP_STRING([--enable-fuzzing], [build the libFuzzer targets (wants CC=clang)])],
+    [AS_HELP_STRING([--enable-fuzzing@<:@=counters@:>@], [build the libFuzzer targets (wants CC=clang); counters: comparisons are not traced, for a build that tests run with, too])],
     [], [enable_fuzzing=no])
 FUZZ_LDFLAGS=
-AS_IF([test "x$enable_fuzzing" = xyes],
+AS_IF([test "x$enable_fuzzing" != xno],
     [FUZZ_LDFLAGS=-fsanitize=fuzzer
      AS_IF([test -z "$SANITIZER_CFLAGS"], [SANITIZER_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all"
                                            SANITIZERS=address,undefined])
-     SANITIZER_CFLAGS="$SANITIZER_CFLAGS -fsanitize=fuzzer-no-link"
+     AS_CASE([$enable_fuzzing],
+         [yes], [SANITIZER_CFLAGS="$SANITIZER_CFLAGS -fsanitize=fuzzer-no-link"],
+         [counters], [SANITIZER_CFLAGS="$SANITIZER_CFLAGS -fsanitize-coverage=inline-8bit-counters,pc-table"],
+         [AC_MSG_ERROR([--enable-fuzzing=$enable_fuzzing: yes, no or counters])])
      luma_saved_CFLAGS=$CFLAGS
      CFLAGS="$CFLAGS -fsanitize=fuzzer"
      AC_LINK_IFELSE([AC_LANG_SOURCE([[
@@ -80,7 +84,7 @@ AC_SUBST([FUZZ_LDFLAGS])
 DEFS_LDFLAGS=-Wl,-z,defs
 AS_IF([test "x$SANITIZERS" != xno], [DEFS_LDFLAGS=])
 AC_SUBST([DEFS_LDFLAGS])
-AM_CONDITIONAL([FUZZING], [test "x$enable_fuzzing" = xyes])
+AM_CONDITIONAL([FUZZING], [test "x$enable_fuzzing" != xno])
 ])
 
 # LUMA_PKG(VAR, MODULES, DEBIAN, FEDORA): look for a library by pkg-config; whoever needs it says so.

@@ -638,8 +638,9 @@ list_next(const struct luma_func_call *call, void *state, struct luma_batch *out
 
     if (n > LUMA_BATCH_ROWS)
         n = LUMA_BATCH_ROWS;
-    list->col = (struct luma_vec){
-        .type = call->func->result, .phys = LUMA_PHYS_STR, .data = list->items + list->at};
+    list->col = (struct luma_vec){.type = call->func->result, .phys = LUMA_PHYS_STR};
+    if (n > 0)
+        list->col.data = list->items + list->at;
     list->at += n;
     luma_set_rows(out, &list->col, n);
     return LUMA_OK;
