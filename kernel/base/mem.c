@@ -82,22 +82,20 @@ lk_budget_destroy(struct luma_budget *budget)
     free(budget);
 }
 
+/* Never over the limit, for no moment: what finds no room must not take the room of others. */
 static bool
 budget_take(struct luma_budget *b, size_t bytes)
 {
     size_t limit = atomic_load_explicit(&b->limit, memory_order_relaxed);
-    /* A look first: what finds no room must not, for a moment, take the room of others. */
-    if (limit != 0 &&
-        (bytes > limit || atomic_load_explicit(&b->used, memory_order_relaxed) > limit - bytes))
-        return false;
-    size_t before = atomic_fetch_add_explicit(&b->used, bytes, memory_order_relaxed);
-    size_t now = before + bytes;
-    if (LUMA_UNLIKELY(now < before || (limit != 0 && now > limit))) {
-        atomic_fetch_sub_explicit(&b->used, bytes, memory_order_relaxed);
-        return false;
-    }
-    if (now > atomic_load_explicit(&b->peak, memory_order_relaxed))
-        atomic_store_explicit(&b->peak, now, memory_order_relaxed);
+    size_t most = limit == 0 ? SIZE_MAX : limit;
+    size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
+    do {
+        if (bytes > most || used > most - bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&b->used, &used, used + bytes,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    if (used + bytes > atomic_load_explicit(&b->peak, memory_order_relaxed))
+        atomic_store_explicit(&b->peak, used + bytes, memory_order_relaxed);
     return true;
 }
 
@@ -149,9 +147,9 @@ lk_budget_reserve(struct luma_budget *budget, size_t bytes)
         if (reclaim == NULL || bytes > limit)
             return false;
         size_t used = atomic_load_explicit(&budget_root.used, memory_order_relaxed);
-        bool more =
-            used > limit - bytes && reclaim(atomic_load(&reclaim_arg), used - (limit - bytes));
-        if (!more && !root_has_room(bytes))
+        bool want = used > limit - bytes;
+        if (want && !reclaim(atomic_load(&reclaim_arg), used - (limit - bytes)) &&
+            !root_has_room(bytes))
             return false;
         full = budget_reserve(budget, bytes);
     }

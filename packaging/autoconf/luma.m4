@@ -81,9 +81,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) { (void) data; (vo
      CFLAGS=$luma_saved_CFLAGS])
 AC_SUBST([FUZZ_LDFLAGS])
 # A shared library refers to nothing that is not there, but for a sanitizer's functions: clang has them in programs only.
+# What static libraries bring stays inside, but for a sanitizer's malloc, which the C library has to find.
 DEFS_LDFLAGS=-Wl,-z,defs
-AS_IF([test "x$SANITIZERS" != xno], [DEFS_LDFLAGS=])
+HIDDEN_LDFLAGS=-Wl,--exclude-libs,ALL
+AS_IF([test "x$SANITIZERS" != xno], [DEFS_LDFLAGS= HIDDEN_LDFLAGS=])
 AC_SUBST([DEFS_LDFLAGS])
+AC_SUBST([HIDDEN_LDFLAGS])
 AM_CONDITIONAL([FUZZING], [test "x$enable_fuzzing" != xno])
 ])
 

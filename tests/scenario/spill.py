@@ -120,6 +120,12 @@ def test_answers_are_the_same():
         assert not temp_files(TIGHT), f"{name} left {temp_files(TIGHT)}"
 
 
+def test_a_frame_that_slides_holds_one_state():
+    text = ("SELECT count(*), sum(length(s)), max(n) FROM (SELECT string_agg(i::text, ',') OVER w s, sum(i::numeric * 1e30) "
+            "OVER w n FROM generate_series(1, 5000) i WINDOW w AS (ORDER BY i ROWS 100 PRECEDING)) x")
+    assert run(connect(TIGHT), text) == run(connect(WIDE), text)
+
+
 def test_the_limit_of_files_is_an_error():
     full = connect(FULL)
     for name in ("group", "self join"):
@@ -202,7 +208,8 @@ def main():
         for server in servers:
             server.start()
             fill(connect(server))
-        return run_tap([test_answers_are_the_same, test_the_limit_of_files_is_an_error,
+        return run_tap([test_answers_are_the_same, test_a_frame_that_slides_holds_one_state,
+                        test_the_limit_of_files_is_an_error,
                         test_a_cancelled_statement_leaves_no_files,
                         test_a_crash_leaves_nothing_after_the_start,
                         test_a_kill_in_a_spilling_statement_leaves_nothing_after_the_start])

@@ -8,6 +8,7 @@
 #include "storage/segment/segment_priv.h"
 
 #define FOOTER_BYTES_MAX ((uint32_t)1 << 30)
+#define FIND_ROWS        128u /* row ids decoded to find one */
 
 static luma_rc
 corrupt(struct luma_ctx *ctx, const struct lk_segment *segment, const char *what)
@@ -591,29 +592,62 @@ group_of_rowid(const struct lk_segment *segment, int64_t rowid)
     return (int64_t)lo - 1;
 }
 
+/* Where rows begin that may include rowid: encodings that sum up differences begin anew at these
+ * places, so that one value costs no more there than anywhere in the others. */
+static uint32_t
+find_block(const struct lki_loaded *loaded, uint32_t rows, int64_t rowid)
+{
+    uint32_t lo = 0, hi = (rows + FIND_ROWS - 1) / FIND_ROWS;
+    while (hi - lo > 1) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        int64_t v = 0;
+        loaded->encoding->get(&loaded->view, mid * FIND_ROWS, &v);
+        if (v <= rowid)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo * FIND_ROWS;
+}
+
+/* Where in `ids` rowid is, or would be. */
+static uint32_t
+find_among(const int64_t *ids, uint32_t n, int64_t rowid)
+{
+    uint32_t at = 0;
+    while (n > 1) {
+        uint32_t half = n / 2;
+        at += ids[at + half - 1] < rowid ? half : 0;
+        n -= half;
+    }
+    return at;
+}
+
 static luma_rc
 find_in_group(struct luma_ctx *ctx, struct lk_segment *segment, uint32_t group, int64_t rowid,
               int64_t *out_row)
 {
     struct lk_cache_block *block;
-    uint32_t lo = 0, hi = segment->group_rows[group];
+    uint32_t rows = segment->group_rows[group];
+    int64_t room[FIND_ROWS];
+    struct luma_vec ids = {.phys = LUMA_PHYS_I64, .data = room};
 
     LUMA_TRY(lki_segment_load(ctx, segment, group, segment->cols + LKI_ROWID, &block));
     const struct lki_loaded *loaded = lki_loaded(block);
-    int64_t v = 0;
-    bool found = false;
-    while (lo < hi && !found) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        loaded->encoding->get(&loaded->view, mid, &v);
-        found = v == rowid;
-        if (found || v > rowid)
-            hi = mid;
-        else
-            lo = mid + 1;
+    uint32_t first = find_block(loaded, rows, rowid), n = LK_MIN(FIND_ROWS, rows - first);
+    luma_rc rc = loaded->encoding->decode(&loaded->view, first, n, ctx->arena, &ids);
+    if (rc == LUMA_OK && ids.form != LUMA_VEC_FLAT) {
+        for (uint32_t i = 0; i < n; i++)
+            loaded->encoding->get(&loaded->view, first + i, &room[i]);
+        ids.data = room;
+    }
+    if (rc == LUMA_OK) {
+        const int64_t *values = ids.data;
+        uint32_t at = find_among(values, n, rowid);
+        *out_row = values[at] == rowid ? (int64_t)segment->group_first[group] + first + at : -1;
     }
     lk_cache_unpin(lk_object_cache(segment->reader), block);
-    *out_row = found ? (int64_t)segment->group_first[group] + hi : -1;
-    return LUMA_OK;
+    return rc == LUMA_OK ? LUMA_OK : LUMA_FAIL(ctx, rc, "row ids of a segment cannot be read");
 }
 
 luma_rc

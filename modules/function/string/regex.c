@@ -159,7 +159,7 @@ compile(const struct luma_func_call *call, struct luma_slice pattern, struct lum
 {
     pcre2_general_context *general =
         pcre2_general_context_create(arena_malloc, arena_free, call->arena);
-    pcre2_compile_context *context = pcre2_compile_context_create(general);
+    pcre2_compile_context *context = general == NULL ? NULL : pcre2_compile_context_create(general);
     uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
                        (fold ? PCRE2_CASELESS : 0);
     bool literal = false;
@@ -257,6 +257,8 @@ matcher_begin(struct matcher *m, const struct luma_func_call *call, const struct
     m->args = args;
     places(call->func, args_count, &m->pattern_at, &m->flags_at);
     m->general = pcre2_general_context_create(arena_malloc, arena_free, call->arena);
+    if (m->general == NULL) /* without one, what follows would come from malloc */
+        return luma_func_no_memory(call);
     m->context = pcre2_match_context_create(m->general);
     m->data = pcre2_match_data_create(100, m->general);
     if (m->context == NULL || m->data == NULL)

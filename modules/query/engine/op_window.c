@@ -149,9 +149,9 @@ compute_part(struct part *p, const struct op_window *op, struct window_state *st
              struct win_run *runs, struct win_part *wp)
 {
     struct xenv e = eng_env(p, st->arena);
-    e.states = st->arena;
     for (uint32_t f = 0; f < op->funcs_count; f++)
-        eng_window_run_begin(&op->funcs[f], wp, &runs[f]);
+        if (op->funcs[f].sort == which)
+            eng_window_run_begin(&op->funcs[f], wp, &runs[f]);
     LUMA_TRY(eng_window_first(&e, wp));
     while (wp->at < wp->last) {
         uint32_t seq = SORT_TAIL(wp->lay, wp->items[wp->at].row)->seq;
@@ -163,6 +163,14 @@ compute_part(struct part *p, const struct op_window *op, struct window_state *st
     return LUMA_OK;
 }
 
+static void
+sort_runs_fini(struct exec *x, struct window_state *st)
+{
+    for (uint32_t f = 0; f < st->runs_count; f++)
+        eng_window_run_fini(x, &st->runs_of[f]);
+    st->runs_count = 0;
+}
+
 static luma_rc
 run_sort(struct part *p, const struct op_window *op, struct window_state *st, uint32_t which)
 {
@@ -171,17 +179,21 @@ run_sort(struct part *p, const struct op_window *op, struct window_state *st, ui
     LUMA_TRY(eng_window_keys(p, op, st, &op->sorts[which]));
     LUMA_TRY(eng_sort_items(p->ctx, wp.lay, wp.items, count));
     uint64_t *group_rows = luma_arena_alloc(st->arena, sizeof(*group_rows) * (count + 1));
-    struct win_run *runs = luma_arena_alloc(st->arena, sizeof(*runs) * (op->funcs_count + 1));
+    struct win_run *runs = LUMA_NEW_ARRAY(st->arena, struct win_run, op->funcs_count + 1);
     if (group_rows == NULL || runs == NULL)
         return ENG_NOMEM(p->ctx, "a window function");
     wp.group_rows = group_rows;
+    st->runs_of = runs;
+    st->runs_count = op->funcs_count;
     for (uint32_t f = 0; f < op->funcs_count; f++)
-        LUMA_TRY(eng_window_run_init(p->ctx, st->arena, &op->funcs[f], &runs[f]));
+        if (op->funcs[f].sort == which)
+            LUMA_TRY(eng_window_run_init(p, st->arena, &op->funcs[f], &runs[f]));
     for (; wp.first < count; wp.first = wp.last) {
         LUMA_TRY(find_groups(p->ctx, op, count, group_rows, &wp));
         LUMA_TRY(compute_part(p, op, st, which, runs, &wp));
         LUMA_TRY(eng.sched->yield(p->ctx));
     }
+    sort_runs_fini(p->x, st);
     return LUMA_OK;
 }
 
@@ -352,6 +364,7 @@ window_release(struct exec *x, const struct op *base)
     struct window_state *st = x->op_state[base->id];
     if (st->budget == NULL)
         return;
+    sort_runs_fini(x, st);
     eng_window_sort_free(x, st);
     eng_window_spill_free(st);
     eng_sort_run_fini(&st->run, st->budget);

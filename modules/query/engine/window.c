@@ -245,23 +245,32 @@ excluded(const struct win_func *f, const struct win_part *wp, uint64_t row)
 /* --- aggregates --- */
 
 luma_rc
-eng_window_run_init(struct luma_ctx *ctx, struct luma_arena *arena, const struct win_func *f,
+eng_window_run_init(struct part *p, struct luma_arena *arena, const struct win_func *f,
                     struct win_run *run)
 {
     memset(run, 0, sizeof(*run));
     if (f->kind != WIN_AGG)
         return LUMA_OK;
     run->state = luma_arena_zalloc(arena, f->agg.bytes + 16);
-    ENG_NEED(ctx, run->state, "a window function");
+    ENG_NEED(p->ctx, run->state, "a window function");
+    run->arena = eng.mem->arena_create(p->x->budget, 4096);
+    ENG_NEED(p->ctx, run->arena, "a window function");
     return LUMA_OK;
+}
+
+void
+eng_window_run_fini(struct exec *x, struct win_run *run)
+{
+    eng.mem->arena_destroy(LUMA_TAKE(run->arena));
+    if (run->text != NULL)
+        eng.mem->release(x->budget, LUMA_TAKE(run->text), run->text_room);
 }
 
 static void
 state_empty(const struct win_func *f, struct win_run *run)
 {
     memset(run->state, 0, f->agg.bytes);
-    if (run->arena != NULL)
-        run->arena->reset(run->arena);
+    run->arena->reset(run->arena);
 }
 
 void
@@ -374,15 +383,17 @@ value_of_aggregate(struct xenv *e, const struct win_func *f, const struct win_pa
 {
     bool grows = f->start == LUMA_BOUND_UNBOUNDED_PRECEDING && f->exclude == 0;
     struct frame fr;
+    struct xenv own = *e;
+    own.states = run->arena;
     LUMA_TRY(frame_of(e, f, wp, &fr));
     if (fr.hi != run->hi || fr.lo != run->lo || f->exclude != 0) {
         if (!grows || fr.hi < run->done) {
             state_empty(f, run);
             run->done = fr.lo;
         }
-        LUMA_TRY(agg_add(e, f, wp, run->done, fr.hi, run->state));
+        LUMA_TRY(agg_add(&own, f, wp, run->done, fr.hi, run->state));
         run->done = fr.hi > run->done ? fr.hi : run->done;
-        LUMA_TRY(agg_value(e, f, wp, run->state, &run->value));
+        LUMA_TRY(agg_value(&own, f, wp, run->state, &run->value));
         run->lo = fr.lo;
         run->hi = fr.hi;
     }

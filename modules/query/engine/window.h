@@ -60,20 +60,21 @@ struct win_run {
     uint64_t done;   /* rows before are in the state */
     uint64_t lo, hi; /* the frame of value; UINT64_MAX: none yet */
     struct luma_value value;
-    struct luma_arena *arena; /* what the state points to; NULL: that of the results */
+    struct luma_arena *arena; /* what the state points to */
     char *text;               /* of value, over the end of a batch of results */
     size_t text_room;
 };
 
 /* --- window.c --- */
-luma_rc eng_window_run_init(struct luma_ctx *ctx, struct luma_arena *arena,
-                            const struct win_func *f, struct win_run *run);
+luma_rc eng_window_run_init(struct part *p, struct luma_arena *arena, const struct win_func *f,
+                            struct win_run *run);
+void eng_window_run_fini(struct exec *x, struct win_run *run); /* zeroed is fine */
 void eng_window_run_begin(const struct win_func *f, const struct win_part *wp, struct win_run *run);
 /* To the first row, to the next one. */
 luma_rc eng_window_first(struct xenv *e, struct win_part *wp);
 luma_rc eng_window_step(struct xenv *e, struct win_part *wp);
 /* The function's value for the row the partition stands at; what it points to lies in e->arena, or
- * as long as the rows. e->states: what the state points to. */
+ * as long as the rows. */
 luma_rc eng_window_value(struct xenv *e, const struct win_func *f, const struct win_part *wp,
                          struct win_run *run, struct luma_value *out);
 
@@ -118,6 +119,8 @@ struct op_window {
 struct window_state {
     struct sort_run run;
     struct luma_value **results; /* per function, by seq */
+    uint32_t runs_count;
+    struct win_run *runs_of; /* per function, while a sort in memory is computed */
     uint64_t at;
     struct luma_batch batch;
     struct luma_budget *budget; /* of all that is kept, and what is computed from it */

@@ -168,11 +168,7 @@ runs_init(struct part *p, const struct op_window *op, struct win_sorted *ws)
     for (uint32_t f = 0; f < op->funcs_count; f++) {
         if (op->funcs[f].sort != ws->which)
             continue;
-        LUMA_TRY(eng_window_run_init(p->ctx, ws->arena, &op->funcs[f], &ws->runs[f]));
-        if (op->funcs[f].kind != WIN_AGG)
-            continue;
-        ws->runs[f].arena = eng.mem->arena_create(p->x->budget, 4096);
-        ENG_NEED(p->ctx, ws->runs[f].arena, "a window function");
+        LUMA_TRY(eng_window_run_init(p, ws->arena, &op->funcs[f], &ws->runs[f]));
     }
     return LUMA_OK;
 }
@@ -231,11 +227,8 @@ cache_fini(struct win_cache *c)
 void
 eng_window_disk_free(struct exec *x, struct window_state *st, struct win_sorted *ws)
 {
-    for (uint32_t f = 0; f < ws->runs_count; f++) {
-        eng.mem->arena_destroy(ws->runs[f].arena);
-        if (ws->runs[f].text != NULL)
-            eng.mem->release(x->budget, ws->runs[f].text, ws->runs[f].text_room);
-    }
+    for (uint32_t f = 0; f < ws->runs_count; f++)
+        eng_window_run_fini(x, &ws->runs[f]);
     cache_fini(&ws->row_cache);
     cache_fini(&ws->group_cache);
     eng_spool_reader_fini(&ws->row_reader);
@@ -379,11 +372,8 @@ compute_row(struct xenv *e, const struct op_window *op, struct win_sorted *ws,
     else
         LUMA_TRY(eng_window_step(e, &ws->part));
     for (uint32_t f = 0; f < op->funcs_count; f++) {
-        struct xenv own = *e;
-        if (op->funcs[f].sort != ws->which)
-            continue;
-        own.states = ws->runs[f].arena;
-        LUMA_TRY(eng_window_value(&own, &op->funcs[f], &ws->part, &ws->runs[f], &values[f][k]));
+        if (op->funcs[f].sort == ws->which)
+            LUMA_TRY(eng_window_value(e, &op->funcs[f], &ws->part, &ws->runs[f], &values[f][k]));
     }
     return LUMA_OK;
 }

@@ -124,7 +124,7 @@ set_multi(struct sql_utility *u, const PgQuery__VariableSetStmt *stmt)
         snprintf(name, sizeof(name), "%s%s", session ? "default_" : "", def->defname);
         LUMA_TRY(set_one(u, name, value, !session));
     }
-    return sql_done(u, "SET");
+    return LUMA_OK;
 }
 
 /* Names with a spelling of their own in the grammar. */
@@ -178,26 +178,36 @@ reset_all(struct sql_utility *u)
     return LUMA_OK;
 }
 
-luma_rc
-sql_set(struct sql_utility *u)
+static luma_rc
+set(struct sql_utility *u, const PgQuery__VariableSetStmt *stmt)
 {
-    const PgQuery__VariableSetStmt *stmt = u->node->variable_set_stmt;
     switch (stmt->kind) {
     case PG_VAR(SET_MULTI):
         return set_multi(u, stmt);
     case PG_VAR(RESET_ALL):
-        LUMA_TRY(reset_all(u));
-        return sql_done(u, "RESET");
+        return reset_all(u);
     case PG_VAR(RESET):
-        LUMA_TRY(set_one(u, setting_name(stmt->name), NULL, false));
-        return sql_done(u, "RESET");
+        return set_one(u, setting_name(stmt->name), NULL, false);
     case PG_VAR(SET_DEFAULT):
-        LUMA_TRY(set_one(u, setting_name(stmt->name), NULL, stmt->is_local));
-        return sql_done(u, "SET");
+        return set_one(u, setting_name(stmt->name), NULL, stmt->is_local);
     default:
-        LUMA_TRY(set_one(u, setting_name(stmt->name), args_text(u->ctx, stmt), stmt->is_local));
-        return sql_done(u, "SET");
+        return set_one(u, setting_name(stmt->name), args_text(u->ctx, stmt), stmt->is_local);
     }
+}
+
+/* No transaction takes back what was set outside of one: nothing can fail after it. */
+luma_rc
+sql_set(struct sql_utility *u)
+{
+    const PgQuery__VariableSetStmt *stmt = u->node->variable_set_stmt;
+    bool reset = stmt->kind == PG_VAR(RESET) || stmt->kind == PG_VAR(RESET_ALL);
+    LUMA_TRY(sql_done(u, reset ? "RESET" : "SET"));
+    luma_rc rc = set(u, stmt);
+    if (rc != LUMA_OK) {
+        struct luma_result *done = LUMA_TAKE(*u->out_result);
+        done->close(done);
+    }
+    return rc;
 }
 
 /* ---- SHOW ---- */
