@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "main/main_priv.h"
+#include "main/paths.h"
 
 static const char help_program[] =
     "usage: lumadb COMMAND [OPTION]...\n"

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "main/main_priv.h"
+#include "main/paths.h"
 
 #define MB     ((int64_t)1 << 20)
 #define GB     ((int64_t)1 << 30)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "main/main_priv.h"
+#include "main/paths.h"
 
 static void
 print_services(const struct lk_host_module *m)

@@ -11,7 +11,7 @@ cd "$tree" || exit 99
 c_files()
 {
     find kernel modules sdk tests -name .libs -prune -o -type f -name '*.[ch]' \
-        ! -name builtin_modules.c -print | sort
+        ! -name builtin_modules.c ! -name paths.h -print | sort
 }
 
 # verdict FILE: print the offences collected in FILE and exit.
