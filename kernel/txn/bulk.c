@@ -10,7 +10,8 @@
 #include "txn/load.h"
 #include "txn/serial.h"
 
-#define BULK_SMALL_ROWS 4096u
+#define BULK_SMALL_ROWS  4096u
+#define BULK_SMALL_SHARE 64 /* of the memory budget: what a part keeps back of long rows */
 
 struct kept {
     struct kept *next;
@@ -198,7 +199,8 @@ lki_bulk_append(struct luma_ctx *ctx, struct luma_bulk *bulk, uint32_t number,
     if (batch->sel_rows == 0)
         return LUMA_OK;
     uint64_t rows = atomic_fetch_add(&bulk->rows, batch->sel_rows) + batch->sel_rows;
-    if (rows <= BULK_SMALL_ROWS && part->total == 0)
+    if (rows <= BULK_SMALL_ROWS && part->total == 0 &&
+        lk_arena_bytes(part->arena) <= lk_budget_limit(NULL) / BULK_SMALL_SHARE)
         return batch_keep(ctx, bulk, part, batch);
     if (part->total == 0)
         LUMA_TRY(kept_write(ctx, bulk, number));
@@ -419,11 +421,20 @@ bulk_publish(struct luma_ctx *ctx, struct luma_bulk *bulk)
     return LUMA_OK;
 }
 
+static bool
+is_small(const struct luma_bulk *bulk)
+{
+    bool all_kept = true;
+    for (uint32_t i = 0; i < bulk->parts_count; i++)
+        all_kept = all_kept && bulk->parts[i].total == 0;
+    return all_kept && atomic_load(&bulk->rows) <= BULK_SMALL_ROWS;
+}
+
 luma_rc
 lki_bulk_finish(struct luma_ctx *ctx, struct luma_bulk *bulk, uint64_t *out_rows)
 {
     uint64_t rows = atomic_load(&bulk->rows);
-    luma_rc rc = rows <= BULK_SMALL_ROWS ? rows_insert(ctx, bulk) : bulk_publish(ctx, bulk);
+    luma_rc rc = is_small(bulk) ? rows_insert(ctx, bulk) : bulk_publish(ctx, bulk);
     if (rc == LUMA_OK && out_rows != NULL)
         *out_rows = rows;
     lki_bulk_abort(bulk);

@@ -10,6 +10,7 @@
 #define WRITER_ROOM_MIN 1024 /* rows */
 #define GROUP_SHARE     64   /* of the memory budget */
 #define GROUP_BYTES_MIN (512u << 10)
+#define STEP_ROWS       256u
 
 struct lk_segment_writer {
     struct lk_object_writer *object;
@@ -471,15 +472,37 @@ take_numbers(struct luma_ctx *ctx, struct lk_segment_writer *writer, const struc
     return LUMA_OK;
 }
 
-static bool
-group_is_full(const struct lk_segment_writer *writer)
+static size_t
+group_bytes(const struct lk_segment_writer *writer)
 {
-    if (writer->rows == LK_GROUP_ROWS)
-        return true;
     size_t bytes = (size_t)writer->rows * writer->row_bytes;
     for (uint32_t i = 0; i < writer->cols; i++)
         bytes += writer->columns[i].text_bytes;
-    return bytes >= writer->group_bytes_max;
+    return bytes;
+}
+
+/* How many of n rows, STEP_ROWS at most, the group takes until it is full: one at least. */
+static uint32_t
+rows_that_fit(const struct lk_segment_writer *writer, const struct luma_batch *batch, uint32_t from,
+              uint32_t n)
+{
+    size_t bytes[STEP_ROWS], sum = group_bytes(writer);
+    for (uint32_t k = 0; k < n; k++)
+        bytes[k] = writer->row_bytes;
+    for (uint32_t i = 0; i < writer->cols; i++) {
+        const struct luma_vec *vec = &batch->cols[i];
+        for (uint32_t k = 0; vec->phys == LUMA_PHYS_STR && k < n; k++) {
+            uint32_t row = luma_batch_row(batch, from + k);
+            if (!luma_vec_is_null(vec, row))
+                bytes[k] += ((const struct luma_str *)luma_vec_at(vec, row))->bytes;
+        }
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        sum += bytes[k];
+        if (sum >= writer->group_bytes_max)
+            return k + 1;
+    }
+    return n;
 }
 
 luma_rc
@@ -489,16 +512,15 @@ lk_segment_write_append(struct luma_ctx *ctx, struct lk_segment_writer *writer,
 {
     const struct numbers nums = {rowids, rowid_base, begins, begin, ends};
     for (uint32_t from = 0; from < batch->sel_rows;) {
-        /* Small steps, so that a group of very long strings ends in time. */
         uint32_t n = LK_MIN(batch->sel_rows - from, LK_GROUP_ROWS - writer->rows);
-        n = LK_MIN(n, 256u);
+        n = rows_that_fit(writer, batch, from, LK_MIN(n, STEP_ROWS));
         if (writer->rows + n > writer->room)
             LUMA_TRY(grow_columns(ctx, writer));
         LUMA_TRY(take_columns(ctx, writer, batch, from, n));
         LUMA_TRY(take_numbers(ctx, writer, &nums, from, n));
         writer->rows += n;
         from += n;
-        if (group_is_full(writer))
+        if (writer->rows == LK_GROUP_ROWS || group_bytes(writer) >= writer->group_bytes_max)
             LUMA_TRY(flush_group(ctx, writer));
     }
     return LUMA_OK;
