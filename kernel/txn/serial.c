@@ -56,7 +56,16 @@ refuse(struct luma_ctx *ctx, struct luma_txn *txn, const char *detail)
 
 static const char doomed_text[] = "Another transaction that depends on this one committed first.";
 static const char pivot_text[] = "Its reads and writes may close a cycle of dependencies.";
-static const char memory_text[] = "There is no memory for what it has read or written.";
+
+/* Its transaction has lost count of what it read or wrote, and cannot commit. */
+static luma_rc
+no_memory(struct luma_ctx *ctx)
+{
+    luma_rc rc = LUMA_FAIL(ctx, LUMA_E_NOMEM,
+                           "out of memory for what a serializable transaction reads and writes");
+    ctx->error->hint = "The transaction might succeed if retried, or with a larger memory_budget.";
+    return rc;
+}
 
 /* --- lists and edges --- */
 
@@ -376,11 +385,12 @@ lki_serial_read(struct luma_ctx *ctx, struct luma_txn *txn, struct luma_coll *h,
     const char *why = s->doomed ? doomed_text : NULL;
     if (why == NULL && !read_meets(txns, s, coll_id, item))
         why = pivot_text;
-    if (!lki_serial_add_read(&s->sets, coll_id, item, &freed))
-        why = memory_text;
+    bool kept = lki_serial_add_read(&s->sets, coll_id, item, &freed);
     lk_mutex_unlock(&txns->serial_lock);
     lki_serial_read_free(freed);
-    return why == NULL ? LUMA_OK : refuse(ctx, txn, why);
+    if (why != NULL)
+        return refuse(ctx, txn, why);
+    return kept ? LUMA_OK : no_memory(ctx);
 }
 
 static luma_rc
@@ -394,11 +404,12 @@ write_item(struct luma_ctx *ctx, struct luma_txn *txn, uint64_t coll_id,
     const char *why = s->doomed ? doomed_text : NULL;
     if (why == NULL && !write_meets(txns, s, coll_id, item))
         why = pivot_text;
-    if (!lki_serial_add_write(&s->sets, coll_id, item, &freed))
-        why = memory_text;
+    bool kept = lki_serial_add_write(&s->sets, coll_id, item, &freed);
     lk_mutex_unlock(&txns->serial_lock);
     lki_serial_write_free(freed);
-    return why == NULL ? LUMA_OK : refuse(ctx, txn, why);
+    if (why != NULL)
+        return refuse(ctx, txn, why);
+    return kept ? LUMA_OK : no_memory(ctx);
 }
 
 luma_rc
