@@ -117,7 +117,7 @@ format_type(struct system_row *row)
         array = true;
         t = luma_type_elem(info->type);
     }
-    const char *text = system_host->data->type_text(t, row->arena);
+    const char *text = system_need(row, system_host->data->type_text(t, row->arena));
     if (t.id == LUMA_TYPE_BPCHAR && typmod < 0)
         text = "character";
     return system_set_text(row, array ? system_format(row, "%s[]", text) : text);

@@ -184,8 +184,6 @@ default_acl(struct system_row *row)
         texts[count++] = system_format(row, "=%s/%s", found->everybody, name);
     if (found->owner != NULL)
         texts[count++] = system_format(row, "%s=%s/%s", name, found->owner, name);
-    if ((count > 0 && texts[0] == NULL) || (count > 1 && texts[1] == NULL))
-        return LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory");
     return set_texts(row, texts, count);
 }
 

@@ -84,18 +84,14 @@ snapshot_token(struct system_row *row)
 {
     char text[LUMA_COMMIT_TOKEN_BYTES];
     system_host->txn->token_text(system_host->txn->snapshot(row->txn), text);
-    const char *copy = luma_arena_text(row->arena, text, strlen(text));
-    return copy == NULL ? LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory")
-                        : system_set_text(row, copy);
+    return system_set_text(row, text);
 }
 
 static luma_rc
 last_commit(struct system_row *row)
 {
     const char *text = system_host->session->setting(row->session, "lumadb.last_commit");
-    const char *copy =
-        text == NULL || text[0] == '\0' ? NULL : luma_arena_text(row->arena, text, strlen(text));
-    return copy == NULL ? LUMA_OK : system_set_text(row, copy);
+    return system_set_text(row, text == NULL || text[0] == '\0' ? NULL : text);
 }
 
 static luma_rc
@@ -270,7 +266,7 @@ signature_type(struct system_row *row, struct luma_type type)
     default:
         type.mod = -1;
         type.scale = 0;
-        return system_host->data->type_text(type, row->arena);
+        return system_need(row, system_host->data->type_text(type, row->arena));
     }
 }
 

@@ -53,7 +53,7 @@ system_set_int(struct system_row *row, int64_t value)
     return LUMA_OK;
 }
 
-char *
+const char *
 system_format(struct system_row *row, const char *fmt, ...)
 {
     va_list args, again;
@@ -65,15 +65,21 @@ system_format(struct system_row *row, const char *fmt, ...)
     if (text != NULL)
         vsnprintf(text, (size_t)bytes + 1, fmt, again);
     va_end(again);
-    return text;
+    return system_need(row, text);
 }
 
 const char *
-system_text(const struct system_row *row, uint32_t arg)
+system_need(struct system_row *row, const char *text)
+{
+    row->no_memory = row->no_memory || text == NULL;
+    return text != NULL ? text : "";
+}
+
+const char *
+system_text(struct system_row *row, uint32_t arg)
 {
     const struct luma_str *s = &row->args[arg].str;
-    const char *text = luma_arena_text(row->arena, luma_str_data(s), s->bytes);
-    return text != NULL ? text : "";
+    return system_need(row, luma_arena_text(row->arena, luma_str_data(s), s->bytes));
 }
 
 uint32_t
@@ -153,7 +159,7 @@ system_quote(struct system_row *row, const char *name)
     char *out = luma_arena_alloc(row->arena, strlen(name) * 2 + 3);
     size_t n = 0;
     if (out == NULL)
-        return name;
+        return system_need(row, NULL);
     out[n++] = '"';
     for (const char *p = name; *p != '\0'; p++) {
         if (*p == '"')
@@ -227,6 +233,8 @@ eval_row(struct system_row *row, system_fn fn, const struct luma_vec *args, uint
     row->args = values;
     row->out = &result;
     LUMA_TRY(fn(row));
+    if (row->no_memory)
+        return LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory");
     if (result.is_null) {
         if (!luma_vec_need_valid(out, row->arena, LUMA_BATCH_ROWS))
             return LUMA_FAIL(row->ctx, LUMA_E_NOMEM, "out of memory");

@@ -26,6 +26,7 @@ struct system_row {
     const struct luma_value *args;
     uint32_t args_count;
     struct luma_value *out;
+    bool no_memory; /* for a text on the way: the call fails, whatever it answers */
 };
 
 typedef luma_rc (*system_fn)(struct system_row *row);
@@ -55,9 +56,12 @@ extern const size_t system_keywords_count;
 luma_rc system_set_text(struct system_row *row, const char *text);
 luma_rc system_set_bool(struct system_row *row, bool value);
 luma_rc system_set_int(struct system_row *row, int64_t value);
-char *system_format(struct system_row *row, const char *fmt, ...) LUMA_PRINTF(2, 3);
+/* The text; where it is NULL there was no memory for it: "", and the call fails in the end. */
+const char *system_need(struct system_row *row, const char *text);
+/* These and those below that make a text do so by system_need(). */
+const char *system_format(struct system_row *row, const char *fmt, ...) LUMA_PRINTF(2, 3);
 /* NUL-terminated copy of a text argument. */
-const char *system_text(const struct system_row *row, uint32_t arg);
+const char *system_text(struct system_row *row, uint32_t arg);
 uint32_t system_oid(const struct system_row *row, uint32_t arg);
 const struct luma_cat_object *system_object(const struct system_row *row, uint64_t id);
 /* Schema ids of search_path, pg_catalog first unless it is named. */

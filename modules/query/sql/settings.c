@@ -36,6 +36,7 @@ is_plain_name(const char *text)
     return true;
 }
 
+/* NULL, like those below: no memory. */
 static const char *
 arg_text(struct luma_ctx *ctx, const PgQuery__Node *arg, bool list)
 {
@@ -44,12 +45,12 @@ arg_text(struct luma_ctx *ctx, const PgQuery__Node *arg, bool list)
         text = const_text(ctx, arg->a_const);
     else if (arg->node_case == PGN(TYPE_CAST) && arg->type_cast->arg->node_case == PGN(A_CONST))
         text = const_text(ctx, arg->type_cast->arg->a_const); /* INTERVAL '...' of TIME ZONE */
-    if (!list || is_plain_name(text))
+    if (!list || text == NULL || is_plain_name(text))
         return text;
     size_t bytes = strlen(text), n = 0;
     char *quoted = luma_arena_alloc(ctx->arena, bytes * 2 + 3);
     if (quoted == NULL)
-        return text;
+        return NULL;
     quoted[n++] = '"';
     for (size_t i = 0; i < bytes; i++) {
         if (text[i] == '"')
@@ -70,10 +71,12 @@ args_text(struct luma_ctx *ctx, const PgQuery__VariableSetStmt *stmt)
     bool list = strcmp(stmt->name, "search_path") == 0;
     for (size_t i = 0; i < stmt->n_args; i++) {
         const char *item = arg_text(ctx, stmt->args[i], list);
+        if (item == NULL)
+            return NULL;
         size_t bytes = strlen(text) + strlen(item) + 3;
         char *joined = luma_arena_alloc(ctx->arena, bytes);
         if (joined == NULL)
-            return text;
+            return NULL;
         snprintf(joined, bytes, "%s%s%s", text, i == 0 ? "" : ", ", item);
         text = joined;
     }
@@ -82,6 +85,7 @@ args_text(struct luma_ctx *ctx, const PgQuery__VariableSetStmt *stmt)
 
 /* ---- SET ---- */
 
+/* NULL resets. */
 static luma_rc
 set_one(struct sql_utility *u, const char *name, const char *value, bool local)
 {
@@ -100,6 +104,13 @@ static const char *
 option_text(struct luma_ctx *ctx, const PgQuery__DefElem *def)
 {
     return def->arg != NULL ? arg_text(ctx, def->arg, false) : "";
+}
+
+static luma_rc
+set_text(struct sql_utility *u, const char *name, const char *value, bool local)
+{
+    return value == NULL ? LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory")
+                         : set_one(u, name, value, local);
 }
 
 /* SET TRANSACTION ..., SET SESSION CHARACTERISTICS AS TRANSACTION ... */
@@ -122,7 +133,7 @@ set_multi(struct sql_utility *u, const PgQuery__VariableSetStmt *stmt)
                         ? "on"
                         : "off";
         snprintf(name, sizeof(name), "%s%s", session ? "default_" : "", def->defname);
-        LUMA_TRY(set_one(u, name, value, !session));
+        LUMA_TRY(set_text(u, name, value, !session));
     }
     return LUMA_OK;
 }
@@ -191,7 +202,7 @@ set(struct sql_utility *u, const PgQuery__VariableSetStmt *stmt)
     case PG_VAR(SET_DEFAULT):
         return set_one(u, setting_name(stmt->name), NULL, stmt->is_local);
     default:
-        return set_one(u, setting_name(stmt->name), args_text(u->ctx, stmt), stmt->is_local);
+        return set_text(u, setting_name(stmt->name), args_text(u->ctx, stmt), stmt->is_local);
     }
 }
 
