@@ -91,7 +91,7 @@ sql_quote(struct luma_arena *arena, const char *name)
     size_t bytes = strlen(name), n = 0;
     char *out = luma_arena_alloc(arena, bytes * 2 + 3);
     if (out == NULL)
-        return name;
+        return NULL;
     out[n++] = '"';
     for (size_t i = 0; i < bytes; i++) {
         if (name[i] == '"')
@@ -104,16 +104,26 @@ sql_quote(struct luma_arena *arena, const char *name)
 }
 
 const char *
+sql_quoted(struct sql_bind *b, const char *name)
+{
+    const char *text = sql_quote(b->arena, name);
+    if (text == NULL)
+        SQL_THROW(b, -1, LUMA_E_NOMEM, "53200", "out of memory");
+    return text;
+}
+
+const char *
 sql_qualified(struct sql_bind *b, const struct luma_cat_object *object)
 {
     const struct luma_cat_object *schema = sql_host->catalog->by_id(b->view, object->schema_id);
     const char *name = sql_quote(b->ctx->arena, object->name);
     const char *prefix = schema != NULL ? sql_quote(b->ctx->arena, schema->name) : "\"public\"";
+    if (name == NULL || prefix == NULL)
+        return NULL;
     size_t bytes = strlen(name) + strlen(prefix) + 2;
     char *out = luma_arena_alloc(b->ctx->arena, bytes);
-    if (out == NULL)
-        return name;
-    snprintf(out, bytes, "%s.%s", prefix, name);
+    if (out != NULL)
+        snprintf(out, bytes, "%s.%s", prefix, name);
     return out;
 }
 

@@ -54,7 +54,7 @@ const char *sql_kind_name(const struct luma_cat_object *object);
 /* Where a RangeVar's new relation goes; makes no schema. 0: the temporary one is not there yet. */
 uint64_t sql_new_schema(struct sql_bind *b, const PgQuery__RangeVar *var);
 luma_rc sql_temp_schema(struct sql_utility *u, uint64_t *out_id);
-/* schema.name, quoted. */
+/* schema.name, quoted; NULL: no memory. */
 const char *sql_qualified(struct sql_bind *b, const struct luma_cat_object *object);
 
 /* ddl_type.c: an id for a type, whose successor is its array type's; where a new type goes. */

@@ -201,7 +201,7 @@ alter_type(struct sql_bind *b, struct alter *a)
                                ? sql_type_text(b, type_new)
                                : sql_host->data->type_text(a->type_new, b->arena);
         a->type_using =
-            sql_format(b, "%s::%s", sql_quote(b->arena, col->name), type != NULL ? type : "text");
+            sql_format(b, "%s::%s", sql_quoted(b, col->name), type != NULL ? type : "text");
     }
     if (col->default_sql != NULL) {
         struct luma_expr *e = sql_bind_text(b, col->default_sql, NULL, SQL_PLACE_DEFAULT);
@@ -445,8 +445,10 @@ static luma_rc
 check_not_null(struct sql_utility *u, const char *table, const struct alter *a)
 {
     uint64_t rows = 0;
-    LUMA_TRY(sql_internal(u, &rows, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", table,
-                          sql_quote(u->ctx->arena, a->not_null)));
+    const char *column = sql_quote(u->ctx->arena, a->not_null);
+    if (column == NULL)
+        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
+    LUMA_TRY(sql_internal(u, &rows, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", table, column));
     if (rows > 0)
         return LUMA_FAIL_SQL(u->ctx, LUMA_E_NOTNULL, "23502",
                              "column \"%s\" of relation \"%s\" contains null values", a->not_null,
@@ -559,8 +561,10 @@ evaluate_missing(struct sql_utility *u, struct alter *a)
 static luma_rc
 fill_column(struct sql_utility *u, const char *table, const struct alter *a)
 {
-    return sql_internal(u, NULL, "UPDATE %s SET %s = DEFAULT", table,
-                        sql_quote(u->ctx->arena, a->fill_col));
+    const char *column = sql_quote(u->ctx->arena, a->fill_col);
+    if (column == NULL)
+        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
+    return sql_internal(u, NULL, "UPDATE %s SET %s = DEFAULT", table, column);
 }
 
 static luma_rc
@@ -621,6 +625,8 @@ begin(struct sql_bind *b, void *arg)
         call->table = rel.object;
     }
     call->qualified = sql_qualified(b, call->table);
+    if (call->qualified == NULL)
+        SQL_THROW(b, -1, LUMA_E_NOMEM, "53200", "out of memory");
     sql_draft_begin(b, call->draft, call->table, 4, 8);
 }
 

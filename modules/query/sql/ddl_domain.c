@@ -271,6 +271,8 @@ check_column(struct sql_utility *u, const struct domain_call *d, const char *che
     uint64_t rows = 0;
     sql_utility_bind(u, &b);
     const char *name = sql_quote(u->ctx->arena, col->name), *from = sql_qualified(&b, table);
+    if (name == NULL || from == NULL)
+        return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
     if (d->check_null)
         LUMA_TRY(sql_internal(u, &rows, "SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", from, name));
     if (rows > 0)

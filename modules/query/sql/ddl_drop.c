@@ -437,10 +437,13 @@ drop_columns(struct sql_utility *u, const struct drops *d)
         struct sql_bind b;
         sql_utility_bind(u, &b);
         const struct luma_cat_object *table = sql_host->catalog->by_id(b.view, d->column_tables[i]);
-        if (table != NULL)
-            LUMA_TRY(sql_internal_alter(u, "ALTER TABLE %s DROP COLUMN %s CASCADE",
-                                        sql_qualified(&b, table),
-                                        sql_quote(u->ctx->arena, d->column_names[i])));
+        if (table == NULL)
+            continue;
+        const char *name = sql_qualified(&b, table);
+        const char *column = sql_quote(u->ctx->arena, d->column_names[i]);
+        if (name == NULL || column == NULL)
+            return LUMA_FAIL(u->ctx, LUMA_E_NOMEM, "out of memory");
+        LUMA_TRY(sql_internal_alter(u, "ALTER TABLE %s DROP COLUMN %s CASCADE", name, column));
     }
     return LUMA_OK;
 }

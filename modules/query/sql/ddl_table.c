@@ -73,7 +73,7 @@ make_serial(struct sql_bind *b, struct sql_draft *draft, uint32_t col)
     const struct luma_cat_object *seq = add_sequence(b, draft, col);
     const struct luma_cat_object *schema =
         sql_host->catalog->by_id(b->view, draft->object.schema_id);
-    const char *name = sql_quote(b->arena, seq->name);
+    const char *name = sql_quoted(b, seq->name);
     bool plain = strspn(seq->name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(seq->name);
     if (plain)
         name = seq->name;

@@ -52,9 +52,9 @@ static const char *
 quoted(const struct run *r, const char *name)
 {
     const char *text = sql_quote(r->ctx->arena, name);
-    if (text == name)
+    if (text == NULL)
         r->own->foreign_no_memory = true;
-    return text;
+    return text != NULL ? text : "";
 }
 
 static const char *

@@ -80,7 +80,7 @@ is_plain_name(const char *name)
 static const char *
 quoted(struct sql_bind *b, const char *name)
 {
-    return is_plain_name(name) ? name : sql_quote(b->arena, name);
+    return is_plain_name(name) ? name : sql_quoted(b, name);
 }
 
 /* As format_type() has it: with its schema unless search_path finds it. */

@@ -65,7 +65,7 @@ luma_rc sql_parse_open(struct luma_ctx *ctx, struct luma_slice text, struct sql_
 void sql_parse_release(struct sql_parse *parse);
 /* Refuses what is nested deeper than the parser's stack bears. */
 luma_rc sql_parse_guard(struct luma_ctx *ctx, struct luma_slice text);
-/* "name", quoted (ddl.c). */
+/* "name", quoted (ddl.c); NULL: no memory. */
 const char *sql_quote(struct luma_arena *arena, const char *name);
 /* Text of an expression or statement node, in arena. */
 luma_rc sql_deparse(struct luma_ctx *ctx, struct luma_arena *arena, PgQuery__Node *node,
@@ -295,6 +295,7 @@ const char *sql_format(struct sql_bind *b, const char *fmt, ...) LUMA_PRINTF(2, 
 /* Throws when rc is an error that was reported already. */
 void sql_check(struct sql_bind *b, int32_t location, luma_rc rc);
 const char *sql_type_text(struct sql_bind *b, struct luma_type type);
+const char *sql_quoted(struct sql_bind *b, const char *name); /* sql_quote() that throws */
 
 /* ---- expr.c: making and walking bound expressions ---- */
 

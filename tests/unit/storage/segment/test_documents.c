@@ -15,7 +15,7 @@
 #include "storage/segment/segment.h"
 
 #define GROUPS_ROWS 70000 /* more than a group */
-#ifdef __SANITIZE_ADDRESS__
+#if LK_ASAN
 #define ROWS 9000 /* one walk over several groups is enough */
 #else
 #define ROWS GROUPS_ROWS
